@@ -1,0 +1,326 @@
+/*
+ * connector.h
+ *		What feathub needs to know about one kind of external system.
+ *
+ * A connector is one FeathubConnector: a table of callbacks.  What a system
+ * cannot do, its table leaves NULL, and callers test a member for NULL, never a
+ * name.  Callbacks run in a memory context that lives as long as the scan,
+ * modification or stream, and fail with ereport.  None of them blocks for more
+ * than a second without CHECK_FOR_INTERRUPTS.
+ */
+#ifndef FEATHUB_CONNECTORS_CONNECTOR_H
+#define FEATHUB_CONNECTORS_CONNECTOR_H
+
+#include "access/parallel.h"
+#include "executor/tuptable.h"
+#include "foreign/fdwapi.h"
+#include "foreign/foreign.h"
+#include "nodes/execnodes.h"
+#include "nodes/pathnodes.h"
+
+#include "core/options.h"
+#include "formats/format.h"
+
+typedef struct FeathubConnector FeathubConnector;
+
+/*
+ * A foreign table as its options describe it, resolved for one user: the same
+ * description serves SELECT, INSERT and jobs.
+ */
+typedef struct FeathubRelation
+{
+	const FeathubConnector *connector;
+	Oid			relid;
+	char	   *relname;		/* for messages */
+	ForeignTable *table;
+	ForeignServer *server;
+	UserMapping *user;			/* NULL if there is none and none is needed */
+	Oid			userid;			/* whose mapping it is */
+	TupleDesc	tupdesc;		/* a copy */
+	void	   *options;		/* the connector's struct, all lists merged */
+	const FeathubFormat *format;	/* NULL if the connector has no formats */
+	void	   *format_options;
+	List	  **column_options; /* by attnum - 1: the column's DefElems */
+} FeathubRelation;
+
+/* What the planner may expect of a scan. */
+typedef struct FeathubEstimate
+{
+	double		rows;
+	int			width;
+	Cost		startup_cost;
+	Cost		total_cost;
+} FeathubEstimate;
+
+/*
+ * A plan that a connector makes for a scan.  Clauses stay in local_clauses
+ * (checked again here) unless the remote side answers them exactly.
+ */
+typedef struct FeathubScanPlan
+{
+	List	   *private;		/* copyable nodes, handed to begin_scan */
+	List	   *params;			/* expressions evaluated at each (re)scan */
+	List	   *local_clauses;	/* bare clauses to recheck */
+} FeathubScanPlan;
+
+/* A scan that runs. */
+typedef struct FeathubScan
+{
+	FeathubRelation *rel;
+	List	   *private;		/* of the plan */
+	int			nparams;
+	Datum	   *param_values;	/* of this rescan; the plan's params in order */
+	bool	   *param_isnull;
+	Bitmapset  *needed;			/* attnums needed, offset by
+								 * FirstLowInvalidHeapAttributeNumber */
+	int64		limit;			/* rows wanted at most, or -1 */
+	MemoryContext context;		/* lives as long as the scan */
+	MemoryContext row_context;	/* reset by the caller before each row */
+	void	   *state;			/* the connector's own */
+} FeathubScan;
+
+/* A modification that runs: INSERT, COPY, UPDATE or DELETE. */
+typedef struct FeathubModify
+{
+	FeathubRelation *rel;
+	CmdType		operation;
+	List	   *target_attrs;	/* attnums given, of INSERT and UPDATE */
+	int			batch_size;		/* rows a call of insert_rows may bring */
+	MemoryContext context;
+	MemoryContext row_context;	/* reset by the caller after each call */
+	void	   *state;
+} FeathubModify;
+
+/*
+ * A record as it comes from a stream, before it is decoded.  All pointers stay
+ * valid until the stream's next release_records.
+ */
+typedef struct FeathubRecord
+{
+	int			partition;		/* index into the stream's partitions */
+	int64		sequence;		/* number within its partition (Kafka offset),
+								 * increasing */
+	const char *key;			/* NULL if there is none */
+	Size		key_len;
+	const char *value;			/* NULL: a deletion (tombstone) */
+	Size		value_len;
+	TimestampTz timestamp;		/* of the record in its source; DT_NOBEGIN:
+								 * none */
+	void	   *raw;			/* the connector's own handle */
+} FeathubRecord;
+
+/* One of a stream's partitions; the caller and the connector both keep it. */
+typedef struct FeathubStreamPartition
+{
+	char	   *name;			/* "weather-0": names it in job_position */
+	char	   *position;		/* up to which all is applied, or NULL: new */
+	char	   *mark;			/* what the connector stored with the position
+								 * to recognise a source made again, or NULL */
+	/* Set by poll for the records handed out: what to store if they apply. */
+	char	   *next_position;	/* NULL: nothing new */
+	char	   *next_mark;
+	/* Set by partition_status; -1 and DT_NOBEGIN where unknown. */
+	char	   *end_position;	/* of the source now, or NULL */
+	int64		lag;			/* records behind the end */
+	void	   *state;			/* the connector's own */
+} FeathubStreamPartition;
+
+/* A source that a job follows. */
+typedef struct FeathubStream
+{
+	FeathubRelation *rel;
+	const char *job_name;		/* names the consumer group, client id */
+	const char *start;			/* of partitions without position: 'earliest',
+								 * 'latest' or an ISO 8601 time */
+	bool		read_metadata_only; /* no records wanted: for status, rewind */
+	int			npartitions;
+	FeathubStreamPartition *partitions; /* those that start_stream was given */
+	MemoryContext context;		/* lives as long as the stream */
+	void	   *state;
+} FeathubStream;
+
+struct FeathubConnector
+{
+	const char *name;			/* "kafka": the wrapper is feathub_kafka */
+	const FeathubOption *options;
+	size_t		options_size;	/* of the struct that "offset" points into */
+	bool		has_formats;	/* table option "format" names a format */
+	const char *default_format; /* or NULL: the option is required */
+	bool		needs_user_mapping; /* an error without one */
+
+	/*
+	 * Properties of the system's client library that may be given by their own
+	 * names beside the options.  Returns an entry that describes the property
+	 * (its offset is not used) or NULL if it is unknown; raises an error if it
+	 * is known but not allowed, with the reason.  Optional.
+	 */
+	const FeathubOption *(*find_property) (const char *name, uint32 where);
+
+	/*
+	 * Refuse options that do not fit together, once all lists are merged.
+	 * Called when a FeathubRelation is made.  Optional.
+	 */
+	void		(*check_relation) (FeathubRelation *rel);
+
+	/*
+	 * Planning.  No network call here.  estimate fills *estimate for the base
+	 * relation; plan_scan chooses what the remote side is asked.  parallel_safe
+	 * says that begin_parallel and its family are there.
+	 */
+	void		(*estimate) (FeathubRelation *rel, PlannerInfo *root,
+							 RelOptInfo *baserel, FeathubEstimate *estimate);
+	void		(*plan_scan) (FeathubRelation *rel, PlannerInfo *root,
+							  RelOptInfo *baserel, List *clauses,
+							  FeathubScanPlan *plan);
+
+	/*
+	 * Scanning: required.  begin_scan makes state only; it may connect, but
+	 * fetches nothing: params have no values yet.  rescan is called before the
+	 * first row too, with the params evaluated, and starts again from nothing.
+	 * next_row fills tts_values and tts_isnull of the (virtual) slot and
+	 * returns true, or returns false at the end; row_context is current.
+	 * end_scan also runs when begin_scan alone did; after an error it does not
+	 * run at all, so handles are freed by a reset callback of scan->context.
+	 */
+	void		(*begin_scan) (FeathubScan *scan);
+	void		(*rescan) (FeathubScan *scan);
+	bool		(*next_row) (FeathubScan *scan, TupleTableSlot *slot);
+	void		(*end_scan) (FeathubScan *scan);
+
+	/*
+	 * Adds properties to EXPLAIN.  scan->state is NULL if the statement is not
+	 * run (EXPLAIN without ANALYZE): then only the plan is shown.
+	 */
+	void		(*explain_scan) (FeathubScan *scan, ExplainState *es);
+
+	/* Parallel scan: all or none.  Called as the FdwRoutine's own. */
+	Size		(*parallel_size) (FeathubScan *scan, ParallelContext *pcxt);
+	void		(*begin_parallel) (FeathubScan *scan, ParallelContext *pcxt, void *shared);
+	void		(*rescan_parallel) (FeathubScan *scan, void *shared);
+	void		(*join_parallel) (FeathubScan *scan, void *shared);
+
+	/*
+	 * Modification.  insert_rows sends rows (slots are materialised as needed);
+	 * end_modify does not return before the remote side has confirmed all.
+	 * After an error only reset callbacks of modify->context run.
+	 */
+	void		(*begin_modify) (FeathubModify *modify);
+	void		(*insert_rows) (FeathubModify *modify, TupleTableSlot **slots, int nslots);
+	void		(*end_modify) (FeathubModify *modify);
+	void		(*explain_modify) (FeathubModify *modify, ExplainState *es);
+
+	/*
+	 * IMPORT FOREIGN SCHEMA: returns CREATE FOREIGN TABLE statements.  Limits
+	 * are applied by the caller again.  import_options describes its OPTIONS.
+	 */
+	const FeathubOption *import_options;
+	List	   *(*import_schema) (ForeignServer *server, UserMapping *user,
+								  ImportForeignSchemaStmt *stmt);
+
+	/*
+	 * ANALYZE: fills up to targrows sample rows; returns how many, and the
+	 * totals.  Optional.
+	 */
+	int			(*sample_rows) (FeathubRelation *rel, HeapTuple *rows, int targrows,
+								double *totalrows, double *totaldeadrows);
+
+	/*
+	 * Streaming: all or none.  open_stream connects to stream->rel as its user
+	 * and fills stream->state.  list_partitions returns the names (char *) of
+	 * all partitions that the source has now.  start_stream takes the
+	 * partitions to follow, in stream->partitions, and fills the position of
+	 * those that have none from stream->start; it raises an error that names
+	 * the partition if a position is not to be had any more or the source was
+	 * made again.  It may be called again with other partitions.
+	 *
+	 * poll fills up to max records, waits at most timeout milliseconds for the
+	 * first, returns as soon as it has some and no more are at hand, and
+	 * returns early with 0 when the process latch is set.  max_bytes bounds
+	 * keys and values together (at least one record is returned).  Records of
+	 * one partition come in order.  It keeps next_position and next_mark of
+	 * each partition up to date with all records handed out since the last
+	 * release_records, plus gaps (transaction markers, compacted records)
+	 * behind the last of them.
+	 *
+	 * decode_record fills values and isnull (by attnum - 1, all columns of
+	 * rel->tupdesc) from one record and its metadata; as FeathubFormat.decode
+	 * it returns false for a bad record, and by-reference values are palloc'd
+	 * in the current context or point into the record.  A record without value
+	 * (tombstone) fills the columns that come from key and metadata, the
+	 * others are NULL.
+	 *
+	 * release_records frees all records handed out.  commit_positions tells
+	 * the system how far the job has come, for its own tools; it never fails.
+	 * partition_status fills end_position and lag of every partition, from what
+	 * the client knows already or with a short call.
+	 */
+	void		(*open_stream) (FeathubStream *stream);
+	List	   *(*list_partitions) (FeathubStream *stream);
+	void		(*start_stream) (FeathubStream *stream);
+	int			(*poll) (FeathubStream *stream, FeathubRecord *records, int max,
+						 Size max_bytes, long timeout);
+	bool		(*decode_record) (FeathubStream *stream, const FeathubRecord *record,
+								  Datum *values, bool *isnull,
+								  FeathubDecodeError *error);
+	void		(*release_records) (FeathubStream *stream);
+	void		(*commit_positions) (FeathubStream *stream);
+	void		(*partition_status) (FeathubStream *stream);
+	void		(*close_stream) (FeathubStream *stream);
+
+	/*
+	 * Positions.  seek_position returns, for rewind, the position of partition
+	 * "name" for a target: 'earliest', 'latest', a position in the system's own
+	 * notation or an ISO 8601 time; an error if it is none of them.
+	 * compare_positions orders two positions of one partition.  describe_record
+	 * appends where a record is: topic "clicks" partition 3 offset 81122.
+	 * record_headers returns the record's headers as jsonb (or 0 if none), for
+	 * dead letters.
+	 */
+	char	   *(*seek_position) (FeathubStream *stream, const char *name, const char *target);
+	int			(*compare_positions) (const char *a, const char *b);
+	void		(*describe_record) (FeathubStream *stream, const FeathubRecord *record,
+									StringInfo out);
+	Datum		(*record_headers) (FeathubStream *stream, const FeathubRecord *record,
+								   bool *isnull);
+
+	/*
+	 * Decode a record kept as a dead letter, from its raw parts.  headers is
+	 * jsonb.  partition is the name in job_position.
+	 */
+	bool		(*decode_stored) (FeathubStream *stream, const char *partition,
+								  const FeathubRecord *record, Datum headers,
+								  bool headers_isnull, Datum *values,
+								  bool *isnull, FeathubDecodeError *error);
+
+	/* Called once from _PG_init: shared memory, hooks, workers.  Optional. */
+	void		(*init) (void);
+};
+
+/* registry.c: all connectors, in alphabetical order, ends with NULL. */
+extern const FeathubConnector *const FeathubConnectors[];
+
+/* Calls every connector's init.  From _PG_init. */
+extern void FeathubConnectorsInit(void);
+
+/* The connector of a wrapper by its name "feathub_...", or an error. */
+extern const FeathubConnector *FeathubConnectorByWrapper(const char *fdwname);
+
+/* The connector of a foreign table's, or NULL if it is not one of ours. */
+extern const FeathubConnector *FeathubConnectorOfTable(Oid relid);
+
+/*
+ * FeathubRelationOpen
+ *		Resolve a foreign table's options for a user.
+ *
+ * The caller holds a lock on the table.  Everything is palloc'd in the current
+ * context.  Errors: FDW_OPTION_NAME_NOT_FOUND for a missing option, an
+ * UNDEFINED_OBJECT for a missing user mapping where the system needs one.
+ * File options are checked against pg_read_server_files for the table's owner.
+ */
+extern FeathubRelation *FeathubRelationOpen(Oid relid, Oid userid);
+
+/* The column's DefElem value of that name, or NULL. */
+extern const char *FeathubRelationColumnOption(FeathubRelation *rel, AttrNumber attnum,
+											   const char *name);
+
+#endif							/* FEATHUB_CONNECTORS_CONNECTOR_H */

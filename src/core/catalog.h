@@ -1,0 +1,127 @@
+/*
+ * catalog.h
+ *		The metadata tables of schema feathub: the only code that touches them.
+ *
+ * Ordinary roles have no right to write there.  The functions below run fixed
+ * statements as the extension's owner, after the caller's rights on the objects
+ * concerned have been checked here; user SQL never runs in that state.
+ *
+ * Lock order: extension, job row, tables.
+ */
+#ifndef FEATHUB_CORE_CATALOG_H
+#define FEATHUB_CORE_CATALOG_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+/* A row of feathub.feature_group, palloc'd. */
+typedef struct FeathubGroup
+{
+	Oid			relid;			/* the offline table (or foreign table) */
+	Oid			online;			/* InvalidOid: external group */
+	Oid			tombstone;		/* InvalidOid: no deletes */
+	Oid			source;			/* InvalidOid: none */
+	List	   *primary_key;	/* of char *: column names */
+	char	   *event_time;		/* column name or NULL */
+	Interval   *ttl;			/* or NULL */
+	Interval   *retention;		/* or NULL */
+	Interval   *partition_interval; /* or NULL: not partitioned by us */
+	bool		deletes;
+} FeathubGroup;
+
+typedef enum FeathubOnError
+{
+	FEATHUB_ON_ERROR_DEAD_LETTER,
+	FEATHUB_ON_ERROR_STOP,
+	FEATHUB_ON_ERROR_SKIP
+} FeathubOnError;
+
+/* A row of feathub.job, palloc'd. */
+typedef struct FeathubJob
+{
+	int64		job_id;
+	char	   *name;
+	Oid			owner;
+	Oid			source;			/* the foreign table it follows */
+	Oid			sink;			/* a group's offline table, or a plain table */
+	char	   *query;			/* or NULL */
+	int			workers;
+	FeathubOnError on_error;
+	int			max_dead_letters;	/* budget since the last resume; -1: none */
+	int64		dead_letters;	/* used up of it */
+	char	   *start;			/* 'earliest', 'latest' or a time */
+	char	   *on_gap;			/* 'stop' or 'skip': retention overtook us */
+	bool		synchronous_commit;
+	char	   *state;			/* 'running', 'paused' or 'failed' */
+	char	   *reason;			/* of paused and failed, or NULL */
+	int64		epoch;			/* raised by rewind, restart, pause, resume */
+	bool		is_local;		/* started in this very database */
+} FeathubJob;
+
+/* Extension */
+
+/* OID of the extension, or InvalidOid if it is not in this database. */
+extern Oid	FeathubExtensionOid(void);
+
+/*
+ * Lock the extension against DROP for this transaction; false if it is gone.
+ * First in the lock order, before any of its tables is opened.
+ */
+extern bool FeathubExtensionLock(void);
+
+/*
+ * FeathubCatalogEnter, FeathubCatalogLeave
+ *		Bracket fixed statements that run as the extension's owner.
+ *
+ * Between the two SPI is connected and search_path is pg_catalog, pg_temp.
+ * An error in between is undone by the (sub)transaction's abort.
+ */
+typedef struct FeathubCatalogScope
+{
+	Oid			save_userid;
+	int			save_sec_context;
+	int			save_nestlevel;
+} FeathubCatalogScope;
+extern void FeathubCatalogEnter(FeathubCatalogScope *scope);
+extern void FeathubCatalogLeave(FeathubCatalogScope *scope);
+
+/* Groups */
+
+/* The group of an offline table, or NULL. */
+extern FeathubGroup *FeathubGroupLoad(Oid relid);
+
+/* Jobs */
+
+/*
+ * FeathubJobLoad, FeathubJobByName
+ *		The job, or NULL.  ByName with missing_ok false raises UNDEFINED_OBJECT
+ *		with the closest name as a hint.
+ */
+extern FeathubJob *FeathubJobLoad(int64 job_id);
+extern FeathubJob *FeathubJobByName(const char *name, bool missing_ok);
+
+/* Raise INSUFFICIENT_PRIVILEGE unless the current user has the owner's rights. */
+extern void FeathubJobCheckOwner(const FeathubJob *job);
+
+/*
+ * FeathubJobCheckRunnable
+ *		Raise an error, with a hint, if the job could not run as it stands.
+ *
+ * Its owner must exist, may log in (before PostgreSQL 17) and connect, owns
+ * the sink (and the group's tables), and has the rights on the source.  Runs
+ * in: backend (create, resume), worker (each start).
+ */
+extern void FeathubJobCheckRunnable(const FeathubJob *job);
+
+/* Write state and reason; 'failed' from a worker only while epoch is its own. */
+extern bool FeathubJobSetState(int64 job_id, int64 epoch, const char *state,
+							   const char *reason);
+
+/*
+ * Ask that schedulers of this database look at the jobs once this transaction
+ * has committed.  ingest/ sets the hook; without preloading it is NULL.
+ */
+extern void FeathubJobsChanged(void);
+extern void (*FeathubJobsChangedHook) (void);
+
+#endif							/* FEATHUB_CORE_CATALOG_H */

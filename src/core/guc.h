@@ -1,0 +1,22 @@
+/*
+ * guc.h
+ *		The extension's settings, feathub.*; guc.c has the list.
+ */
+#ifndef FEATHUB_CORE_GUC_H
+#define FEATHUB_CORE_GUC_H
+
+extern int	feathub_batch_interval; /* ms a worker waits to fill a batch */
+extern int	feathub_batch_memory;	/* kB of raw records in one batch */
+extern int	feathub_batch_rows; /* records in one batch at most */
+extern bool feathub_embedded_broker;	/* run the embedded broker */
+extern char *feathub_embedded_broker_topics;	/* "weather:1, clicks:6" */
+extern int	feathub_max_workers;	/* slots in shared memory, all databases */
+extern int	feathub_retry_delay;	/* ms of the first backoff */
+extern int	feathub_retry_delay_max;	/* ms of the longest backoff */
+extern int	feathub_scheduler_interval; /* ms between looks at the catalog */
+extern int	feathub_source_interval;	/* ms between looks for new partitions, lags */
+
+/* Define them all.  From _PG_init. */
+extern void FeathubGucInit(void);
+
+#endif							/* FEATHUB_CORE_GUC_H */

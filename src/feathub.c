@@ -1,0 +1,23 @@
+/*
+ * feathub.c
+ *		Module magic and _PG_init: one Init call per folder, nothing else.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "connectors/connector.h"
+#include "core/guc.h"
+#include "ingest/ingest.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	FeathubGucInit();
+	FeathubConnectorsInit();
+	FeathubIngestInit();
+}

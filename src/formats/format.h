@@ -1,0 +1,133 @@
+/*
+ * format.h
+ *		How a record is encoded: bytes to Datums and back.
+ *
+ * A format knows nothing of the system that carries its bytes, and a connector
+ * nothing of the bytes: a Kafka message, a line of a file and a Redis value go
+ * through the same callbacks.
+ */
+#ifndef FEATHUB_FORMATS_FORMAT_H
+#define FEATHUB_FORMATS_FORMAT_H
+
+#include "access/tupdesc.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+
+#include "core/options.h"
+
+/*
+ * Why a record was refused.  A bad record is an everyday event, so a decoder
+ * reports it by returning false, without the cost of an ereport; it fills this
+ * struct.  message is palloc'd in the current context.
+ */
+typedef struct FeathubDecodeError
+{
+	int			sqlerrcode;		/* MAKE_SQLSTATE form */
+	char	   *message;		/* primary message, error style */
+	AttrNumber	attnum;			/* column concerned, or 0 */
+} FeathubDecodeError;
+
+/*
+ * The columns that a decoder fills or an encoder writes: a subset of a tuple
+ * descriptor.  Columns that are dropped, generated, not needed by the query or
+ * filled from a message's metadata are not in it.
+ */
+typedef struct FeathubColumn
+{
+	AttrNumber	attnum;			/* 1-based, in tupdesc and in values[] */
+	const char *name;			/* the column's name */
+	Oid			typid;
+	int32		typmod;
+	List	   *options;		/* the column's DefElems */
+} FeathubColumn;
+
+typedef struct FeathubFormat FeathubFormat;
+
+/* A format's own structs begin with these. */
+typedef struct FeathubDecoder
+{
+	const FeathubFormat *format;
+	TupleDesc	tupdesc;
+	int			ncolumns;
+	FeathubColumn *columns;
+	void	   *options;		/* the format's option struct */
+	MemoryContext context;		/* lives as long as the decoder */
+} FeathubDecoder;
+
+typedef struct FeathubEncoder
+{
+	const FeathubFormat *format;
+	TupleDesc	tupdesc;
+	int			ncolumns;
+	FeathubColumn *columns;
+	void	   *options;
+	MemoryContext context;
+} FeathubEncoder;
+
+struct FeathubFormat
+{
+	const char *name;			/* "json": the value of option "format" */
+	const FeathubOption *options;	/* for tables and columns */
+	size_t		options_size;	/* of the struct that "offset" points into */
+
+	/*
+	 * Refuse options that do not fit together or columns that the format
+	 * cannot take.  Called when a decoder or encoder is made.  Optional.
+	 */
+	void		(*check) (void *options, int ncolumns, FeathubColumn *columns);
+
+	/*
+	 * Make a decoder in the current memory context: allocate the format's own
+	 * struct and look up what each column's type needs.  The caller fills the
+	 * common fields afterwards from the same arguments.
+	 */
+	FeathubDecoder *(*begin_decode) (TupleDesc tupdesc, int ncolumns,
+									 FeathubColumn *columns, void *options);
+
+	/*
+	 * Decode one record into values[] and isnull[], indexed by attnum - 1, for
+	 * the decoder's columns only.  data is not NUL-terminated and may hold any
+	 * byte; it is valid during the call only, so by-reference results are
+	 * copies in the current memory context.  Returns false, with *error
+	 * filled, if the record is bad.  The input function of an unusual type may
+	 * still ereport (data exceptions, classes 22 and 23 and their like): a
+	 * caller that must go on catches that in a subtransaction.  data is never
+	 * NULL: a missing value (tombstone) is the caller's affair.
+	 */
+	bool		(*decode) (FeathubDecoder *decoder, const char *data, Size len,
+						   Datum *values, bool *isnull, FeathubDecodeError *error);
+
+	/* Make an encoder, as begin_decode.  NULL if the format is read-only. */
+	FeathubEncoder *(*begin_encode) (TupleDesc tupdesc, int ncolumns,
+									 FeathubColumn *columns, void *options);
+
+	/*
+	 * Append one record to out.  Returns false if the row has no value at all
+	 * (format raw with a NULL column): the record's value is then NULL.
+	 */
+	bool		(*encode) (FeathubEncoder *encoder, Datum *values, bool *isnull,
+						   StringInfo out);
+};
+
+/* registry.c of this folder */
+extern const FeathubFormat *const FeathubFormats[];	/* ends with NULL */
+
+/* The format of that name, or an error that lists the valid ones. */
+extern const FeathubFormat *FeathubFormatByName(const char *name);
+
+/* Parse the format's options of a table.  The result is palloc'd. */
+extern void *FeathubFormatParseOptions(const FeathubFormat *format, List *table_options);
+
+extern FeathubDecoder *FeathubDecoderBegin(const FeathubFormat *format, TupleDesc tupdesc,
+										   int ncolumns, FeathubColumn *columns,
+										   void *options);
+extern FeathubEncoder *FeathubEncoderBegin(const FeathubFormat *format, TupleDesc tupdesc,
+										   int ncolumns, FeathubColumn *columns,
+										   void *options);
+
+#define FeathubDecode(decoder, data, len, values, isnull, error) \
+	((decoder)->format->decode((decoder), (data), (len), (values), (isnull), (error)))
+#define FeathubEncode(encoder, values, isnull, out) \
+	((encoder)->format->encode((encoder), (values), (isnull), (out)))
+
+#endif							/* FEATHUB_FORMATS_FORMAT_H */
