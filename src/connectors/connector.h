@@ -22,6 +22,7 @@
 #include "formats/format.h"
 
 typedef struct FeathubConnector FeathubConnector;
+typedef struct ExplainState ExplainState;	/* its header moved in 18 */
 
 /*
  * A foreign table as its options describe it, resolved for one user: the same
@@ -122,6 +123,8 @@ typedef struct FeathubStreamPartition
 	/* Set by partition_status; -1 and DT_NOBEGIN where unknown. */
 	char	   *end_position;	/* of the source now, or NULL */
 	int64		lag;			/* records behind the end */
+	/* Set by start_stream and poll, added to; the caller sets it to 0 again. */
+	int64		gap;			/* records that retention took before us */
 	void	   *state;			/* the connector's own */
 } FeathubStreamPartition;
 
@@ -133,6 +136,8 @@ typedef struct FeathubStream
 	const char *start;			/* of partitions without position: 'earliest',
 								 * 'latest' or an ISO 8601 time */
 	bool		read_metadata_only; /* no records wanted: for status, rewind */
+	bool		skip_gaps;		/* go on behind records that retention took,
+								 * counted in gap, instead of an error */
 	int			npartitions;
 	FeathubStreamPartition *partitions; /* those that start_stream was given */
 	MemoryContext context;		/* lives as long as the stream */

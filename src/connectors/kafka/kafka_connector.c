@@ -1,0 +1,58 @@
+/*
+ * kafka_connector.c
+ *		The Kafka connector's table of callbacks.
+ */
+#include "postgres.h"
+
+#include "connectors/kafka/kafka.h"
+
+extern const FeathubConnector FeathubKafkaConnector;
+
+const FeathubConnector FeathubKafkaConnector = {
+	.name = "kafka",
+	.options = FeathubKafkaOptions,
+	.options_size = sizeof(KafkaOptions),
+	.has_formats = true,
+	.default_format = "json",
+	.needs_user_mapping = false,
+	.find_property = FeathubKafkaFindProperty,
+	.check_relation = FeathubKafkaCheckRelation,
+
+	.estimate = FeathubKafkaEstimate,
+	.plan_scan = FeathubKafkaPlanScan,
+	.begin_scan = FeathubKafkaBeginScan,
+	.rescan = FeathubKafkaRescan,
+	.next_row = FeathubKafkaNextRow,
+	.end_scan = FeathubKafkaEndScan,
+	.explain_scan = FeathubKafkaExplainScan,
+	.parallel_size = FeathubKafkaParallelSize,
+	.begin_parallel = FeathubKafkaBeginParallel,
+	.rescan_parallel = FeathubKafkaRescanParallel,
+	.join_parallel = FeathubKafkaJoinParallel,
+
+	.begin_modify = FeathubKafkaBeginModify,
+	.insert_rows = FeathubKafkaInsertRows,
+	.end_modify = FeathubKafkaEndModify,
+	.explain_modify = FeathubKafkaExplainModify,
+
+	.import_options = FeathubKafkaImportOptions,
+	.import_schema = FeathubKafkaImportSchema,
+	.sample_rows = FeathubKafkaSampleRows,
+
+	.open_stream = FeathubKafkaOpenStream,
+	.list_partitions = FeathubKafkaListPartitions,
+	.start_stream = FeathubKafkaStartStream,
+	.poll = FeathubKafkaPoll,
+	.decode_record = FeathubKafkaDecodeRecord,
+	.release_records = FeathubKafkaReleaseRecords,
+	.commit_positions = FeathubKafkaCommitPositions,
+	.partition_status = FeathubKafkaPartitionStatus,
+	.close_stream = FeathubKafkaCloseStream,
+	.seek_position = FeathubKafkaSeekPosition,
+	.compare_positions = FeathubKafkaComparePositions,
+	.describe_record = FeathubKafkaDescribeRecord,
+	.record_headers = FeathubKafkaRecordHeaders,
+	.decode_stored = FeathubKafkaDecodeStored,
+
+	.init = FeathubKafkaBrokerInit,
+};
