@@ -71,6 +71,12 @@ struct FeathubFormat
 	size_t		options_size;	/* of the struct that "offset" points into */
 
 	/*
+	 * Fields are known by their position (csv, raw): the caller then passes all
+	 * of the record's columns, also those that the query does not need.
+	 */
+	bool		positional;
+
+	/*
 	 * Refuse options that do not fit together or columns that the format
 	 * cannot take.  Called when a decoder or encoder is made.  Optional.
 	 */
@@ -109,7 +115,7 @@ struct FeathubFormat
 						   StringInfo out);
 };
 
-/* registry.c of this folder */
+/* format_registry.c: all formats, in alphabetical order */
 extern const FeathubFormat *const FeathubFormats[];	/* ends with NULL */
 
 /* The format of that name, or an error that lists the valid ones. */
