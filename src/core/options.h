@@ -72,9 +72,10 @@ extern void FeathubOptionsParse(const FeathubOption *options, uint32 where,
 
 /*
  * FeathubOptionsCheckRequired
- *		Raise an error for a required option that none of the lists gives.
+ *		Raise an error for a required option that deflist does not give.
  *
- * object is for the message, for instance: foreign table "weather_stream".
+ * Only options that may stand nowhere but at "where" (several bits, if deflist
+ * is several lists) are required.  object is for the message, for instance: foreign table "weather_stream".
  */
 extern void FeathubOptionsCheckRequired(const FeathubOption *options, uint32 where,
 										List *deflist, const char *object);
@@ -99,6 +100,16 @@ extern void FeathubOptionsCheckValue(const FeathubOption *option, const char *va
  */
 extern const char *FeathubOptionsClosest(const FeathubOption *const *tables,
 										 uint32 where, const char *name);
+
+/*
+ * FeathubOptionsReject
+ *		Raise FDW_INVALID_OPTION_NAME for a name that is not allowed at "where".
+ *
+ * The hint says where the option belongs if a table knows it, else the closest
+ * valid name, else all valid names.
+ */
+extern void FeathubOptionsReject(const FeathubOption *const *tables, uint32 where,
+								 const char *name) pg_attribute_noreturn();
 
 /* The value of one option of a list, or NULL. */
 extern const char *FeathubOptionsGet(List *deflist, const char *name);

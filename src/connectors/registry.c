@@ -1,0 +1,80 @@
+/*
+ * registry.c
+ *		The list of all connectors: one line for each.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "utils/lsyscache.h"
+
+#include "connectors/connector.h"
+
+extern const FeathubConnector FeathubKafkaConnector;
+
+const FeathubConnector *const FeathubConnectors[] = {
+	&FeathubKafkaConnector,
+	NULL
+};
+
+#define WRAPPER_PREFIX "feathub_"
+
+static const FeathubConnector *find_connector(const char *fdwname);
+
+void
+FeathubConnectorsInit(void)
+{
+	for (int i = 0; FeathubConnectors[i]; i++)
+	{
+		if (FeathubConnectors[i]->init)
+			FeathubConnectors[i]->init();
+	}
+}
+
+const FeathubConnector *
+FeathubConnectorByWrapper(const char *fdwname)
+{
+	const FeathubConnector *connector = find_connector(fdwname);
+
+	if (connector == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("there is no connector for foreign-data wrapper \"%s\"", fdwname),
+				 errdetail("A wrapper is named after its connector, and this build of feathub may lack some.")));
+	return connector;
+}
+
+const FeathubConnector *
+FeathubConnectorOfTable(Oid relid)
+{
+	ForeignDataWrapper *fdw;
+	char	   *handler;
+	char	   *nspname;
+
+	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
+		return NULL;
+	fdw = GetForeignDataWrapper(GetForeignServer(GetForeignTable(relid)->serverid)->fdwid);
+
+	/* the name alone may be another extension's */
+	if (!OidIsValid(fdw->fdwhandler))
+		return NULL;
+	handler = get_func_name(fdw->fdwhandler);
+	nspname = get_namespace_name(get_func_namespace(fdw->fdwhandler));
+	if (handler == NULL || strcmp(handler, "fdw_handler") != 0 ||
+		nspname == NULL || strcmp(nspname, "feathub") != 0)
+		return NULL;
+	return find_connector(fdw->fdwname);
+}
+
+static const FeathubConnector *
+find_connector(const char *fdwname)
+{
+	if (strncmp(fdwname, WRAPPER_PREFIX, strlen(WRAPPER_PREFIX)) != 0)
+		return NULL;
+	fdwname += strlen(WRAPPER_PREFIX);
+	for (int i = 0; FeathubConnectors[i]; i++)
+	{
+		if (strcmp(FeathubConnectors[i]->name, fdwname) == 0)
+			return FeathubConnectors[i];
+	}
+	return NULL;
+}
