@@ -12,6 +12,7 @@
 #define FEATHUB_CORE_CATALOG_H
 
 #include "datatype/timestamp.h"
+#include "executor/spi.h"
 #include "nodes/pg_list.h"
 
 /* A row of feathub.feature_group, palloc'd. */
@@ -85,10 +86,40 @@ typedef struct FeathubCatalogScope
 extern void FeathubCatalogEnter(FeathubCatalogScope *scope);
 extern void FeathubCatalogLeave(FeathubCatalogScope *scope);
 
+/*
+ * A constant statement whose plan is kept for the session once it has run; a
+ * static variable of the function that runs it.
+ */
+typedef struct FeathubStatement
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[16];
+	SPIPlanPtr	plan;			/* NULL until the first run */
+} FeathubStatement;
+
+/*
+ * Run it between Enter and Leave; returns the number of rows (SPI_processed).
+ * nulls as in SPI, NULL if no value is.
+ */
+extern int	FeathubCatalogExecute(FeathubStatement *statement, Datum *values,
+								  const char *nulls);
+
 /* Groups */
 
 /* The group of an offline table, or NULL. */
 extern FeathubGroup *FeathubGroupLoad(Oid relid);
+
+/*
+ * FeathubGroupInsert, FeathubGroupUpdate, FeathubGroupDelete
+ *		Write a group's row; the caller has checked the rights.
+ *
+ * Dependencies of its tables follow by a trigger.  Update writes what can be
+ * altered: ttl and retention.
+ */
+extern void FeathubGroupInsert(const FeathubGroup *group);
+extern void FeathubGroupUpdate(const FeathubGroup *group);
+extern void FeathubGroupDelete(Oid relid);
 
 /* Jobs */
 
@@ -99,6 +130,19 @@ extern FeathubGroup *FeathubGroupLoad(Oid relid);
  */
 extern FeathubJob *FeathubJobLoad(int64 job_id);
 extern FeathubJob *FeathubJobByName(const char *name, bool missing_ok);
+
+/*
+ * FeathubJobLock
+ *		The job of that name, its row locked for update.
+ *
+ * Raises UNDEFINED_OBJECT, or INSUFFICIENT_PRIVILEGE unless the current user
+ * has its owner's rights.  The caller holds the extension's lock.
+ */
+extern FeathubJob *FeathubJobLock(const char *name);
+
+/* All jobs (FeathubJob *) by id; those that write to a table, locked if asked. */
+extern List *FeathubJobsAll(void);
+extern List *FeathubJobsOfSink(Oid sink, bool lock);
 
 /* Raise INSUFFICIENT_PRIVILEGE unless the current user has the owner's rights. */
 extern void FeathubJobCheckOwner(const FeathubJob *job);
@@ -112,6 +156,27 @@ extern void FeathubJobCheckOwner(const FeathubJob *job);
  * in: backend (create, resume), worker (each start).
  */
 extern void FeathubJobCheckRunnable(const FeathubJob *job);
+
+/*
+ * FeathubJobInsert
+ *		Store a new job of this very database, running; returns its id.
+ *
+ * DUPLICATE_OBJECT if there is one of that name.  job_id, epoch, state and
+ * is_local of *job are not read.
+ */
+extern int64 FeathubJobInsert(const FeathubJob *job);
+
+/*
+ * What the SQL functions on jobs do, once rights are checked and the row is
+ * locked.  All but Delete raise the epoch, so that running workers stop.
+ * Resume makes this database the job's own, and with keep_state no more than
+ * that.
+ */
+extern void FeathubJobRestart(int64 job_id);
+extern void FeathubJobPause(int64 job_id, const char *reason);
+extern void FeathubJobResume(int64 job_id, bool keep_state);
+extern void FeathubJobSetWorkers(int64 job_id, int workers);
+extern void FeathubJobDelete(int64 job_id);
 
 /* Write state and reason; 'failed' from a worker only while epoch is its own. */
 extern bool FeathubJobSetState(int64 job_id, int64 epoch, const char *state,

@@ -8,10 +8,14 @@
 #ifndef FEATHUB_CORE_COMPAT_H
 #define FEATHUB_CORE_COMPAT_H
 
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
 #include "foreign/fdwapi.h"
 #include "optimizer/pathnode.h"
 #include "postmaster/bgworker.h"
 #include "storage/latch.h"
+#include "utils/acl.h"
 #include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
@@ -45,6 +49,31 @@
 #else
 #define FEATHUB_WORKER_CONNECT_FLAGS 0
 #define FEATHUB_OWNER_NEEDS_LOGIN true
+#endif
+
+/* 16 has one pair of functions for all kinds of objects. */
+#if PG_VERSION_NUM < 160000
+static inline AclResult
+object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
+{
+	switch (classid)
+	{
+		case DatabaseRelationId:
+			return pg_database_aclcheck(objectid, roleid, mode);
+		case NamespaceRelationId:
+			return pg_namespace_aclcheck(objectid, roleid, mode);
+		default:
+			elog(ERROR, "unexpected object class: %u", classid);
+			return ACLCHECK_NO_PRIV;
+	}
+}
+
+static inline bool
+object_ownercheck(Oid classid, Oid objectid, Oid roleid)
+{
+	Assert(classid == RelationRelationId);
+	return pg_class_ownercheck(objectid, roleid);
+}
 #endif
 
 #endif							/* FEATHUB_CORE_COMPAT_H */

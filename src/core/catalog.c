@@ -1,0 +1,793 @@
+/*
+ * catalog.c
+ *		The metadata tables of schema feathub: groups and jobs.
+ *
+ * All statements here are constants with parameters.  They run as the owner of
+ * the extension, because ordinary roles cannot write to feathub.*; whoever
+ * calls has checked what the current user may do.  Plans are kept for the
+ * session: the plan cache makes them again when the tables change, also when
+ * the extension is dropped and made again.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+#include "core/catalog.h"
+#include "core/compat.h"
+
+void		(*FeathubJobsChangedHook) (void) = NULL;
+
+#define GROUP_COLUMNS \
+	"SELECT feature_group::oid, online::oid, tombstone::oid, source::oid, primary_key, " \
+	"event_time::text, ttl, retention, partition_interval, deletes " \
+	"FROM feathub.feature_group "
+
+#define JOB_COLUMNS \
+	"SELECT job_id, name, owner::oid, source::oid, sink::oid, query, workers, on_error, " \
+	"max_dead_letters, dead_letters_used, start, on_gap, synchronous_commit, state, reason, " \
+	"epoch, system_identifier, database_oid FROM feathub.job "
+
+static Oid	extension_owner(void);
+static FeathubGroup *group_from_tuple(HeapTuple tuple, TupleDesc desc);
+static FeathubJob *job_from_tuple(HeapTuple tuple, TupleDesc desc);
+static List *collect_jobs(MemoryContext caller);
+static FeathubOnError on_error_from_name(const char *name);
+static void check_job_table(const FeathubJob *job, Oid relid, const char *role);
+static void report_unknown_job(const char *name) pg_attribute_noreturn();
+
+/*
+ * The extension
+ */
+
+Oid
+FeathubExtensionOid(void)
+{
+	return get_extension_oid("feathub", true);
+}
+
+bool
+FeathubExtensionLock(void)
+{
+	Oid			extension = FeathubExtensionOid();
+
+	/* It may be dropped, and even made again, while we wait for the lock. */
+	while (OidIsValid(extension))
+	{
+		Oid			again;
+
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		again = FeathubExtensionOid();
+		if (again == extension)
+			return true;
+		UnlockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		extension = again;
+	}
+	return false;
+}
+
+/* The owner of the extension and so of its tables. */
+static Oid
+extension_owner(void)
+{
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner = InvalidOid;
+
+	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum("feathub"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" does not exist", "feathub")));
+	return owner;
+}
+
+/*
+ * Fixed statements
+ */
+
+void
+FeathubCatalogEnter(FeathubCatalogScope *scope)
+{
+	Oid			owner = extension_owner();
+
+	GetUserIdAndSecContext(&scope->save_userid, &scope->save_sec_context);
+	SetUserIdAndSecContext(owner,
+						   scope->save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	scope->save_nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	SPI_connect();
+}
+
+void
+FeathubCatalogLeave(FeathubCatalogScope *scope)
+{
+	SPI_finish();
+	AtEOXact_GUC(false, scope->save_nestlevel);
+	SetUserIdAndSecContext(scope->save_userid, scope->save_sec_context);
+}
+
+int
+FeathubCatalogExecute(FeathubStatement *statement, Datum *values, const char *nulls)
+{
+	int			rc;
+
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs,
+									   statement->argtypes);
+
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare a statement of feathub: %s",
+				 SPI_result_code_string(SPI_result));
+		statement->plan = plan;
+	}
+
+	rc = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	if (rc < 0)
+		elog(ERROR, "could not run a statement of feathub: %s",
+			 SPI_result_code_string(rc));
+	return (int) SPI_processed;
+}
+
+/*
+ * Groups
+ */
+
+FeathubGroup *
+FeathubGroupLoad(Oid relid)
+{
+	static FeathubStatement statement = {
+		.sql = GROUP_COLUMNS "WHERE feature_group = $1",
+		.nargs = 1, .argtypes = {REGCLASSOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	FeathubGroup *group = NULL;
+	Datum		values[1] = {ObjectIdGetDatum(relid)};
+
+	FeathubCatalogEnter(&scope);
+	if (FeathubCatalogExecute(&statement, values, NULL) > 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		group = group_from_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+		MemoryContextSwitchTo(old);
+	}
+	FeathubCatalogLeave(&scope);
+	return group;
+}
+
+/* A column's value as an Oid, InvalidOid for NULL. */
+static Oid
+get_oid(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
+/* A text column's value as a palloc'd string, NULL for NULL. */
+static char *
+get_string(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/* An interval column's value, palloc'd, NULL for NULL. */
+static Interval *
+get_interval(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+	Interval   *copy;
+
+	if (isnull)
+		return NULL;
+	copy = (Interval *) palloc(sizeof(Interval));
+	*copy = *DatumGetIntervalP(value);
+	return copy;
+}
+
+static FeathubGroup *
+group_from_tuple(HeapTuple tuple, TupleDesc desc)
+{
+	FeathubGroup *group = (FeathubGroup *) palloc0(sizeof(FeathubGroup));
+	bool		isnull;
+	Datum	   *names;
+	int			nnames;
+
+	group->relid = get_oid(tuple, desc, 1);
+	group->online = get_oid(tuple, desc, 2);
+	group->tombstone = get_oid(tuple, desc, 3);
+	group->source = get_oid(tuple, desc, 4);
+	deconstruct_array(DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 5, &isnull)),
+					  NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+					  &names, NULL, &nnames);
+	for (int i = 0; i < nnames; i++)
+		group->primary_key = lappend(group->primary_key,
+									 pstrdup(NameStr(*DatumGetName(names[i]))));
+	group->event_time = get_string(tuple, desc, 6);
+	group->ttl = get_interval(tuple, desc, 7);
+	group->retention = get_interval(tuple, desc, 8);
+	group->partition_interval = get_interval(tuple, desc, 9);
+	group->deletes = DatumGetBool(SPI_getbinval(tuple, desc, 10, &isnull));
+	return group;
+}
+
+void
+FeathubGroupInsert(const FeathubGroup *group)
+{
+	static FeathubStatement statement = {
+		.sql = "INSERT INTO feathub.feature_group (feature_group, online, tombstone, source, "
+		"primary_key, event_time, ttl, retention, partition_interval, deletes) "
+		"VALUES ($1, $2, $3, $4, $5, $6::name, $7, $8, $9, $10)",
+		.nargs = 10,
+		.argtypes = {REGCLASSOID, REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEARRAYOID,
+		TEXTOID, INTERVALOID, INTERVALOID, INTERVALOID, BOOLOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[10];
+	char		nulls[11] = "          ";
+	Datum	   *names = (Datum *) palloc(sizeof(Datum) * list_length(group->primary_key));
+	int			nnames = 0;
+	ListCell   *lc;
+
+	foreach(lc, group->primary_key)
+		names[nnames++] = DirectFunctionCall1(namein, CStringGetDatum(lfirst(lc)));
+
+#define SET(i, missing, datum) \
+	do { if (missing) { nulls[i] = 'n'; values[i] = (Datum) 0; } else values[i] = (datum); } while (0)
+	SET(0, false, ObjectIdGetDatum(group->relid));
+	SET(1, !OidIsValid(group->online), ObjectIdGetDatum(group->online));
+	SET(2, !OidIsValid(group->tombstone), ObjectIdGetDatum(group->tombstone));
+	SET(3, !OidIsValid(group->source), ObjectIdGetDatum(group->source));
+	SET(4, false, PointerGetDatum(construct_array(names, nnames, NAMEOID, NAMEDATALEN,
+												  false, TYPALIGN_CHAR)));
+	SET(5, group->event_time == NULL, CStringGetTextDatum(group->event_time));
+	SET(6, group->ttl == NULL, IntervalPGetDatum(group->ttl));
+	SET(7, group->retention == NULL, IntervalPGetDatum(group->retention));
+	SET(8, group->partition_interval == NULL, IntervalPGetDatum(group->partition_interval));
+	SET(9, false, BoolGetDatum(group->deletes));
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, nulls);
+	FeathubCatalogLeave(&scope);
+}
+
+void
+FeathubGroupUpdate(const FeathubGroup *group)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.feature_group SET ttl = $2, retention = $3 WHERE feature_group = $1",
+		.nargs = 3, .argtypes = {REGCLASSOID, INTERVALOID, INTERVALOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[3];
+	char		nulls[4] = "   ";
+
+	SET(0, false, ObjectIdGetDatum(group->relid));
+	SET(1, group->ttl == NULL, IntervalPGetDatum(group->ttl));
+	SET(2, group->retention == NULL, IntervalPGetDatum(group->retention));
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, nulls);
+	FeathubCatalogLeave(&scope);
+}
+
+void
+FeathubGroupDelete(Oid relid)
+{
+	static FeathubStatement statement = {
+		.sql = "DELETE FROM feathub.feature_group WHERE feature_group = $1",
+		.nargs = 1, .argtypes = {REGCLASSOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[1] = {ObjectIdGetDatum(relid)};
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	FeathubCatalogLeave(&scope);
+}
+
+/*
+ * Jobs: reading
+ */
+
+FeathubJob *
+FeathubJobLoad(int64 job_id)
+{
+	static FeathubStatement statement = {
+		.sql = JOB_COLUMNS "WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	Datum		values[1] = {Int64GetDatum(job_id)};
+	List	   *jobs;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	jobs = collect_jobs(caller);
+	FeathubCatalogLeave(&scope);
+	return jobs == NIL ? NULL : (FeathubJob *) linitial(jobs);
+}
+
+FeathubJob *
+FeathubJobByName(const char *name, bool missing_ok)
+{
+	static FeathubStatement statement = {
+		.sql = JOB_COLUMNS "WHERE name = $1", .nargs = 1, .argtypes = {TEXTOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	Datum		values[1] = {CStringGetTextDatum(name)};
+	List	   *jobs;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	jobs = collect_jobs(caller);
+	FeathubCatalogLeave(&scope);
+	if (jobs == NIL && !missing_ok)
+		report_unknown_job(name);
+	return jobs == NIL ? NULL : (FeathubJob *) linitial(jobs);
+}
+
+FeathubJob *
+FeathubJobLock(const char *name)
+{
+	static FeathubStatement statement = {
+		.sql = JOB_COLUMNS "WHERE name = $1 FOR UPDATE", .nargs = 1, .argtypes = {TEXTOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	Datum		values[1] = {CStringGetTextDatum(name)};
+	List	   *jobs;
+
+	/*
+	 * Ownership is looked at before the lock is taken, so that nobody can make
+	 * a stranger's job wait, and again in the locked row.
+	 */
+	FeathubJobCheckOwner(FeathubJobByName(name, false));
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	jobs = collect_jobs(caller);
+	FeathubCatalogLeave(&scope);
+	if (jobs == NIL)
+		report_unknown_job(name);
+	FeathubJobCheckOwner((FeathubJob *) linitial(jobs));
+	return (FeathubJob *) linitial(jobs);
+}
+
+List *
+FeathubJobsAll(void)
+{
+	static FeathubStatement statement = {.sql = JOB_COLUMNS "ORDER BY job_id"};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	List	   *jobs;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, NULL, NULL);
+	jobs = collect_jobs(caller);
+	FeathubCatalogLeave(&scope);
+	return jobs;
+}
+
+List *
+FeathubJobsOfSink(Oid sink, bool lock)
+{
+	static FeathubStatement plain = {
+		.sql = JOB_COLUMNS "WHERE sink = $1 ORDER BY job_id",
+		.nargs = 1, .argtypes = {REGCLASSOID}
+	};
+	static FeathubStatement locking = {
+		.sql = JOB_COLUMNS "WHERE sink = $1 ORDER BY job_id FOR UPDATE",
+		.nargs = 1, .argtypes = {REGCLASSOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	Datum		values[1] = {ObjectIdGetDatum(sink)};
+	List	   *jobs;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(lock ? &locking : &plain, values, NULL);
+	jobs = collect_jobs(caller);
+	FeathubCatalogLeave(&scope);
+	return jobs;
+}
+
+/* The jobs that the last statement returned, in the caller's context. */
+static List *
+collect_jobs(MemoryContext caller)
+{
+	MemoryContext old = MemoryContextSwitchTo(caller);
+	List	   *jobs = NIL;
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+		jobs = lappend(jobs, job_from_tuple(SPI_tuptable->vals[i],
+											SPI_tuptable->tupdesc));
+	MemoryContextSwitchTo(old);
+	return jobs;
+}
+
+static FeathubJob *
+job_from_tuple(HeapTuple tuple, TupleDesc desc)
+{
+	FeathubJob *job = (FeathubJob *) palloc0(sizeof(FeathubJob));
+	bool		isnull;
+
+	job->job_id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	job->name = get_string(tuple, desc, 2);
+	job->owner = get_oid(tuple, desc, 3);
+	job->source = get_oid(tuple, desc, 4);
+	job->sink = get_oid(tuple, desc, 5);
+	job->query = get_string(tuple, desc, 6);
+	job->workers = DatumGetInt32(SPI_getbinval(tuple, desc, 7, &isnull));
+	job->on_error = on_error_from_name(get_string(tuple, desc, 8));
+	job->max_dead_letters = DatumGetInt32(SPI_getbinval(tuple, desc, 9, &isnull));
+	job->dead_letters = DatumGetInt64(SPI_getbinval(tuple, desc, 10, &isnull));
+	job->start = get_string(tuple, desc, 11);
+	job->on_gap = get_string(tuple, desc, 12);
+	job->synchronous_commit = DatumGetBool(SPI_getbinval(tuple, desc, 13, &isnull));
+	job->state = get_string(tuple, desc, 14);
+	job->reason = get_string(tuple, desc, 15);
+	job->epoch = DatumGetInt64(SPI_getbinval(tuple, desc, 16, &isnull));
+	job->is_local =
+		DatumGetInt64(SPI_getbinval(tuple, desc, 17, &isnull)) == (int64) GetSystemIdentifier() &&
+		DatumGetObjectId(SPI_getbinval(tuple, desc, 18, &isnull)) == MyDatabaseId;
+	return job;
+}
+
+static FeathubOnError
+on_error_from_name(const char *name)
+{
+	if (strcmp(name, "stop") == 0)
+		return FEATHUB_ON_ERROR_STOP;
+	if (strcmp(name, "skip") == 0)
+		return FEATHUB_ON_ERROR_SKIP;
+	return FEATHUB_ON_ERROR_DEAD_LETTER;
+}
+
+/* Raise an error; hint at the closest name among the jobs the user may see. */
+static void
+report_unknown_job(const char *name)
+{
+	List	   *jobs = FeathubJobsAll();
+	const char *closest = NULL;
+	int			distance = 4;	/* farther than that is no typing mistake */
+	ListCell   *lc;
+
+	foreach(lc, jobs)
+	{
+		FeathubJob *job = (FeathubJob *) lfirst(lc);
+		int			d;
+
+		if (!has_privs_of_role(GetUserId(), job->owner) ||
+			strlen(name) > NAMEDATALEN || strlen(job->name) > NAMEDATALEN)
+			continue;
+		d = varstr_levenshtein_less_equal(name, strlen(name),
+										  job->name, strlen(job->name),
+										  1, 1, 1, distance, true);
+		if (d < distance && d <= (int) strlen(name) / 2)
+		{
+			distance = d;
+			closest = job->name;
+		}
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("job \"%s\" does not exist", name),
+			 closest ? errhint("Perhaps you meant the job \"%s\".", closest) : 0));
+	pg_unreachable();
+}
+
+/*
+ * Jobs: rights
+ */
+
+void
+FeathubJobCheckOwner(const FeathubJob *job)
+{
+	if (has_privs_of_role(GetUserId(), job->owner))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("must be owner of job \"%s\"", job->name)));
+}
+
+void
+FeathubJobCheckRunnable(const FeathubJob *job)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(job->owner));
+	bool		can_login;
+	char	   *owner;
+	FeathubGroup *group;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("owner of job \"%s\" does not exist", job->name),
+				 errhint("Drop the job and make it again as another role.")));
+	can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	owner = pstrdup(NameStr(((Form_pg_authid) GETSTRUCT(tuple))->rolname));
+	ReleaseSysCache(tuple);
+
+	if (FEATHUB_OWNER_NEEDS_LOGIN && !can_login)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("owner of job \"%s\" is not permitted to log in", job->name),
+				 errdetail("Before PostgreSQL 17, background workers can only run as roles that may log in."),
+				 errhint("Use ALTER ROLE %s LOGIN.", quote_identifier(owner))));
+	if (object_aclcheck(DatabaseRelationId, MyDatabaseId, job->owner,
+						ACL_CONNECT) != ACLCHECK_OK)
+	{
+		char	   *database = get_database_name(MyDatabaseId);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("owner of job \"%s\" is not permitted to connect to database \"%s\"",
+						job->name, database),
+				 errhint("Use GRANT CONNECT ON DATABASE %s TO %s.",
+						 quote_identifier(database), quote_identifier(owner))));
+	}
+
+	check_job_table(job, job->sink, "sink");
+	group = FeathubGroupLoad(job->sink);
+	if (group != NULL && OidIsValid(group->online))
+		check_job_table(job, group->online, "online table");
+	if (group != NULL && OidIsValid(group->tombstone))
+		check_job_table(job, group->tombstone, "tombstone table");
+
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(job->source)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("source of job \"%s\" does not exist", job->name)));
+	if (pg_class_aclcheck(job->source, job->owner, ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("owner of job \"%s\" has no right to read its source \"%s\"",
+						job->name, get_rel_name(job->source)),
+				 errhint("Use GRANT SELECT ON %s TO %s.",
+						 quote_qualified_identifier(get_namespace_name(get_rel_namespace(job->source)),
+													get_rel_name(job->source)),
+						 quote_identifier(owner))));
+}
+
+/*
+ * Raise an error unless the job's owner is the very owner of the table: code
+ * that a table's owner attaches to it runs as the job's owner, so membership
+ * in the table's owner is not enough.
+ */
+static void
+check_job_table(const FeathubJob *job, Oid relid, const char *role)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+	char	   *relname;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("%s of job \"%s\" does not exist", role, job->name)));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	relname = pstrdup(NameStr(((Form_pg_class) GETSTRUCT(tuple))->relname));
+	ReleaseSysCache(tuple);
+
+	if (owner != job->owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("%s \"%s\" does not belong to the owner of job \"%s\"",
+						role, relname, job->name),
+				 errdetail("A job runs as its owner, who must own every table it writes.")));
+}
+
+/*
+ * Jobs: writing
+ */
+
+int64
+FeathubJobInsert(const FeathubJob *job)
+{
+	static FeathubStatement statement = {
+		.sql = "INSERT INTO feathub.job (name, owner, source, sink, query, workers, on_error, "
+		"max_dead_letters, start, on_gap, synchronous_commit, system_identifier, database_oid) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING job_id",
+		.nargs = 13,
+		.argtypes = {TEXTOID, REGROLEOID, REGCLASSOID, REGCLASSOID, TEXTOID, INT4OID, TEXTOID,
+		INT4OID, TEXTOID, TEXTOID, BOOLOID, INT8OID, OIDOID}
+	};
+	static const char *const on_error_names[] = {"dead_letter", "stop", "skip"};
+	FeathubCatalogScope scope;
+	Datum		values[13];
+	char		nulls[14] = "             ";
+	int64		job_id;
+	bool		isnull;
+
+	if (FeathubJobByName(job->name, true) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("job \"%s\" already exists", job->name)));
+
+	SET(0, false, CStringGetTextDatum(job->name));
+	SET(1, false, ObjectIdGetDatum(job->owner));
+	SET(2, false, ObjectIdGetDatum(job->source));
+	SET(3, false, ObjectIdGetDatum(job->sink));
+	SET(4, job->query == NULL, CStringGetTextDatum(job->query));
+	SET(5, false, Int32GetDatum(job->workers));
+	SET(6, false, CStringGetTextDatum(on_error_names[job->on_error]));
+	SET(7, false, Int32GetDatum(job->max_dead_letters));
+	SET(8, false, CStringGetTextDatum(job->start));
+	SET(9, false, CStringGetTextDatum(job->on_gap));
+	SET(10, false, BoolGetDatum(job->synchronous_commit));
+	SET(11, false, Int64GetDatum((int64) GetSystemIdentifier()));
+	SET(12, false, ObjectIdGetDatum(MyDatabaseId));
+#undef SET
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, nulls);
+	job_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+										 SPI_tuptable->tupdesc, 1, &isnull));
+	FeathubCatalogLeave(&scope);
+	FeathubJobsChanged();
+	return job_id;
+}
+
+bool
+FeathubJobSetState(int64 job_id, int64 epoch, const char *state, const char *reason)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.job SET state = $3, reason = $4, changed_at = pg_catalog.now() "
+		"WHERE job_id = $1 AND epoch = $2",
+		.nargs = 4, .argtypes = {INT8OID, INT8OID, TEXTOID, TEXTOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[4] = {Int64GetDatum(job_id), Int64GetDatum(epoch),
+		CStringGetTextDatum(state), reason ? CStringGetTextDatum(reason) : (Datum) 0};
+	const char *nulls = reason ? "    " : "   n";
+	bool		found;
+
+	FeathubCatalogEnter(&scope);
+	found = FeathubCatalogExecute(&statement, values, nulls) > 0;
+	FeathubCatalogLeave(&scope);
+	if (found)
+		FeathubJobsChanged();
+	return found;
+}
+
+/* Run a statement whose only parameter is a job's id, then wake schedulers. */
+static void
+change_job(FeathubStatement *statement, int64 job_id)
+{
+	FeathubCatalogScope scope;
+	Datum		values[1] = {Int64GetDatum(job_id)};
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(statement, values, NULL);
+	FeathubCatalogLeave(&scope);
+	FeathubJobsChanged();
+}
+
+void
+FeathubJobRestart(int64 job_id)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.job SET epoch = epoch + 1, changed_at = pg_catalog.now() "
+		"WHERE job_id = $1",
+		.nargs = 1, .argtypes = {INT8OID}
+	};
+
+	change_job(&statement, job_id);
+}
+
+void
+FeathubJobDelete(int64 job_id)
+{
+	static FeathubStatement statement = {
+		.sql = "DELETE FROM feathub.job WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
+	};
+
+	change_job(&statement, job_id);
+}
+
+void
+FeathubJobPause(int64 job_id, const char *reason)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.job SET state = 'paused', reason = $2, epoch = epoch + 1, "
+		"changed_at = pg_catalog.now() WHERE job_id = $1",
+		.nargs = 2, .argtypes = {INT8OID, TEXTOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[2] = {Int64GetDatum(job_id), reason ? CStringGetTextDatum(reason) : (Datum) 0};
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, reason ? "  " : " n");
+	FeathubCatalogLeave(&scope);
+	FeathubJobsChanged();
+}
+
+void
+FeathubJobResume(int64 job_id, bool keep_state)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.job SET state = CASE WHEN $4 THEN state ELSE 'running' END, "
+		"reason = CASE WHEN $4 THEN reason END, "
+		"dead_letters_used = CASE WHEN $4 THEN dead_letters_used ELSE 0 END, "
+		"epoch = epoch + 1, system_identifier = $2, database_oid = $3, "
+		"changed_at = pg_catalog.now() WHERE job_id = $1",
+		.nargs = 4, .argtypes = {INT8OID, INT8OID, OIDOID, BOOLOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[4] = {Int64GetDatum(job_id), Int64GetDatum((int64) GetSystemIdentifier()),
+		ObjectIdGetDatum(MyDatabaseId), BoolGetDatum(keep_state)};
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	FeathubCatalogLeave(&scope);
+	FeathubJobsChanged();
+}
+
+void
+FeathubJobSetWorkers(int64 job_id, int workers)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.job SET workers = $2, epoch = epoch + 1, "
+		"changed_at = pg_catalog.now() WHERE job_id = $1",
+		.nargs = 2, .argtypes = {INT8OID, INT4OID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[2] = {Int64GetDatum(job_id), Int32GetDatum(workers)};
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	FeathubCatalogLeave(&scope);
+	FeathubJobsChanged();
+}
+
+void
+FeathubJobsChanged(void)
+{
+	if (FeathubJobsChangedHook != NULL)
+		FeathubJobsChangedHook();
+}
