@@ -324,6 +324,30 @@ extern const FeathubConnector *FeathubConnectorOfTable(Oid relid);
  */
 extern FeathubRelation *FeathubRelationOpen(Oid relid, Oid userid);
 
+/*
+ * FeathubConnectorFindOption
+ *		The entry for an option as a user may give it: of the connector, common
+ *		to connectors ("format"), of the format (may be NULL) or a property of
+ *		the client library.  NULL if nobody knows it at "where".
+ */
+extern const FeathubOption *FeathubConnectorFindOption(const FeathubConnector *connector,
+													   const FeathubFormat *format,
+													   uint32 where, const char *name);
+
+/*
+ * FeathubConnectorCheckFiles
+ *		Raise INSUFFICIENT_PRIVILEGE if an option of the list makes the server
+ *		read a file and the role may not (pg_read_server_files).
+ */
+extern void FeathubConnectorCheckFiles(const FeathubConnector *connector,
+									   uint32 where, List *deflist, Oid roleid);
+
+/* Options of every connector that has formats: "format". */
+extern const FeathubOption FeathubFormatOption[];
+
+/* The user's mapping or the public one, or NULL if there is none. */
+extern UserMapping *FeathubUserMapping(Oid userid, Oid serverid);
+
 /* The column's DefElem value of that name, or NULL. */
 extern const char *FeathubRelationColumnOption(FeathubRelation *rel, AttrNumber attnum,
 											   const char *name);
