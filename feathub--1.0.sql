@@ -103,3 +103,19 @@ COMMENT ON FUNCTION feathub.kafka_validator(pg_catalog.text[], pg_catalog.oid) I
 
 CREATE FOREIGN DATA WRAPPER feathub_kafka HANDLER feathub.fdw_handler VALIDATOR feathub.kafka_validator;
 COMMENT ON FOREIGN DATA WRAPPER feathub_kafka IS 'Kafka topics as foreign tables';
+
+------------------------------------------------------------------------------
+-- features: partitions
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.maintain_feature_group(
+  feature_group pg_catalog.regclass,
+  as_of pg_catalog.timestamptz DEFAULT pg_catalog.now(),
+  since pg_catalog.timestamptz DEFAULT NULL,
+  OUT partitions_created pg_catalog.int8,
+  OUT partitions_dropped pg_catalog.int8,
+  OUT rows_moved pg_catalog.int8,
+  OUT rows_expired pg_catalog.int8)
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_maintain_feature_group';
+COMMENT ON FUNCTION feathub.maintain_feature_group(pg_catalog.regclass, pg_catalog.timestamptz, pg_catalog.timestamptz)
+  IS 'make the partitions a feature group needs and remove what is older than its retention';
