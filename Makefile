@@ -1,6 +1,24 @@
 # feathub: one PostgreSQL extension.  Plain PGXS: make, make install, make
 # installcheck.  "make demo" and "make test" need nothing installed before.
 
+# These targets install what they need, so the server's makefiles may be absent.
+SCRIPTED = demo test bench ci check-style
+ifneq ($(filter $(SCRIPTED),$(MAKECMDGOALS)),)
+
+.PHONY: $(SCRIPTED)
+demo:			# a private server, real data, the main job; KEEP=1 leaves it running
+	@src/test/demo/demo.sh
+test:			# all tests on real servers; TEST=name for one of them
+	@src/test/bin/test.sh
+bench:			# figures on Apache Kafka; BENCH_ROWS=n, BENCH=part
+	@src/test/bench/bench.sh
+ci:				# what .ci/run does
+	@.ci/run
+check-style:	# exported symbols are prefixed, SQL objects have comments
+	@src/test/bin/check_style.sh
+
+else
+
 EXTENSION = feathub
 MODULE_big = feathub
 DATA = $(wildcard feathub--*.sql)
@@ -19,15 +37,27 @@ PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags rdkafka simdjson)
 PG_CXXFLAGS = -std=c++17 -fno-exceptions -fno-rtti
 SHLIB_LINK += $(shell pkg-config --libs rdkafka simdjson) -lstdc++
 
+# A server with src/test/regress.conf in its configuration is needed for these.
 REGRESS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
 ISOLATION = $(sort $(patsubst src/test/specs/%.spec,%,$(wildcard src/test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/src/test --load-extension=feathub
 TAP_TESTS = 1
 PROVE_TESTS ?= src/test/t/*.pl
+PROVE_FLAGS += -I src/test/perl
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(PGXS),)
+$(error $(PG_CONFIG) not found: install postgresql-server-dev-15, or set PG_CONFIG; "make demo" and "make test" install what they need)
+endif
 include $(PGXS)
+
+# the server's makefiles give COPT to C only
+ifdef COPT
+CXXFLAGS += $(COPT)
+endif
 
 # not every server build tracks headers
 $(OBJS): $(wildcard $(srcdir)/src/*/*.h $(srcdir)/src/*/*/*.h)
+
+endif
