@@ -18,6 +18,7 @@
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
 
+#include "core/compat.h"
 #include "core/options.h"
 #include "formats/format.h"
 
@@ -341,6 +342,10 @@ extern const FeathubOption *FeathubConnectorFindOption(const FeathubConnector *c
  */
 extern void FeathubConnectorCheckFiles(const FeathubConnector *connector,
 									   uint32 where, List *deflist, Oid roleid);
+
+/* The same for a server and a user mapping, each for the role that answers for it. */
+extern void FeathubConnectorCheckServerFiles(const FeathubConnector *connector,
+											 ForeignServer *server, UserMapping *user);
 
 /* Options of every connector that has formats: "format". */
 extern const FeathubOption FeathubFormatOption[];

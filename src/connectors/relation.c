@@ -19,7 +19,6 @@ static void check_format_name(const char *name, const char *value);
 static void resolve_options(FeathubRelation *rel);
 static void resolve_format(FeathubRelation *rel);
 static void resolve_columns(FeathubRelation *rel);
-static void check_files(FeathubRelation *rel, Oid owner);
 
 const FeathubOption FeathubFormatOption[] = {
 	{
@@ -58,7 +57,9 @@ FeathubRelationOpen(Oid relid, Oid userid)
 	resolve_options(rel);
 	resolve_format(rel);
 	resolve_columns(rel);
-	check_files(rel, owner);
+	FeathubConnectorCheckServerFiles(rel->connector, rel->server, rel->user);
+	FeathubConnectorCheckFiles(rel->connector, FEATHUB_ON_TABLE,
+							   rel->table->options, owner);
 	if (rel->connector->check_relation)
 		rel->connector->check_relation(rel);
 	return rel;
@@ -124,6 +125,25 @@ FeathubConnectorCheckFiles(const FeathubConnector *connector, uint32 where,
 					 errdetail("Role \"%s\" must have the privileges of role \"%s\", because the option makes the server read a file.",
 							   GetUserNameFromId(roleid, false),
 							   "pg_read_server_files")));
+	}
+}
+
+void
+FeathubConnectorCheckServerFiles(const FeathubConnector *connector,
+								 ForeignServer *server, UserMapping *user)
+{
+	/* each list answers for whoever wrote it: that role may have lost the right */
+	FeathubConnectorCheckFiles(connector, FEATHUB_ON_SERVER,
+							   server->options, server->owner);
+	if (user)
+	{
+		/* the mapping for PUBLIC is the server owner's work */
+		bool		own = SearchSysCacheExists2(USERMAPPINGUSERSERVER,
+												ObjectIdGetDatum(user->userid),
+												ObjectIdGetDatum(server->serverid));
+
+		FeathubConnectorCheckFiles(connector, FEATHUB_ON_USER_MAPPING, user->options,
+								   own ? user->userid : server->owner);
 	}
 }
 
@@ -201,29 +221,6 @@ resolve_columns(FeathubRelation *rel)
 								   rel->format->name) : 0));
 			FeathubOptionsCheckValue(option, defGetString(def));
 		}
-	}
-}
-
-/* Each list answers for whoever wrote it: that role may have lost the right. */
-static void
-check_files(FeathubRelation *rel, Oid owner)
-{
-	const FeathubConnector *connector = rel->connector;
-
-	FeathubConnectorCheckFiles(connector, FEATHUB_ON_SERVER,
-							   rel->server->options, rel->server->owner);
-	FeathubConnectorCheckFiles(connector, FEATHUB_ON_TABLE,
-							   rel->table->options, owner);
-	if (rel->user)
-	{
-		/* the mapping for PUBLIC is the server owner's work */
-		bool		own = SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-												ObjectIdGetDatum(rel->userid),
-												ObjectIdGetDatum(rel->server->serverid));
-
-		FeathubConnectorCheckFiles(connector, FEATHUB_ON_USER_MAPPING,
-								   rel->user->options,
-								   own ? rel->userid : rel->server->owner);
 	}
 }
 

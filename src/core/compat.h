@@ -11,12 +11,23 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
+#include "commands/explain.h"
+#include "executor/executor.h"
 #include "foreign/fdwapi.h"
+#include "miscadmin.h"
+#include "nodes/plannodes.h"
 #include "optimizer/pathnode.h"
 #include "postmaster/bgworker.h"
 #include "storage/latch.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/wait_event.h"
+
+/* 18 moved ExplainState and what formats it to headers of their own. */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "feathub needs PostgreSQL 15 or newer"
@@ -73,6 +84,109 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 {
 	Assert(classid == RelationRelationId);
 	return pg_class_ownercheck(objectid, roleid);
+}
+#endif
+
+/* 18 removed ExecutorRun's execute_once. */
+#if PG_VERSION_NUM >= 180000
+#define feathub_executor_run(desc) ExecutorRun(desc, ForwardScanDirection, 0)
+#else
+#define feathub_executor_run(desc) ExecutorRun(desc, ForwardScanDirection, 0, true)
+#endif
+#define feathub_create_query_desc(stmt, plan, text, snapshot, dest, env) \
+	CreateQueryDesc(stmt, text, snapshot, InvalidSnapshot, dest, NULL, env, 0)
+
+/* 16 made one function of the ownership checks of all kinds of objects. */
+#if PG_VERSION_NUM >= 160000
+#define feathub_owns_database(oid, role) object_ownercheck(DatabaseRelationId, oid, role)
+#else
+#define feathub_owns_database(oid, role) pg_database_ownercheck(oid, role)
+#endif
+
+/* 16 moved checkAsUser from range table entries to RTEPermissionInfo. */
+#if PG_VERSION_NUM < 160000
+static inline Oid
+ExecGetResultRelCheckAsUser(ResultRelInfo *relinfo, EState *estate)
+{
+	Index		rti = relinfo->ri_RangeTableIndex;
+	Oid			userid = InvalidOid;
+
+	/* a partition that rows are routed to has the entry of the root */
+	if (rti == 0 && relinfo->ri_RootResultRelInfo)
+		rti = relinfo->ri_RootResultRelInfo->ri_RangeTableIndex;
+	if (rti != 0)
+		userid = exec_rt_fetch(rti, estate)->checkAsUser;
+	return OidIsValid(userid) ? userid : GetUserId();
+}
+#endif
+
+/* Whose rights a foreign scan uses. */
+static inline Oid
+feathub_scan_userid(ForeignScanState *node)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	Oid			userid;
+
+#if PG_VERSION_NUM >= 160000
+	userid = plan->checkAsUser;
+#else
+	userid = exec_rt_fetch(plan->scan.scanrelid, node->ss.ps.state)->checkAsUser;
+#endif
+	return OidIsValid(userid) ? userid : GetUserId();
+}
+
+/* 16 lets input functions report bad input without raising it, 17 domains. */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#define feathub_decode_datetime(field, ftype, nf, dtype, tm, fsec, tz) \
+	({ DateTimeErrorExtra extra_; DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz, &extra_); })
+
+static inline bool
+feathub_input_function_safe(FmgrInfo *flinfo, char *str, Oid ioparam, int32 typmod,
+							Datum *result, int *sqlerrcode, char **message)
+{
+	ErrorSaveContext escontext = {T_ErrorSaveContext};
+
+	escontext.details_wanted = true;
+	if (InputFunctionCallSafe(flinfo, str, ioparam, typmod, (Node *) &escontext, result))
+		return true;
+	*sqlerrcode = escontext.error_data->sqlerrcode;
+	*message = escontext.error_data->message;
+	return false;
+}
+#else
+#define feathub_decode_datetime(field, ftype, nf, dtype, tm, fsec, tz) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tz)
+
+static inline bool
+feathub_input_function_safe(FmgrInfo *flinfo, char *str, Oid ioparam, int32 typmod,
+							Datum *result, int *sqlerrcode, char **message)
+{
+	*result = InputFunctionCall(flinfo, str, ioparam, typmod);
+	return true;
+}
+#endif
+#if PG_VERSION_NUM >= 170000
+static inline bool
+feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
+						  MemoryContext context, int *sqlerrcode, char **message)
+{
+	ErrorSaveContext escontext = {T_ErrorSaveContext};
+
+	escontext.details_wanted = true;
+	if (domain_check_safe(value, isnull, domain, extra, context, (Node *) &escontext))
+		return true;
+	*sqlerrcode = escontext.error_data->sqlerrcode;
+	*message = escontext.error_data->message;
+	return false;
+}
+#else
+static inline bool
+feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
+						  MemoryContext context, int *sqlerrcode, char **message)
+{
+	domain_check(value, isnull, domain, extra, context);
+	return true;
 }
 #endif
 

@@ -1,0 +1,254 @@
+/*
+ * fdw_option.c
+ *		The wrappers' validators.
+ *
+ * The server calls them with the complete list of an object's options, on
+ * CREATE and on ALTER, but does not say which object it is.
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/defrem.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "fdw/fdw_option.h"
+
+/* A bit that no option has: foreign-data wrappers take none. */
+#define ON_WRAPPER 0x80
+
+/* Tables to look for hints in: the connector's, "format", every format's. */
+#define MAX_OPTION_TABLES 32
+
+/* One validator for each wrapper. */
+#define FEATHUB_VALIDATOR(function, wrapper) \
+	PG_FUNCTION_INFO_V1(function); \
+	Datum \
+	function(PG_FUNCTION_ARGS) \
+	{ \
+		validate(wrapper, PG_GETARG_DATUM(0), PG_GETARG_OID(1)); \
+		PG_RETURN_VOID(); \
+	} \
+	extern Datum function(PG_FUNCTION_ARGS)
+
+static void validate(const char *wrapper, Datum options, Oid catalog);
+static const FeathubFormat *named_format(const FeathubConnector *connector,
+										 uint32 where, List *deflist);
+static void check_option(const FeathubConnector *connector,
+						 const FeathubFormat *format, uint32 where, DefElem *def);
+static bool check_column_format_option(const FeathubConnector *connector,
+									   DefElem *def);
+static void reject_option(const FeathubConnector *connector,
+						  const FeathubFormat *format, uint32 where,
+						  const char *name) pg_attribute_noreturn();
+static void check_required(const FeathubConnector *connector,
+						   const FeathubFormat *format, uint32 where,
+						   List *deflist);
+
+FEATHUB_VALIDATOR(feathub_kafka_validator, "feathub_kafka");
+
+void
+FeathubFdwCheckOptions(const FeathubConnector *connector, uint32 where, List *deflist)
+{
+	const FeathubFormat *format = named_format(connector, where, deflist);
+	ListCell   *lc;
+
+	foreach(lc, deflist)
+		check_option(connector, format, where, lfirst_node(DefElem, lc));
+	check_required(connector, format, where, deflist);
+	FeathubConnectorCheckFiles(connector, where, deflist, GetUserId());
+}
+
+void
+FeathubFdwCheckImportOptions(const FeathubConnector *connector, List *deflist)
+{
+	static const FeathubOption no_options[] = {{.name = NULL}};
+	const FeathubOption *tables[2] = {connector->import_options, NULL};
+	ListCell   *lc;
+
+	if (tables[0] == NULL)
+		tables[0] = no_options;
+	foreach(lc, deflist)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+		const FeathubOption *option;
+
+		option = FeathubOptionsFind(tables[0], FEATHUB_ON_IMPORT, def->defname);
+		if (option == NULL)
+			FeathubOptionsReject(tables, FEATHUB_ON_IMPORT, def->defname);
+		FeathubOptionsCheckValue(option, defGetString(def));
+
+		/* unlike those of CREATE, nobody has looked for duplicates */
+		for (int i = 0; i < foreach_current_index(lc); i++)
+		{
+			if (strcmp(list_nth_node(DefElem, deflist, i)->defname, def->defname) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_OBJECT),
+						 errmsg("option \"%s\" provided more than once", def->defname)));
+		}
+	}
+	FeathubOptionsCheckRequired(tables[0], FEATHUB_ON_IMPORT, deflist,
+								"IMPORT FOREIGN SCHEMA");
+}
+
+/* What every validator does. */
+static void
+validate(const char *wrapper, Datum options, Oid catalog)
+{
+	uint32		where;
+
+	switch (catalog)
+	{
+		case ForeignServerRelationId:
+			where = FEATHUB_ON_SERVER;
+			break;
+		case UserMappingRelationId:
+			where = FEATHUB_ON_USER_MAPPING;
+			break;
+		case ForeignTableRelationId:
+			where = FEATHUB_ON_TABLE;
+			break;
+		case AttributeRelationId:
+			where = FEATHUB_ON_COLUMN;
+			break;
+		default:
+			where = ON_WRAPPER;
+			break;
+	}
+	FeathubFdwCheckOptions(FeathubConnectorByWrapper(wrapper), where,
+						   untransformRelOptions(options));
+}
+
+/* The format that a table's options name; NULL for other objects. */
+static const FeathubFormat *
+named_format(const FeathubConnector *connector, uint32 where, List *deflist)
+{
+	const char *name;
+
+	if (!connector->has_formats || where != FEATHUB_ON_TABLE)
+		return NULL;
+	name = FeathubOptionsGet(deflist, "format");
+	if (name == NULL)
+		name = connector->default_format;
+	return name ? FeathubFormatByName(name) : NULL;
+}
+
+static void
+check_option(const FeathubConnector *connector, const FeathubFormat *format,
+			 uint32 where, DefElem *def)
+{
+	const FeathubOption *option;
+
+	option = FeathubConnectorFindOption(connector, format, where, def->defname);
+	if (option == NULL)
+	{
+		if (where == FEATHUB_ON_COLUMN && check_column_format_option(connector, def))
+			return;
+		reject_option(connector, format, where, def->defname);
+	}
+
+	/* a property is found wherever it is given; secrets have one place only */
+	if ((option->where & where) == 0 ||
+		((option->flags & FEATHUB_OPTION_SECRET) && where != FEATHUB_ON_USER_MAPPING))
+	{
+		FeathubOption described[2] = {*option, {.name = NULL}};
+		const FeathubOption *tables[2] = {described, NULL};
+
+		described[0].name = def->defname;
+		if (option->flags & FEATHUB_OPTION_SECRET)
+			described[0].where = FEATHUB_ON_USER_MAPPING;
+		FeathubOptionsReject(tables, where, def->defname);
+	}
+	FeathubOptionsCheckValue(option, defGetString(def));
+}
+
+/*
+ * Is it some format's option for columns?  The table's format is not known
+ * here, FeathubRelationOpen looks again when it is; so a value is checked only
+ * if just one format has the option.
+ */
+static bool
+check_column_format_option(const FeathubConnector *connector, DefElem *def)
+{
+	const FeathubOption *found = NULL;
+	int			nfound = 0;
+
+	if (!connector->has_formats)
+		return false;
+	for (int i = 0; FeathubFormats[i]; i++)
+	{
+		const FeathubOption *option;
+
+		option = FeathubOptionsFind(FeathubFormats[i]->options, FEATHUB_ON_COLUMN,
+									def->defname);
+		if (option == NULL)
+			continue;
+		found = option;
+		nfound++;
+	}
+	if (nfound == 1)
+		FeathubOptionsCheckValue(found, defGetString(def));
+	return nfound > 0;
+}
+
+static void
+reject_option(const FeathubConnector *connector, const FeathubFormat *format,
+			  uint32 where, const char *name)
+{
+	const FeathubOption *tables[MAX_OPTION_TABLES] = {0};
+	int			ntables = 0;
+
+	if (connector->options)
+		tables[ntables++] = connector->options;
+	if (connector->has_formats)
+	{
+		tables[ntables++] = FeathubFormatOption;
+		for (int i = 0; FeathubFormats[i] && ntables < MAX_OPTION_TABLES - 1; i++)
+		{
+			const FeathubOption *options = FeathubFormats[i]->options;
+
+			if (options == NULL)
+				continue;
+			if (where == FEATHUB_ON_TABLE && format && FeathubFormats[i] != format)
+			{
+				if (FeathubOptionsFind(options, FEATHUB_ON_TABLE, name))
+					ereport(ERROR,
+							(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+							 errmsg("invalid option \"%s\"", name),
+							 errdetail("Option \"%s\" belongs to format \"%s\", but the format of the foreign table is \"%s\".",
+									   name, FeathubFormats[i]->name, format->name)));
+				continue;
+			}
+			tables[ntables++] = options;
+		}
+	}
+	FeathubOptionsReject(tables, where, name);
+}
+
+/* Raise an error for a required option that this very object must have. */
+static void
+check_required(const FeathubConnector *connector, const FeathubFormat *format,
+			   uint32 where, List *deflist)
+{
+	const char *object = where == FEATHUB_ON_SERVER ? "a server" :
+		where == FEATHUB_ON_USER_MAPPING ? "a user mapping" : "a foreign table";
+
+	if (where != FEATHUB_ON_SERVER && where != FEATHUB_ON_USER_MAPPING &&
+		where != FEATHUB_ON_TABLE)
+		return;
+	object = psprintf("%s of wrapper \"feathub_%s\"", object, connector->name);
+	FeathubOptionsCheckRequired(connector->options, where, deflist, object);
+	if (where != FEATHUB_ON_TABLE || !connector->has_formats)
+		return;
+	if (format == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("option \"%s\" is required for %s", "format", object)));
+	FeathubOptionsCheckRequired(format->options, where, deflist,
+								psprintf("format \"%s\"", format->name));
+}

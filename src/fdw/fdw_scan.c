@@ -1,0 +1,306 @@
+/*
+ * fdw_scan.c
+ *		Execution of foreign scans.
+ *
+ * A rescan is only noted when it is asked for and done with the next row that is
+ * wanted, since parameters have no values before that and the first scan is no
+ * different from later ones.
+ *
+ * Stored generated columns are computed here: other systems know the columns
+ * that they are made of, not the columns themselves.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "core/compat.h"
+#include "fdw/fdw_plan.h"
+#include "fdw/fdw_scan.h"
+
+/* ForeignScanState.fdw_state */
+typedef struct FdwScanState
+{
+	FeathubScan scan;
+	bool		begun;			/* begin_scan was called: not just EXPLAIN */
+	bool		need_rescan;	/* before the next row */
+	bool		done;			/* next_row has returned false */
+
+	/* Parameters */
+	List	   *param_exprs;	/* of ExprState */
+	int16	   *param_typlen;
+	bool	   *param_typbyval;
+	MemoryContext param_context;	/* reset at each rescan */
+
+	/* Stored generated columns that are needed */
+	int			ngenerated;
+	AttrNumber *generated;
+	ExprState **generated_exprs;
+} FdwScanState;
+
+static void init_params(FdwScanState *state, ForeignScanState *node);
+static Bitmapset *init_needed(FdwScanState *state, ForeignScanState *node, List *attnums);
+static void start_again(FdwScanState *state, ForeignScanState *node);
+static void compute_generated(FdwScanState *state, ForeignScanState *node,
+							  TupleTableSlot *slot);
+
+void
+FeathubFdwBeginForeignScan(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	EState	   *estate = node->ss.ps.state;
+	FdwScanState *state = palloc0(sizeof(FdwScanState));
+	FeathubScan *scan = &state->scan;
+	MemoryContext oldcontext;
+
+	scan->context = AllocSetContextCreate(estate->es_query_cxt, "feathub scan",
+										  ALLOCSET_DEFAULT_SIZES);
+	scan->row_context = AllocSetContextCreate(scan->context, "feathub scan row",
+											  ALLOCSET_DEFAULT_SIZES);
+	oldcontext = MemoryContextSwitchTo(scan->context);
+
+	scan->rel = FeathubRelationOpen(RelationGetRelid(node->ss.ss_currentRelation),
+									feathub_scan_userid(node));
+	scan->private = list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_PLAN);
+	scan->limit = intVal(list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_LIMIT));
+	init_params(state, node);
+	scan->needed = init_needed(state, node,
+							   list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_NEEDED));
+	state->need_rescan = true;
+	node->fdw_state = state;
+
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+	{
+		state->begun = true;
+		scan->rel->connector->begin_scan(scan);
+	}
+	MemoryContextSwitchTo(oldcontext);
+}
+
+TupleTableSlot *
+FeathubFdwIterateForeignScan(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+	FeathubScan *scan = &state->scan;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	MemoryContext oldcontext;
+	bool		found;
+
+	ExecClearTuple(slot);
+	if (state->need_rescan)
+		start_again(state, node);
+	if (state->done)
+		return slot;
+
+	MemoryContextReset(scan->row_context);
+	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+	oldcontext = MemoryContextSwitchTo(scan->row_context);
+	found = scan->rel->connector->next_row(scan, slot);
+	if (found)
+	{
+		ExecStoreVirtualTuple(slot);
+		if (state->ngenerated > 0)
+			compute_generated(state, node, slot);
+	}
+	else
+		state->done = true;
+	MemoryContextSwitchTo(oldcontext);
+	return slot;
+}
+
+void
+FeathubFdwReScanForeignScan(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+
+	state->need_rescan = true;
+	state->done = false;
+}
+
+void
+FeathubFdwEndForeignScan(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+
+	if (state == NULL)
+		return;
+	if (state->begun)
+		state->scan.rel->connector->end_scan(&state->scan);
+
+	/* with it go the handles that reset callbacks free */
+	MemoryContextDelete(state->scan.context);
+	node->fdw_state = NULL;
+}
+
+Size
+FeathubFdwEstimateDSMForeignScan(ForeignScanState *node, ParallelContext *pcxt)
+{
+	FeathubScan *scan = FeathubFdwScanOf(node);
+
+	return scan->rel->connector->parallel_size(scan, pcxt);
+}
+
+void
+FeathubFdwInitializeDSMForeignScan(ForeignScanState *node, ParallelContext *pcxt,
+								   void *coordinate)
+{
+	FeathubScan *scan = FeathubFdwScanOf(node);
+	MemoryContext oldcontext = MemoryContextSwitchTo(scan->context);
+
+	scan->rel->connector->begin_parallel(scan, pcxt, coordinate);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+void
+FeathubFdwReInitializeDSMForeignScan(ForeignScanState *node, ParallelContext *pcxt,
+									 void *coordinate)
+{
+	FeathubScan *scan = FeathubFdwScanOf(node);
+	MemoryContext oldcontext = MemoryContextSwitchTo(scan->context);
+
+	scan->rel->connector->rescan_parallel(scan, coordinate);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+void
+FeathubFdwInitializeWorkerForeignScan(ForeignScanState *node, shm_toc *toc,
+									  void *coordinate)
+{
+	FeathubScan *scan = FeathubFdwScanOf(node);
+	MemoryContext oldcontext = MemoryContextSwitchTo(scan->context);
+
+	scan->rel->connector->join_parallel(scan, coordinate);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+FeathubScan *
+FeathubFdwScanOf(ForeignScanState *node)
+{
+	return &((FdwScanState *) node->fdw_state)->scan;
+}
+
+/* Prepare the plan's parameters for evaluation. */
+static void
+init_params(FdwScanState *state, ForeignScanState *node)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	FeathubScan *scan = &state->scan;
+	ListCell   *lc;
+
+	scan->nparams = list_length(plan->fdw_exprs);
+	if (scan->nparams == 0)
+		return;
+	scan->param_values = palloc0(sizeof(Datum) * scan->nparams);
+	scan->param_isnull = palloc0(sizeof(bool) * scan->nparams);
+	state->param_typlen = palloc(sizeof(int16) * scan->nparams);
+	state->param_typbyval = palloc(sizeof(bool) * scan->nparams);
+	foreach(lc, plan->fdw_exprs)
+	{
+		int			i = foreach_current_index(lc);
+
+		get_typlenbyval(exprType(lfirst(lc)),
+						&state->param_typlen[i], &state->param_typbyval[i]);
+	}
+	state->param_exprs = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	state->param_context = AllocSetContextCreate(scan->context, "feathub scan parameters",
+												 ALLOCSET_SMALL_SIZES);
+}
+
+/*
+ * The set of columns that the connector fills.  For a generated column it is
+ * those that the expression refers to.
+ */
+static Bitmapset *
+init_needed(FdwScanState *state, ForeignScanState *node, List *attnums)
+{
+	Relation	relation = node->ss.ss_currentRelation;
+	Bitmapset  *needed = NULL;
+	ListCell   *lc;
+
+	foreach(lc, attnums)
+	{
+		AttrNumber	attnum = lfirst_int(lc);
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
+		Expr	   *expr;
+
+		if (att->attgenerated != ATTRIBUTE_GENERATED_STORED)
+		{
+			needed = bms_add_member(needed, attnum - FirstLowInvalidHeapAttributeNumber);
+			continue;
+		}
+		if (state->generated == NULL)
+		{
+			state->generated = palloc(sizeof(AttrNumber) * list_length(attnums));
+			state->generated_exprs = palloc(sizeof(ExprState *) * list_length(attnums));
+		}
+		expr = (Expr *) build_column_default(relation, attnum);
+		if (expr == NULL)
+			elog(ERROR, "no generation expression found for column number %d of table \"%s\"",
+				 attnum, RelationGetRelationName(relation));
+		pull_varattnos((Node *) expr, 1, &needed);
+		state->generated[state->ngenerated] = attnum;
+		state->generated_exprs[state->ngenerated] =
+			ExecPrepareExpr(expr, node->ss.ps.state);
+		state->ngenerated++;
+	}
+	return needed;
+}
+
+/* Evaluate the parameters and let the connector begin from nothing. */
+static void
+start_again(FdwScanState *state, ForeignScanState *node)
+{
+	FeathubScan *scan = &state->scan;
+	MemoryContext oldcontext;
+
+	if (scan->nparams > 0)
+	{
+		ExprContext *econtext = node->ss.ps.ps_ExprContext;
+		ListCell   *lc;
+
+		MemoryContextReset(state->param_context);
+		foreach(lc, state->param_exprs)
+		{
+			int			i = foreach_current_index(lc);
+			bool		isnull;
+			Datum		value;
+
+			value = ExecEvalExprSwitchContext(lfirst(lc), econtext, &isnull);
+			oldcontext = MemoryContextSwitchTo(state->param_context);
+			scan->param_isnull[i] = isnull;
+			scan->param_values[i] = isnull ? (Datum) 0 :
+				datumCopy(value, state->param_typbyval[i], state->param_typlen[i]);
+			MemoryContextSwitchTo(oldcontext);
+		}
+	}
+
+	oldcontext = MemoryContextSwitchTo(scan->context);
+	if (scan->rel->connector->rescan)
+		scan->rel->connector->rescan(scan);
+	MemoryContextSwitchTo(oldcontext);
+	state->need_rescan = false;
+	state->done = false;
+}
+
+/* Fill the stored generated columns of a row; the row's context is current. */
+static void
+compute_generated(FdwScanState *state, ForeignScanState *node, TupleTableSlot *slot)
+{
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+
+	econtext->ecxt_scantuple = slot;
+	for (int i = 0; i < state->ngenerated; i++)
+	{
+		int			attno = state->generated[i] - 1;
+
+		slot->tts_values[attno] = ExecEvalExpr(state->generated_exprs[i], econtext,
+											   &slot->tts_isnull[attno]);
+	}
+}
