@@ -52,8 +52,8 @@ typedef struct FeathubDeadLetter
 /* The job's positions (FeathubPosition *), palloc'd. */
 extern List *FeathubPositionsLoad(int64 job_id);
 
-/* Insert a new partition's row; nothing if it is there already. */
-extern void FeathubPositionInsert(int64 job_id, const char *partition,
+/* Insert a new partition's row under an epoch; nothing if it is there already. */
+extern void FeathubPositionInsert(int64 job_id, int64 epoch, const char *partition,
 								  const char *position, const char *mark);
 
 /*
@@ -61,9 +61,9 @@ extern void FeathubPositionInsert(int64 job_id, const char *partition,
  *		Record that a batch has been applied (promise 1).
  *
  * The first statement of the batch's transaction.  Raises
- * T_R_SERIALIZATION_FAILURE if any row is not as expected, or the job's epoch
- * is another one or it is not running: another worker has been there, or the
- * job was rewound, paused or dropped.  The row of the job is locked FOR SHARE.
+ * T_R_SERIALIZATION_FAILURE if any row has not the expected position and epoch:
+ * another worker has been there, or the job was rewound, restarted, paused or
+ * dropped, each of which raises the epoch of all its rows.
  */
 extern void FeathubPositionsAdvance(int64 job_id, int64 epoch,
 									FeathubPositionAdvance *advances, int n);
@@ -74,7 +74,10 @@ extern void FeathubPositionsAdvance(int64 job_id, int64 epoch,
  */
 extern void FeathubPositionsCount(int64 job_id, FeathubPositionAdvance *advances, int n);
 
-/* Store dead letters; returns the job's count against its budget. */
-extern int64 FeathubDeadLettersInsert(int64 job_id, FeathubDeadLetter *letters, int n);
+/* Store dead letters. */
+extern void FeathubDeadLettersInsert(int64 job_id, FeathubDeadLetter *letters, int n);
+
+/* Dead letters of the job since it was last resumed: what its budget is for. */
+extern int64 FeathubDeadLettersUsed(int64 job_id);
 
 #endif							/* FEATHUB_CORE_POSITION_H */

@@ -1,0 +1,53 @@
+/*
+ * schedule.c
+ *		What a scheduler reads of the jobs of its database.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+
+#include "core/catalog.h"
+#include "core/schedule.h"
+
+List *
+FeathubScheduledJobs(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext old;
+	FeathubCatalogScope scope;
+	List	   *result = NIL;
+	Oid			types[] = {INT8OID, OIDOID};
+	Datum		values[] = {
+		Int64GetDatum((int64) GetSystemIdentifier()), ObjectIdGetDatum(MyDatabaseId)
+	};
+	int			rc;
+
+	FeathubCatalogEnter(&scope);
+	rc = SPI_execute_with_args("SELECT job_id, name, owner::pg_catalog.oid, workers, epoch"
+							   " FROM feathub.job WHERE state = 'running'"
+							   " AND system_identifier = $1 AND database_oid = $2"
+							   " ORDER BY job_id", 2, types, values, NULL, true, 0);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
+	old = MemoryContextSwitchTo(context);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		FeathubScheduledJob *job = palloc(sizeof(FeathubScheduledJob));
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+
+		job->job_id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		job->name = MemoryContextStrdup(context, SPI_getvalue(tuple, desc, 2));
+		job->owner = DatumGetObjectId(SPI_getbinval(tuple, desc, 3, &isnull));
+		job->workers = DatumGetInt32(SPI_getbinval(tuple, desc, 4, &isnull));
+		job->epoch = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
+		result = lappend(result, job);
+	}
+	MemoryContextSwitchTo(old);
+	FeathubCatalogLeave(&scope);
+	return result;
+}

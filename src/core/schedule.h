@@ -1,0 +1,25 @@
+/*
+ * schedule.h
+ *		What a scheduler reads of the jobs of its database.
+ */
+#ifndef FEATHUB_CORE_SCHEDULE_H
+#define FEATHUB_CORE_SCHEDULE_H
+
+#include "nodes/pg_list.h"
+
+typedef struct FeathubScheduledJob
+{
+	int64		job_id;
+	char	   *name;
+	Oid			owner;
+	int			workers;
+	int64		epoch;
+} FeathubScheduledJob;
+
+/*
+ * The jobs that should run here: state 'running', and started in this very
+ * database, not in one that it was copied or restored from.  palloc'd.
+ */
+extern List *FeathubScheduledJobs(void);
+
+#endif							/* FEATHUB_CORE_SCHEDULE_H */

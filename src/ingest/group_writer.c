@@ -1,0 +1,689 @@
+/*
+ * group_writer.c
+ *		Write batches of rows to a feature group's tables.
+ *
+ * A batch arrives as an array of rows in order of arrival.  It is sorted once
+ * by (primary key, event time, arrival); one pass over the sorted rows fills
+ * two tuplestores: the history rows, one per (key, event time), and the latest
+ * row of each key.  Each tuplestore is then the source of one set-based
+ * statement, in which it is known as an ephemeral named relation.  Sorted
+ * input also keeps the B-tree insertions of a batch next to each other.
+ *
+ * Deletions (groups with "deletes") become history rows too: deletions.c gives
+ * them their event time before the sort.
+ *
+ * Invariants:
+ * 1. A statement meets each key once, so ON CONFLICT never hits a row twice.
+ * 2. Nothing here depends on batch borders: the same rows in other batches
+ *    leave the same tables.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/sortsupport.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#include "utils/typcache.h"
+
+#include "ingest/deletions.h"
+#include "ingest/group_writer.h"
+#include "ingest/writer_internal.h"
+
+/* All writers of this process, for the relcache callback. */
+static dlist_head writers = DLIST_STATIC_INIT(writers);
+static bool callback_registered = false;
+
+static void match_columns(FeathubWriter *writer);
+static void check_key_type(FeathubWriter *writer, TupleDesc table, const char *name, int col);
+static void prepare_sort(FeathubWriter *writer);
+static void build_statements(FeathubWriter *writer);
+static void note_relcache_change(Datum arg, Oid relid);
+static void forget_writer(void *arg);
+static void sort_rows(FeathubWriter *writer, FeathubWriterRow *rows, int *order, int n);
+static void apply_plain(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
+						FeathubWriterCounts *counts);
+
+FeathubWriter *
+FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flags)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "feathub writer",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	FeathubWriter *writer = palloc0(sizeof(FeathubWriter));
+
+	writer->context = context;
+	writer->relid = relid;
+	writer->flags = flags;
+	writer->input = CreateTupleDescCopy(input);
+	writer->event_time = -1;
+	writer->group = FeathubGroupLoad(relid);
+	if (writer->group == NULL || !OidIsValid(writer->group->online))
+		writer->flags &= ~FEATHUB_WRITE_ONLINE;
+	match_columns(writer);
+	if (writer->group)
+		prepare_sort(writer);
+	build_statements(writer);
+
+	if (!callback_registered)
+	{
+		CacheRegisterRelcacheCallback(note_relcache_change, (Datum) 0);
+		callback_registered = true;
+	}
+	dlist_push_tail(&writers, &writer->node);
+	writer->reset.func = forget_writer;
+	writer->reset.arg = writer;
+	MemoryContextRegisterResetCallback(context, &writer->reset);
+	MemoryContextSwitchTo(old);
+	return writer;
+}
+
+TupleDesc
+FeathubWriterInput(FeathubWriter *writer)
+{
+	return writer->input;
+}
+
+bool
+FeathubWriterIsStale(FeathubWriter *writer)
+{
+	return writer->stale;
+}
+
+void
+FeathubWriterEnd(FeathubWriter *writer)
+{
+	MemoryContextDelete(writer->context);
+}
+
+char *
+FeathubWriterRefuses(FeathubWriter *writer, const FeathubWriterRow *row, int *sqlerrcode)
+{
+	if (writer->group == NULL)
+		return NULL;
+	for (int i = 0; i < writer->nsort; i++)
+	{
+		int			col = writer->sort_cols[i];
+
+		if (!row->isnull[col] || (row->deleted && col == writer->event_time))
+			continue;
+		*sqlerrcode = ERRCODE_NOT_NULL_VIOLATION;
+		return psprintf(col == writer->event_time ?
+						"null value in event time column \"%s\" of feature group \"%s\"" :
+						"null value in primary key column \"%s\" of feature group \"%s\"",
+						NameStr(TupleDescAttr(writer->input, col)->attname),
+						get_rel_name(writer->relid));
+	}
+	return NULL;
+}
+
+/* A value of an event time type as an instant; naive times are UTC. */
+TimestampTz
+FeathubWriterInstant(Oid type, Datum value)
+{
+	if (type == DATEOID)
+	{
+		DateADT		date = DatumGetDateADT(value);
+
+		if (DATE_IS_NOBEGIN(date))
+			return DT_NOBEGIN;
+		if (DATE_IS_NOEND(date))
+			return DT_NOEND;
+		return (TimestampTz) date * USECS_PER_DAY;
+	}
+	return DatumGetTimestampTz(value);	/* timestamp has the same form */
+}
+
+TimestampTz
+FeathubWriterEventTime(FeathubWriter *writer, const FeathubWriterRow *row)
+{
+	if (writer->event_time < 0 || row->isnull[writer->event_time])
+		return DT_NOBEGIN;
+	return FeathubWriterInstant(writer->event_time_type, row->values[writer->event_time]);
+}
+
+/*
+ * The instant before which rows are too old, or DT_NOBEGIN.
+ */
+static TimestampTz
+cutoff(const Interval *age, TimestampTz now)
+{
+	if (age == NULL)
+		return DT_NOBEGIN;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+												   TimestampTzGetDatum(now),
+												   IntervalPGetDatum(age)));
+}
+
+/* True if two rows agree in the first n sort columns. */
+static bool
+same_key(FeathubWriter *writer, const FeathubWriterRow *a, const FeathubWriterRow *b, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		int			col = writer->sort_cols[i];
+
+		if (ApplySortComparator(a->values[col], a->isnull[col],
+								b->values[col], b->isnull[col],
+								&writer->sort[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Append a row to a tuplestore; history rows carry the deletion mark. */
+static void
+put_row(FeathubWriter *writer, Tuplestorestate *store, TupleDesc desc,
+		const FeathubWriterRow *row)
+{
+	int			ninput = writer->input->natts;
+
+	if (!row->deleted && desc->natts == ninput)
+	{
+		tuplestore_putvalues(store, desc, row->values, row->isnull);
+		return;
+	}
+	memcpy(writer->values, row->values, sizeof(Datum) * ninput);
+	memcpy(writer->isnull, row->isnull, sizeof(bool) * ninput);
+	if (row->deleted)
+		for (int col = 0; col < ninput; col++)
+			if (!writer->is_key[col] && col != writer->event_time)
+				writer->isnull[col] = true;
+	if (desc->natts > ninput)
+	{
+		writer->values[ninput] = BoolGetDatum(row->deleted);
+		writer->isnull[ninput] = false;
+	}
+	tuplestore_putvalues(store, desc, writer->values, writer->isnull);
+}
+
+void
+FeathubWriterApply(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
+				   TimestampTz now, FeathubWriterCounts *counts)
+{
+	Tuplestorestate *history;
+	Tuplestorestate *latest;
+	TimestampTz oldest;
+	TimestampTz oldest_online;
+	int		   *order;
+	int			nlatest = 0;
+	int			nhistory = 0;
+	int			ndeletions = 0;
+	int64		expired = 0;
+	int64		written = 0;
+
+	if (nrows == 0)
+		return;
+	if (writer->group == NULL)
+	{
+		apply_plain(writer, rows, nrows, counts);
+		return;
+	}
+
+	for (int i = 0; i < nrows; i++)
+		if (rows[i].deleted)
+			ndeletions++;
+	if (ndeletions > 0)
+		FeathubDeletionsResolve(writer, rows, nrows);
+
+	order = palloc(sizeof(int) * nrows);
+	for (int i = 0; i < nrows; i++)
+		order[i] = i;
+	sort_rows(writer, rows, order, nrows);
+
+	oldest = cutoff(writer->group->retention, now);
+	oldest_online = Max(oldest, cutoff(writer->group->ttl, now));
+	history = tuplestore_begin_heap(false, false, work_mem);
+	latest = tuplestore_begin_heap(false, false, work_mem);
+	for (int i = 0; i < nrows; i++)
+	{
+		FeathubWriterRow *row = &rows[order[i]];
+		FeathubWriterRow *next = i + 1 < nrows ? &rows[order[i + 1]] : NULL;
+		TimestampTz at = FeathubWriterEventTime(writer, row);
+
+		if (writer->event_time >= 0 && at < oldest)
+		{
+			expired++;
+			continue;
+		}
+		/* the sort puts the winner of each group of equals last */
+		if (next == NULL || !same_key(writer, row, next, writer->nsort))
+		{
+			put_row(writer, history, writer->history_desc, row);
+			nhistory++;
+		}
+		if ((next == NULL || !same_key(writer, row, next, writer->nkeys)) &&
+			!row->deleted &&
+			(writer->event_time < 0 || at >= oldest_online))
+		{
+			put_row(writer, latest, writer->input, row);
+			nlatest++;
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+
+	if ((writer->flags & FEATHUB_WRITE_OFFLINE) && nhistory > 0)
+		written = FeathubWriterExecute(writer, &writer->history_stmt, "feathub_history",
+									   writer->history_desc, history);
+	if ((writer->flags & FEATHUB_WRITE_ONLINE) && ndeletions > 0)
+		FeathubDeletionsApply(writer, rows, order, nrows);
+	if ((writer->flags & FEATHUB_WRITE_ONLINE) && nlatest > 0)
+	{
+		int64		latest_written;
+
+		latest_written = FeathubWriterExecute(writer, &writer->latest_stmt, "feathub_latest",
+											  writer->input, latest);
+		if (!(writer->flags & FEATHUB_WRITE_OFFLINE))
+			written = latest_written;
+	}
+	tuplestore_end(history);
+	tuplestore_end(latest);
+	pfree(order);
+
+	counts->applied += written;
+	counts->expired += expired;
+	counts->duplicates += nrows - expired - written;
+}
+
+/* A plain table takes every row as it comes. */
+static void
+apply_plain(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
+			FeathubWriterCounts *counts)
+{
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	int64		written;
+
+	for (int i = 0; i < nrows; i++)
+		tuplestore_putvalues(store, writer->input, rows[i].values, rows[i].isnull);
+	written = FeathubWriterExecute(writer, &writer->history_stmt, "feathub_history",
+								   writer->history_desc, store);
+	tuplestore_end(store);
+	counts->applied += written;
+	counts->duplicates += nrows - written;	/* a rule or trigger dropped them */
+}
+
+/*
+ * FeathubWriterExecute
+ *		Run one of the writer's statements over a tuplestore known by name.
+ *
+ * Returns the rows processed.  The plan is kept; the server makes it anew when
+ * a table changes.
+ */
+int64
+FeathubWriterExecute(FeathubWriter *writer, FeathubWriterStatement *stmt,
+					 const char *name, TupleDesc desc, Tuplestorestate *store)
+{
+	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
+	int64		processed;
+	int			rc;
+
+	enr->md.name = pstrdup(name);
+	enr->md.reliddesc = InvalidOid;
+	enr->md.tupdesc = desc;
+	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
+	enr->md.enrtuples = 10000;	/* the plan is kept: what a full batch is like */
+	enr->reldata = store;
+
+	SPI_connect();
+	if ((rc = SPI_register_relation(enr)) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "SPI_register_relation failed: %s", SPI_result_code_string(rc));
+	if (stmt->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(stmt->sql, 0, NULL);
+
+		if (plan == NULL)
+			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		SPI_keepplan(plan);
+		stmt->plan = plan;
+	}
+	rc = SPI_execute_plan(stmt->plan, NULL, NULL, false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
+	processed = SPI_processed;
+	if (stmt->result)
+		stmt->result(writer, stmt->result_arg);
+	SPI_finish();
+	return processed;
+}
+
+/* Order by the sort columns, then arrival. */
+static int
+compare_rows(const void *a, const void *b, void *arg)
+{
+	FeathubWriter *writer = arg;
+	const FeathubWriterRow *ra = &writer->sort_rows[*(const int *) a];
+	const FeathubWriterRow *rb = &writer->sort_rows[*(const int *) b];
+
+	for (int i = 0; i < writer->nsort; i++)
+	{
+		int			col = writer->sort_cols[i];
+		int			cmp = ApplySortComparator(ra->values[col], ra->isnull[col],
+											  rb->values[col], rb->isnull[col],
+											  &writer->sort[i]);
+
+		if (cmp != 0)
+			return cmp;
+	}
+	if (ra->arrival != rb->arrival)
+		return ra->arrival < rb->arrival ? -1 : 1;
+	/* rows of one record: as the query gave them */
+	return ra < rb ? -1 : (ra > rb ? 1 : 0);
+}
+
+static void
+sort_rows(FeathubWriter *writer, FeathubWriterRow *rows, int *order, int n)
+{
+	writer->sort_rows = rows;
+	qsort_arg(order, n, sizeof(int), compare_rows, writer);
+}
+
+int
+FeathubWriterCompareKeys(FeathubWriter *writer, const FeathubWriterRow *a,
+						 const FeathubWriterRow *b)
+{
+	for (int i = 0; i < writer->nkeys; i++)
+	{
+		int			col = writer->sort_cols[i];
+		int			cmp = ApplySortComparator(a->values[col], a->isnull[col],
+											  b->values[col], b->isnull[col],
+											  &writer->sort[i]);
+
+		if (cmp != 0)
+			return cmp;
+	}
+	return 0;
+}
+
+/* The input column of that name, or -1. */
+static int
+input_column(FeathubWriter *writer, const char *name)
+{
+	for (int i = 0; i < writer->input->natts; i++)
+		if (namestrcmp(&TupleDescAttr(writer->input, i)->attname, name) == 0)
+			return i;
+	return -1;
+}
+
+/* The table's column of that name that can be written, or NULL. */
+static Form_pg_attribute
+table_column(TupleDesc table, const char *name)
+{
+	for (int i = 0; i < table->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(table, i);
+
+		if (!att->attisdropped && namestrcmp(&att->attname, name) == 0)
+			return att;
+	}
+	return NULL;
+}
+
+/* Check input's columns against the table's, and find key and event time. */
+static void
+match_columns(FeathubWriter *writer)
+{
+	Relation	rel = relation_open(writer->relid, AccessShareLock);
+	TupleDesc	table = RelationGetDescr(rel);
+	int			natts = writer->input->natts;
+	ListCell   *lc;
+
+	for (int i = 0; i < natts; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(writer->input, i)->attname);
+		Form_pg_attribute att = table_column(table, name);
+
+		if (att == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" does not exist in table \"%s\"",
+							name, RelationGetRelationName(rel)),
+					 errhint("Add the column to the table, or leave it out of the source or query.")));
+		if (att->attgenerated)
+			ereport(ERROR,
+					(errcode(ERRCODE_GENERATED_ALWAYS),
+					 errmsg("column \"%s\" of table \"%s\" is generated and cannot be written",
+							name, RelationGetRelationName(rel))));
+	}
+
+	writer->is_key = palloc0(sizeof(bool) * natts);
+	writer->values = palloc0(sizeof(Datum) * (natts + 1));
+	writer->isnull = palloc0(sizeof(bool) * (natts + 1));
+	if (writer->group)
+	{
+		writer->nkeys = list_length(writer->group->primary_key);
+		writer->sort_cols = palloc(sizeof(int) * (writer->nkeys + 1));
+		foreach(lc, writer->group->primary_key)
+		{
+			int			col = input_column(writer, lfirst(lc));
+
+			check_key_type(writer, table, lfirst(lc), col);
+			writer->is_key[col] = true;
+			writer->sort_cols[writer->nsort++] = col;
+		}
+		if (writer->group->event_time)
+		{
+			int			col = input_column(writer, writer->group->event_time);
+
+			check_key_type(writer, table, writer->group->event_time, col);
+			writer->event_time = col;
+			writer->event_time_type = getBaseType(TupleDescAttr(writer->input, col)->atttypid);
+			writer->sort_cols[writer->nsort++] = col;
+		}
+		if (writer->group->deletes && writer->event_time_type == DATEOID)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("feature group \"%s\" cannot have deletes with an event time of type date",
+							RelationGetRelationName(rel)),
+					 errhint("Use a column of type timestamp with time zone.")));
+	}
+	relation_close(rel, NoLock);
+}
+
+/*
+ * Keys and event time are compared before they are written, so they must have
+ * the column's own type: an assignment cast could make two keys one.
+ */
+static void
+check_key_type(FeathubWriter *writer, TupleDesc table, const char *name, int col)
+{
+	Form_pg_attribute given;
+	Form_pg_attribute att = table_column(table, name);
+
+	if (col < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of feature group \"%s\" is missing in its input",
+						name, get_rel_name(writer->relid)),
+				 errhint("The source or query must give every primary key column and the event time.")));
+	given = TupleDescAttr(writer->input, col);
+	if (given->atttypid != att->atttypid ||
+		(att->atttypmod >= 0 && given->atttypmod != att->atttypmod))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of feature group \"%s\" is of type %s but its input is of type %s",
+						name, get_rel_name(writer->relid),
+						format_type_with_typemod(att->atttypid, att->atttypmod),
+						format_type_with_typemod(given->atttypid, given->atttypmod)),
+				 errhint("Give the column the same type, or add a cast to the query.")));
+}
+
+static void
+prepare_sort(FeathubWriter *writer)
+{
+	writer->sort = palloc0(sizeof(SortSupportData) * writer->nsort);
+	for (int i = 0; i < writer->nsort; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(writer->input, writer->sort_cols[i]);
+		TypeCacheEntry *type = lookup_type_cache(att->atttypid, TYPECACHE_LT_OPR);
+		SortSupport key = &writer->sort[i];
+
+		key->ssup_cxt = writer->context;
+		key->ssup_collation = att->attcollation;
+		key->ssup_nulls_first = false;
+		key->ssup_attno = writer->sort_cols[i] + 1;
+		PrepareSortSupportFromOrderingOp(type->lt_opr, key);
+	}
+}
+
+/* Append a comma-separated list of quoted names, each with a prefix. */
+static void
+append_names(StringInfo out, const char *prefix, TupleDesc desc, const bool *leave_out)
+{
+	bool		first = true;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (leave_out && leave_out[i])
+			continue;
+		appendStringInfo(out, "%s%s%s", first ? "" : ", ", prefix,
+						 quote_identifier(NameStr(TupleDescAttr(desc, i)->attname)));
+		first = false;
+	}
+}
+
+/* "schema"."table" */
+char *
+FeathubWriterQualifiedName(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+/*
+ * INSERT INTO table AS t (...) SELECT ... FROM source [filter] ON CONFLICT (key)
+ * DO UPDATE SET all other columns WHERE guard and the row is really another one.
+ */
+static char *
+upsert_statement(FeathubWriter *writer, Oid table, TupleDesc desc, const char *source,
+				 const char *filter, int nkeys, const char *guard)
+{
+	StringInfoData sql;
+	bool	   *in_key = palloc0(sizeof(bool) * desc->natts);
+	int			nset = 0;
+
+	for (int i = 0; i < nkeys; i++)
+		in_key[writer->sort_cols[i]] = true;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s AS t (", FeathubWriterQualifiedName(table));
+	append_names(&sql, "", desc, NULL);
+	appendStringInfoString(&sql, ") SELECT ");
+	append_names(&sql, "s.", desc, NULL);
+	appendStringInfo(&sql, " FROM %s s%s ON CONFLICT (", source, filter);
+	for (int i = 0; i < nkeys; i++)
+		appendStringInfo(&sql, "%s%s", i ? ", " : "",
+						 quote_identifier(NameStr(TupleDescAttr(desc, writer->sort_cols[i])->attname)));
+	appendStringInfoString(&sql, ") DO ");
+	for (int i = 0; i < desc->natts; i++)
+	{
+		const char *name = quote_identifier(NameStr(TupleDescAttr(desc, i)->attname));
+
+		if (in_key[i])
+			continue;
+		appendStringInfo(&sql, "%s%s = EXCLUDED.%s", nset++ ? ", " : "UPDATE SET ", name, name);
+	}
+	if (nset == 0)
+		appendStringInfoString(&sql, "NOTHING");
+	else
+	{
+		/* *<> compares images: it works for every type and asks no opclass */
+		appendStringInfo(&sql, " WHERE %s(ROW(", guard);
+		append_names(&sql, "t.", desc, in_key);
+		appendStringInfoString(&sql, ") OPERATOR(pg_catalog.*<>) ROW(");
+		append_names(&sql, "EXCLUDED.", desc, in_key);
+		appendStringInfoString(&sql, "))");
+	}
+	return sql.data;
+}
+
+static void
+build_statements(FeathubWriter *writer)
+{
+	FeathubGroup *group = writer->group;
+	StringInfoData sql;
+
+	writer->history_desc = writer->input;
+	if (group == NULL)
+	{
+		initStringInfo(&sql);
+		appendStringInfo(&sql, "INSERT INTO %s (", FeathubWriterQualifiedName(writer->relid));
+		append_names(&sql, "", writer->input, NULL);
+		appendStringInfoString(&sql, ") SELECT ");
+		append_names(&sql, "", writer->input, NULL);
+		appendStringInfoString(&sql, " FROM feathub_history");
+		writer->history_stmt.sql = sql.data;
+		return;
+	}
+
+	if (group->deletes)
+	{
+		TupleDesc	desc = CreateTemplateTupleDesc(writer->input->natts + 1);
+
+		for (int i = 1; i <= writer->input->natts; i++)
+			TupleDescCopyEntry(desc, i, writer->input, i);
+		TupleDescInitEntry(desc, writer->input->natts + 1, "feathub_deleted", BOOLOID, -1, 0);
+		writer->history_desc = desc;
+	}
+	writer->history_stmt.sql = upsert_statement(writer, writer->relid, writer->history_desc,
+												"feathub_history", "", writer->nsort, "");
+	if (writer->flags & FEATHUB_WRITE_ONLINE)
+	{
+		const char *filter = group->deletes ? FeathubDeletionsFilter(writer) : "";
+		const char *guard = "";
+
+		if (writer->event_time >= 0)
+		{
+			const char *name = quote_identifier(group->event_time);
+
+			guard = psprintf("EXCLUDED.%s OPERATOR(pg_catalog.>=) t.%s AND ", name, name);
+		}
+		writer->latest_stmt.sql = upsert_statement(writer, group->online, writer->input,
+												   "feathub_latest", filter, writer->nkeys, guard);
+		if (group->deletes)
+			FeathubDeletionsPrepare(writer);
+	}
+}
+
+/* Relcache callback: a table was altered.  Must not touch the catalog. */
+static void
+note_relcache_change(Datum arg, Oid relid)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &writers)
+	{
+		FeathubWriter *writer = dlist_container(FeathubWriter, node, iter.cur);
+
+		if (!OidIsValid(relid) || relid == writer->relid ||
+			(writer->group && (relid == writer->group->online ||
+							   relid == writer->group->tombstone)))
+			writer->stale = true;
+	}
+}
+
+/* Reset callback: the writer's memory goes away. */
+static void
+forget_writer(void *arg)
+{
+	FeathubWriter *writer = arg;
+
+	dlist_delete(&writer->node);
+	if (writer->history_stmt.plan)
+		SPI_freeplan(writer->history_stmt.plan);
+	if (writer->latest_stmt.plan)
+		SPI_freeplan(writer->latest_stmt.plan);
+	for (int i = 0; i < lengthof(writer->deletion_stmts); i++)
+		if (writer->deletion_stmts[i].plan)
+			SPI_freeplan(writer->deletion_stmts[i].plan);
+}

@@ -1,0 +1,77 @@
+/*
+ * writer_internal.h
+ *		The group writer's own struct, shared by group_writer.c and deletions.c.
+ */
+#ifndef FEATHUB_INGEST_WRITER_INTERNAL_H
+#define FEATHUB_INGEST_WRITER_INTERNAL_H
+
+#include "executor/spi.h"
+#include "lib/ilist.h"
+#include "utils/sortsupport.h"
+#include "utils/tuplestore.h"
+
+#include "ingest/group_writer.h"
+
+/* A statement over a tuplestore, with its kept plan. */
+typedef struct FeathubWriterStatement
+{
+	char	   *sql;
+	SPIPlanPtr	plan;			/* NULL: not prepared yet */
+	void		(*result) (FeathubWriter *writer, void *arg);	/* reads
+																 * SPI_tuptable */
+	void	   *result_arg;
+} FeathubWriterStatement;
+
+enum
+{
+	DELETION_LATEST,			/* what is known of the deleted keys */
+	DELETION_REPLAYED,			/* deletions applied before a rewind */
+	DELETION_TOMBSTONE,			/* remember the last deletion of each key */
+	DELETION_ONLINE,			/* take the keys from the online table */
+	DELETION_STATEMENTS
+};
+
+struct FeathubWriter
+{
+	dlist_node	node;			/* in the process's list */
+	MemoryContext context;
+	MemoryContextCallback reset;
+	bool		stale;			/* set by the relcache callback */
+
+	/* What is written where */
+	Oid			relid;
+	uint32		flags;
+	FeathubGroup *group;		/* NULL: a plain table */
+	TupleDesc	input;
+	TupleDesc	history_desc;	/* input, and feathub_deleted if the group has
+								 * deletes */
+
+	/* Columns of input, counted from 0 */
+	int			nkeys;
+	int			nsort;			/* nkeys, and one more with an event time */
+	int		   *sort_cols;
+	bool	   *is_key;
+	int			event_time;		/* or -1 */
+	Oid			event_time_type;
+	SortSupport sort;			/* nsort entries */
+	FeathubWriterRow *sort_rows;	/* of the sort that runs */
+
+	/* Statements */
+	FeathubWriterStatement history_stmt;
+	FeathubWriterStatement latest_stmt;
+	TupleDesc	deletion_desc;	/* key columns, at, number */
+	FeathubWriterStatement deletion_stmts[DELETION_STATEMENTS];
+
+	/* A row being built */
+	Datum	   *values;
+	bool	   *isnull;
+};
+
+extern int64 FeathubWriterExecute(FeathubWriter *writer, FeathubWriterStatement *stmt,
+								  const char *name, TupleDesc desc, Tuplestorestate *store);
+extern int	FeathubWriterCompareKeys(FeathubWriter *writer, const FeathubWriterRow *a,
+									 const FeathubWriterRow *b);
+extern TimestampTz FeathubWriterInstant(Oid type, Datum value);
+extern char *FeathubWriterQualifiedName(Oid relid);
+
+#endif							/* FEATHUB_INGEST_WRITER_INTERNAL_H */
