@@ -98,6 +98,9 @@ free_port() {
 	done
 }
 
+# Does a process run?  One that ended but was not waited for does not.
+alive() { [[ $(sed -E 's/.*\) (.).*/\1/' "/proc/$1/stat" 2>/dev/null) == [!ZX] ]]; }
+
 # Stop a process that we started, known by its pid file and by a word of its
 # command line; give it ten seconds, then kill it.
 stop_pid_file() {
@@ -106,10 +109,10 @@ stop_pid_file() {
 	[ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$word" || { rm -f "$file"; return 0; }
 	kill "$pid" 2>/dev/null || true
 	for ((i = 0; i < 100; i++)); do
-		[ -e "/proc/$pid" ] || break
+		alive "$pid" || break
 		sleep 0.1
 	done
-	[ ! -e "/proc/$pid" ] || kill -9 "$pid" 2>/dev/null || true
+	! alive "$pid" || kill -9 "$pid" 2>/dev/null || true
 	rm -f "$file"
 }
 

@@ -78,7 +78,8 @@ build_into() {
 	exec 8>&-
 }
 
-# Make $run, the folder of this run, and remove what killed runs left behind.
+# start_run [NAME]: make $run, the folder of this run, and remove what killed
+# runs left behind.  A folder with a NAME of its own outlives its run.
 start_run() {
 	local old pid
 	find_work
@@ -89,7 +90,7 @@ start_run() {
 		stop_everything "$old"
 		rm -rf "$old"
 	done
-	run=$work/run.$$
+	run=$work/${1:-run.$$}
 	mkdir "$run"
 	[ "$uid" != 0 ] || chown "$user": "$run"
 	sockets=$(mktemp -d "${TMPDIR:-/tmp}/fh.XXXXXX")
