@@ -148,10 +148,12 @@ struct KafkaClient
 	rd_kafka_resp_err_t refused;	/* authentication or TLS failed */
 	char		refused_reason[512];
 
-	MemoryContext context;
-	MemoryContextCallback callback; /* destroys it all */
-	void	   *opaque;			/* the user's own, also rd_kafka_opaque's
-								 * client->opaque in delivery reports */
+	bool		all_down;		/* no broker could be reached at all */
+
+	bool		keep_range_errors;	/* FeathubKafkaConsume returns messages with
+									 * AUTO_OFFSET_RESET instead of raising it */
+	MemoryContext context;		/* destroys it, when it is reset */
+	void	   *opaque;			/* the user's own */
 };
 
 /*
@@ -163,6 +165,10 @@ struct KafkaClient
  * options those of FeathubKafkaServerOptions.  The library's opaque pointer is
  * the client.  Before FeathubKafkaClientStart more properties can be set with
  * FeathubKafkaClientSet, and delivery report callbacks in client->conf.
+ *
+ * Messages that were taken must be destroyed before the client: a user that
+ * holds some registers a reset callback of its own in the same context after
+ * the client is made, so that it runs first.
  */
 extern KafkaClient *FeathubKafkaClientPrepare(ForeignServer *server, UserMapping *user,
 											  List *table_options,
