@@ -105,6 +105,37 @@ CREATE FOREIGN DATA WRAPPER feathub_kafka HANDLER feathub.fdw_handler VALIDATOR 
 COMMENT ON FOREIGN DATA WRAPPER feathub_kafka IS 'Kafka topics as foreign tables';
 
 ------------------------------------------------------------------------------
+-- ingest: backfill
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.backfill(feature_group pg_catalog.text, query pg_catalog.text, online pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_backfill';
+COMMENT ON FUNCTION feathub.backfill(pg_catalog.text, pg_catalog.text, pg_catalog.bool)
+  IS 'write the rows of a query to a feature group, deduplicated; returns the rows that are new or changed';
+
+CREATE FUNCTION feathub.backfills(
+  OUT pid pg_catalog.int4,
+  OUT feature_group pg_catalog.regclass,
+  OUT role pg_catalog.regrole,
+  OUT phase pg_catalog.text,
+  OUT rows_estimated pg_catalog.int8,
+  OUT rows_read pg_catalog.int8,
+  OUT rows_written pg_catalog.int8,
+  OUT duplicates pg_catalog.int8,
+  OUT expired pg_catalog.int8,
+  OUT started_at pg_catalog.timestamptz)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'feathub_backfill_progress';
+COMMENT ON FUNCTION feathub.backfills() IS 'backfills that run in this database, of the roles whose rights the caller has';
+
+CREATE VIEW feathub.backfill_progress AS
+  SELECT pid, feature_group, role, phase, rows_estimated, rows_read, rows_written, duplicates, expired, started_at
+    FROM feathub.backfills();
+COMMENT ON VIEW feathub.backfill_progress IS 'backfills that run in this database: own ones, and all for pg_read_all_stats';
+GRANT SELECT ON feathub.backfill_progress TO PUBLIC;  -- the function shows each role its own
+
+------------------------------------------------------------------------------
 -- features: partitions
 ------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "commands/tablespace.h"
 #include "executor/spi.h"
 #include "funcapi.h"
