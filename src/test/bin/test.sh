@@ -141,7 +141,7 @@ if has_kind tap; then
 	if [ ${#files[@]} -gt 0 ]; then
 		say "tap"
 		# the client that produces what kcat cannot: transactions, NULL and empty apart
-		gcc -O1 -o "$run/kafka_client" "$bin/kafka_client.c" $(pkg-config --cflags --libs rdkafka)
+		gcc -O1 -o "$run/kafka_client" "$bin/test_kafka_client.c" $(pkg-config --cflags --libs rdkafka)
 		# fetched here: the unprivileged user may not write the cache
 		if grep -lq kafka_start "${files[@]}"; then
 			"$bin/kafka.sh" get >/dev/null || say "Apache Kafka is not to be had here: tests on it skip"

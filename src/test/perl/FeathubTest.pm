@@ -360,7 +360,7 @@ sub kafka_bootstrap
 
 =item kafka_client($kafka, \@commands, %properties)
 
-Run commands of kafka_client (see src/test/bin/kafka_client.c), each an array of
+Run commands of kafka_client (see src/test/bin/test_kafka_client.c), each an array of
 fields where undef is NULL, with librdkafka properties.  $kafka is a handle or
 "host:port".  Returns what it printed; dies if a command fails.
 
@@ -374,7 +374,7 @@ sub _kafka_client_program
 	{
 		my $libs = `pkg-config --cflags --libs rdkafka`;
 		chomp $libs;
-		system("gcc -O1 -o '$program' '$source/src/test/bin/kafka_client.c' $libs") == 0
+		system("gcc -O1 -o '$program' '$source/src/test/bin/test_kafka_client.c' $libs") == 0
 		  or die "could not compile kafka_client";
 	}
 	return $program;

@@ -1,5 +1,5 @@
 /*
- * kafka_client.c
+ * test_kafka_client.c
  *		What tests ask of a Kafka cluster, read as commands from stdin.
  *
  *	kafka_client BOOTSTRAP [property=value...] < commands
