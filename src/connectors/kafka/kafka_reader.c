@@ -13,7 +13,9 @@
  */
 #include "postgres.h"
 
+#include "lib/ilist.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -43,24 +45,42 @@ struct KafkaReader
 	rd_kafka_message_t *messages[READER_BATCH];
 
 	MemoryContextCallback callback;
+	dlist_node	node;			/* in live_readers */
 };
 
-static void release_messages(void *arg);
+/*
+ * All readers of this process: at its end their messages are freed before the
+ * clients that they came from.
+ */
+static dlist_head live_readers = DLIST_STATIC_INIT(live_readers);
+static bool exit_registered = false;
+
+static void forget_reader(void *arg);
+static void release_at_exit(int code, Datum arg);
+static void release_messages(KafkaReader *reader);
 static bool start_round(KafkaReader *reader);
 static bool take_message(KafkaReader *reader, rd_kafka_message_t *message);
 static KafkaReaderPart *part_of(KafkaReader *reader, rd_kafka_message_t *message);
 static void finish_part(KafkaReader *reader, KafkaReaderPart *part);
 static void pause_part(KafkaReader *reader, KafkaReaderPart *part, bool pause);
-static void check_truncated(KafkaReader *reader, KafkaReaderPart *part, int64 offset);
+static void check_truncated(KafkaReader *reader, KafkaReaderPart *part);
 static void fetch_messages(KafkaReader *reader);
+static void probe_leader(KafkaReader *reader);
 
 KafkaReader *
 FeathubKafkaReaderBegin(KafkaClient *client)
 {
 	KafkaReader *reader = palloc0(sizeof(KafkaReader));
 
+	/* after the client's, thus called before it */
+	if (!exit_registered)
+	{
+		before_shmem_exit(release_at_exit, (Datum) 0);
+		exit_registered = true;
+	}
 	reader->client = client;
-	reader->callback.func = release_messages;
+	dlist_push_tail(&live_readers, &reader->node);
+	reader->callback.func = forget_reader;
 	reader->callback.arg = reader;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &reader->callback);
 	return reader;
@@ -140,12 +160,29 @@ FeathubKafkaReaderCount(KafkaReader *reader)
 	return reader->count;
 }
 
-/* Reset callback: give all messages back to the library. */
+/* Reset callback */
 static void
-release_messages(void *arg)
+forget_reader(void *arg)
 {
 	KafkaReader *reader = arg;
 
+	release_messages(reader);
+	dlist_delete(&reader->node);
+}
+
+static void
+release_at_exit(int code, Datum arg)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &live_readers)
+		release_messages(dlist_container(KafkaReader, node, iter.cur));
+}
+
+/* Give all messages back to the library. */
+static void
+release_messages(KafkaReader *reader)
+{
 	if (reader->held != NULL)
 		rd_kafka_message_destroy(reader->held);
 	reader->held = NULL;
@@ -209,7 +246,7 @@ take_message(KafkaReader *reader, rd_kafka_message_t *message)
 		if (message->offset >= part->end)
 			finish_part(reader, part);
 		else
-			check_truncated(reader, part, message->offset);
+			check_truncated(reader, part);
 		return false;
 	}
 	if (message->offset >= part->end)
@@ -279,9 +316,9 @@ pause_part(KafkaReader *reader, KafkaReaderPart *part, bool pause)
 	part->paused = pause;
 }
 
-/* The library saw an end before ours. */
+/* Raise an error if the partition's end is now before ours. */
 static void
-check_truncated(KafkaReader *reader, KafkaReaderPart *part, int64 offset)
+check_truncated(KafkaReader *reader, KafkaReaderPart *part)
 {
 	KafkaPartition now = *part->partition;
 
@@ -295,11 +332,12 @@ check_truncated(KafkaReader *reader, KafkaReaderPart *part, int64 offset)
 				 errdetail("The records up to the former end were lost or the topic was made again.")));
 }
 
-/* Wait for messages; returns when there are some or the latch was set. */
+/* Wait until there are messages. */
 static void
 fetch_messages(KafkaReader *reader)
 {
 	TimestampTz since = GetCurrentTimestamp();
+	int			timeout = reader->client->options->connect_timeout * 1000;
 
 	for (;;)
 	{
@@ -312,7 +350,30 @@ fetch_messages(KafkaReader *reader)
 			return;
 		if (FeathubKafkaWait(reader->client, READER_WAIT) & WL_LATCH_SET)
 			ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-		FeathubKafkaCheckTimeout(reader->client, since, "fetch from");
+
+		/*
+		 * Nothing for long: either nobody is there, which this question turns
+		 * into an error, or the library passes over many records that it does
+		 * not hand out, of aborted transactions for instance.
+		 */
+		if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(), timeout))
+		{
+			probe_leader(reader);
+			since = GetCurrentTimestamp();
+		}
+	}
+}
+
+/* Ask the leader of a partition that is still read for its end. */
+static void
+probe_leader(KafkaReader *reader)
+{
+	for (int i = 0; i < reader->nparts; i++)
+	{
+		if (reader->parts[i].active)
+		{
+			check_truncated(reader, &reader->parts[i]);
+			return;
+		}
 	}
 }
