@@ -74,7 +74,8 @@ typedef struct FeathubScan
 	Datum	   *param_values;	/* of this rescan; the plan's params in order */
 	bool	   *param_isnull;
 	Bitmapset  *needed;			/* attnums needed, offset by
-								 * FirstLowInvalidHeapAttributeNumber */
+								 * FirstLowInvalidHeapAttributeNumber; never
+								 * NULL, columns are listed one by one */
 	int64		limit;			/* rows wanted at most, or -1 */
 	MemoryContext context;		/* lives as long as the scan */
 	MemoryContext row_context;	/* reset by the caller before each row */
@@ -161,6 +162,7 @@ struct FeathubConnector
 	 * is known but not allowed, with the reason.  Optional.
 	 */
 	const FeathubOption *(*find_property) (const char *name, uint32 where);
+	const FeathubOption *properties;	/* those allowed, for hints; or NULL */
 
 	/*
 	 * Refuse options that do not fit together, once all lists are merged.
@@ -328,12 +330,21 @@ extern FeathubRelation *FeathubRelationOpen(Oid relid, Oid userid);
 /*
  * FeathubConnectorFindOption
  *		The entry for an option as a user may give it: of the connector, common
- *		to connectors ("format"), of the format (may be NULL) or a property of
- *		the client library.  NULL if nobody knows it at "where".
+ *		to connectors ("format"), of one of the formats or a property of the
+ *		client library.  NULL if nobody knows it at "where".
  */
 extern const FeathubOption *FeathubConnectorFindOption(const FeathubConnector *connector,
-													   const FeathubFormat *format,
+													   List *formats,
 													   uint32 where, const char *name);
+
+/*
+ * FeathubConnectorFormats
+ *		The formats (const FeathubFormat *) that a table's options name: that of
+ *		its records first, then those of connector options called ..._format.
+ *		NIL if there is none.
+ */
+extern List *FeathubConnectorFormats(const FeathubConnector *connector,
+									 List *table_options);
 
 /*
  * FeathubConnectorCheckFiles

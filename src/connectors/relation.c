@@ -88,19 +88,51 @@ FeathubUserMapping(Oid userid, Oid serverid)
 
 const FeathubOption *
 FeathubConnectorFindOption(const FeathubConnector *connector,
-						   const FeathubFormat *format,
-						   uint32 where, const char *name)
+						   List *formats, uint32 where, const char *name)
 {
 	const FeathubOption *option;
+	ListCell   *lc;
 
 	option = FeathubOptionsFind(connector->options, where, name);
 	if (option == NULL && connector->has_formats)
 		option = FeathubOptionsFind(FeathubFormatOption, where, name);
-	if (option == NULL && format)
-		option = FeathubOptionsFind(format->options, where, name);
+	foreach(lc, formats)
+	{
+		const FeathubFormat *format = lfirst(lc);
+
+		if (option == NULL)
+			option = FeathubOptionsFind(format->options, where, name);
+	}
 	if (option == NULL && connector->find_property)
 		option = connector->find_property(name, where);
 	return option;
+}
+
+List *
+FeathubConnectorFormats(const FeathubConnector *connector, List *table_options)
+{
+	const char *name = FeathubOptionsGet(table_options, "format");
+	List	   *formats = NIL;
+
+	if (!connector->has_formats)
+		return NIL;
+	if (name == NULL)
+		name = connector->default_format;
+	if (name)
+		formats = lappend(formats, (void *) FeathubFormatByName(name));
+
+	for (const FeathubOption *option = connector->options; option && option->name; option++)
+	{
+		const char *suffix = strrchr(option->name, '_');
+
+		if (suffix == NULL || strcmp(suffix, "_format") != 0 ||
+			option->type != FEATHUB_OPTION_STRING)
+			continue;
+		name = FeathubOptionsGet(table_options, option->name);
+		if (name)
+			formats = list_append_unique_ptr(formats, (void *) FeathubFormatByName(name));
+	}
+	return formats;
 }
 
 void
@@ -117,7 +149,7 @@ FeathubConnectorCheckFiles(const FeathubConnector *connector, uint32 where,
 		DefElem    *def = lfirst_node(DefElem, lc);
 		const FeathubOption *option;
 
-		option = FeathubConnectorFindOption(connector, NULL, where, def->defname);
+		option = FeathubConnectorFindOption(connector, NIL, where, def->defname);
 		if (option && (option->flags & FEATHUB_OPTION_READS_FILE))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -172,19 +204,18 @@ resolve_options(FeathubRelation *rel)
 static void
 resolve_format(FeathubRelation *rel)
 {
-	const char *name;
+	List	   *formats;
 
 	if (!rel->connector->has_formats)
 		return;
-	name = FeathubOptionsGet(rel->table->options, "format");
-	if (name == NULL)
-		name = rel->connector->default_format;
-	if (name == NULL)
+	formats = FeathubConnectorFormats(rel->connector, rel->table->options);
+	if (FeathubOptionsGet(rel->table->options, "format") == NULL &&
+		rel->connector->default_format == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"%s\" is required for foreign table \"%s\"",
 						"format", rel->relname)));
-	rel->format = FeathubFormatByName(name);
+	rel->format = linitial(formats);
 	rel->format_options = FeathubFormatParseOptions(rel->format, rel->table->options);
 }
 
@@ -195,6 +226,8 @@ resolve_format(FeathubRelation *rel)
 static void
 resolve_columns(FeathubRelation *rel)
 {
+	List	   *formats = FeathubConnectorFormats(rel->connector, rel->table->options);
+
 	rel->column_options = palloc0(sizeof(List *) * Max(rel->tupdesc->natts, 1));
 	for (int i = 0; i < rel->tupdesc->natts; i++)
 	{
@@ -209,7 +242,7 @@ resolve_columns(FeathubRelation *rel)
 			DefElem    *def = lfirst_node(DefElem, lc);
 			const FeathubOption *option;
 
-			option = FeathubConnectorFindOption(rel->connector, rel->format,
+			option = FeathubConnectorFindOption(rel->connector, formats,
 												FEATHUB_ON_COLUMN, def->defname);
 			if (option == NULL)
 				ereport(ERROR,

@@ -30,6 +30,8 @@ FeathubFdwExplainForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo,
 
 	if (modify && modify->rel->connector->explain_modify)
 		modify->rel->connector->explain_modify(modify, es);
-	if (es->verbose && rinfo->ri_BatchSize > 0)
+
+	/* the connector has its say about the size when it begins */
+	if (es->verbose && modify && modify->state && rinfo->ri_BatchSize > 0)
 		ExplainPropertyInteger("Batch Size", NULL, rinfo->ri_BatchSize, es);
 }

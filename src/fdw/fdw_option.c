@@ -37,17 +37,16 @@
 	extern Datum function(PG_FUNCTION_ARGS)
 
 static void validate(const char *wrapper, Datum options, Oid catalog);
-static const FeathubFormat *named_format(const FeathubConnector *connector,
-										 uint32 where, List *deflist);
 static void check_option(const FeathubConnector *connector,
-						 const FeathubFormat *format, uint32 where, DefElem *def);
+						 List *formats, uint32 where, DefElem *def);
 static bool check_column_format_option(const FeathubConnector *connector,
 									   DefElem *def);
 static void reject_option(const FeathubConnector *connector,
-						  const FeathubFormat *format, uint32 where,
+						  List *formats, uint32 where,
 						  const char *name) pg_attribute_noreturn();
+static bool takes_options(const FeathubOption *const *tables, uint32 where);
 static void check_required(const FeathubConnector *connector,
-						   const FeathubFormat *format, uint32 where,
+						   List *formats, uint32 where,
 						   List *deflist);
 
 FEATHUB_VALIDATOR(feathub_kafka_validator, "feathub_kafka");
@@ -55,12 +54,15 @@ FEATHUB_VALIDATOR(feathub_kafka_validator, "feathub_kafka");
 void
 FeathubFdwCheckOptions(const FeathubConnector *connector, uint32 where, List *deflist)
 {
-	const FeathubFormat *format = named_format(connector, where, deflist);
+	List	   *formats = NIL;
 	ListCell   *lc;
 
+	if (where == FEATHUB_ON_TABLE)
+		formats = FeathubConnectorFormats(connector, deflist);
+
 	foreach(lc, deflist)
-		check_option(connector, format, where, lfirst_node(DefElem, lc));
-	check_required(connector, format, where, deflist);
+		check_option(connector, formats, where, lfirst_node(DefElem, lc));
+	check_required(connector, formats, where, deflist);
 	FeathubConnectorCheckFiles(connector, where, deflist, GetUserId());
 }
 
@@ -124,32 +126,18 @@ validate(const char *wrapper, Datum options, Oid catalog)
 						   untransformRelOptions(options));
 }
 
-/* The format that a table's options name; NULL for other objects. */
-static const FeathubFormat *
-named_format(const FeathubConnector *connector, uint32 where, List *deflist)
-{
-	const char *name;
-
-	if (!connector->has_formats || where != FEATHUB_ON_TABLE)
-		return NULL;
-	name = FeathubOptionsGet(deflist, "format");
-	if (name == NULL)
-		name = connector->default_format;
-	return name ? FeathubFormatByName(name) : NULL;
-}
-
 static void
-check_option(const FeathubConnector *connector, const FeathubFormat *format,
+check_option(const FeathubConnector *connector, List *formats,
 			 uint32 where, DefElem *def)
 {
 	const FeathubOption *option;
 
-	option = FeathubConnectorFindOption(connector, format, where, def->defname);
+	option = FeathubConnectorFindOption(connector, formats, where, def->defname);
 	if (option == NULL)
 	{
 		if (where == FEATHUB_ON_COLUMN && check_column_format_option(connector, def))
 			return;
-		reject_option(connector, format, where, def->defname);
+		reject_option(connector, formats, where, def->defname);
 	}
 
 	/* a property is found wherever it is given; secrets have one place only */
@@ -197,7 +185,7 @@ check_column_format_option(const FeathubConnector *connector, DefElem *def)
 }
 
 static void
-reject_option(const FeathubConnector *connector, const FeathubFormat *format,
+reject_option(const FeathubConnector *connector, List *formats,
 			  uint32 where, const char *name)
 {
 	const FeathubOption *tables[MAX_OPTION_TABLES] = {0};
@@ -214,29 +202,59 @@ reject_option(const FeathubConnector *connector, const FeathubFormat *format,
 
 			if (options == NULL)
 				continue;
-			if (where == FEATHUB_ON_TABLE && format && FeathubFormats[i] != format)
+			if (where == FEATHUB_ON_TABLE && !list_member_ptr(formats, FeathubFormats[i]))
 			{
 				if (FeathubOptionsFind(options, FEATHUB_ON_TABLE, name))
 					ereport(ERROR,
 							(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 							 errmsg("invalid option \"%s\"", name),
-							 errdetail("Option \"%s\" belongs to format \"%s\", but the format of the foreign table is \"%s\".",
-									   name, FeathubFormats[i]->name, format->name)));
+							 errdetail("Option \"%s\" belongs to format \"%s\", which the foreign table does not use.",
+									   name, FeathubFormats[i]->name)));
 				continue;
 			}
 			tables[ntables++] = options;
 		}
 	}
+
+	/* properties are many: they are a hint if nothing else is close */
+	if (connector->properties &&
+		FeathubOptionsClosest(tables, where, name) == NULL)
+	{
+		const FeathubOption *properties[2] = {connector->properties, NULL};
+		bool		any = false;
+
+		for (int i = 0; i < ntables && !any; i++)
+			any = FeathubOptionsFind(tables[i], 0, name) != NULL;
+		if (!any && (FeathubOptionsClosest(properties, where, name) != NULL ||
+					 !takes_options(tables, where)))
+			FeathubOptionsReject(properties, where, name);
+	}
 	FeathubOptionsReject(tables, where, name);
+}
+
+/* Does any option belong there? */
+static bool
+takes_options(const FeathubOption *const *tables, uint32 where)
+{
+	for (; *tables; tables++)
+	{
+		for (const FeathubOption *option = *tables; option->name; option++)
+		{
+			if (option->where & where)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* Raise an error for a required option that this very object must have. */
 static void
-check_required(const FeathubConnector *connector, const FeathubFormat *format,
+check_required(const FeathubConnector *connector, List *formats,
 			   uint32 where, List *deflist)
 {
 	const char *object = where == FEATHUB_ON_SERVER ? "a server" :
 		where == FEATHUB_ON_USER_MAPPING ? "a user mapping" : "a foreign table";
+	ListCell   *lc;
 
 	if (where != FEATHUB_ON_SERVER && where != FEATHUB_ON_USER_MAPPING &&
 		where != FEATHUB_ON_TABLE)
@@ -245,10 +263,15 @@ check_required(const FeathubConnector *connector, const FeathubFormat *format,
 	FeathubOptionsCheckRequired(connector->options, where, deflist, object);
 	if (where != FEATHUB_ON_TABLE || !connector->has_formats)
 		return;
-	if (format == NULL)
+	if (connector->default_format == NULL && FeathubOptionsGet(deflist, "format") == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"%s\" is required for %s", "format", object)));
-	FeathubOptionsCheckRequired(format->options, where, deflist,
-								psprintf("format \"%s\"", format->name));
+	foreach(lc, formats)
+	{
+		const FeathubFormat *format = lfirst(lc);
+
+		FeathubOptionsCheckRequired(format->options, where, deflist,
+									psprintf("format \"%s\"", format->name));
+	}
 }

@@ -221,9 +221,11 @@ static Bitmapset *
 init_needed(FdwScanState *state, ForeignScanState *node, List *attnums)
 {
 	Relation	relation = node->ss.ss_currentRelation;
-	Bitmapset  *needed = NULL;
+	Bitmapset  *needed;
 	ListCell   *lc;
 
+	/* an empty set is a null pointer, so let one that nobody asks for be in it */
+	needed = bms_make_singleton(TableOidAttributeNumber - FirstLowInvalidHeapAttributeNumber);
 	foreach(lc, attnums)
 	{
 		AttrNumber	attnum = lfirst_int(lc);

@@ -70,6 +70,7 @@ typedef struct KafkaOptions
 } KafkaOptions;
 
 extern const FeathubOption FeathubKafkaOptions[];
+extern const FeathubOption FeathubKafkaProperties[];	/* the allow-list */
 
 /* A column's metadata option: what of the message it shows. */
 typedef enum KafkaMetadata

@@ -16,6 +16,7 @@ const FeathubConnector FeathubKafkaConnector = {
 	.default_format = "json",
 	.needs_user_mapping = false,
 	.find_property = FeathubKafkaFindProperty,
+	.properties = FeathubKafkaProperties,
 	.check_relation = FeathubKafkaCheckRelation,
 
 	.estimate = FeathubKafkaEstimate,

@@ -3,7 +3,7 @@
  *		Options of Kafka servers, user mappings and tables, and the librdkafka
  *		properties that may be given by their own names.
  *
- * A property passes only if it is in allowed_properties, with the places where
+ * A property passes only if it is in FeathubKafkaProperties, with the places where
  * it may stand.  Those that would run code, read files unseen or break what
  * feathub promises are in denied_properties, with the reason that the user is
  * told; all others are unknown.  What decides whom a connection trusts and how
@@ -151,7 +151,7 @@ const FeathubOption FeathubKafkaOptions[] = {
 #define SECRET	FEATHUB_OPTION_SECRET
 #define FILE_	FEATHUB_OPTION_READS_FILE
 
-static const FeathubOption allowed_properties[] = {
+const FeathubOption FeathubKafkaProperties[] = {
 	/* the connection */
 	PROPERTY("broker.address.family", ON_S, 0),
 	PROPERTY("broker.address.ttl", ON_S, 0),
@@ -309,7 +309,7 @@ FeathubKafkaFindProperty(const char *name, uint32 where)
 					 errmsg("property \"%s\" is not allowed: %s",
 							name, denied_properties[i].reason)));
 	}
-	for (const FeathubOption *property = allowed_properties; property->name; property++)
+	for (const FeathubOption *property = FeathubKafkaProperties; property->name; property++)
 	{
 		if (strcmp(property->name, name) != 0)
 			continue;
