@@ -115,6 +115,7 @@ end_run() {
 	if [ -n "${keep:-}" ]; then
 		rm -rf "$work/failed"
 		find "$run" -name data -prune -exec rm -rf {} + 2>/dev/null || true
+		find "$run" -type f -size +20M -delete 2>/dev/null || true
 		find "$run" -type d -name '*_data' -prune -exec rm -rf {} + 2>/dev/null || true
 		mv "$run" "$work/failed"
 		echo "logs and results are in $work/failed" >&2

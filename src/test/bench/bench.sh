@@ -1,0 +1,56 @@
+#!/bin/bash
+# bench.sh: make bench.  Figures on a real Apache Kafka, side by side in one run.
+#
+#   BENCH_ROWS=n       messages in the topic (2000000)
+#   BENCH="part..."    some parts only; bench.py lists them
+#   BENCH_SECONDS=n    how long freshness is measured (30)
+#   BENCH_CONF=...     a line for postgresql.conf
+. "$(dirname "${BASH_SOURCE[0]}")/../bin/lib.sh"
+. "$bin/server.sh"
+
+"$bin/packages.sh" bench
+find_user
+find_work
+keep=
+finish() {
+	local status=$?
+	trap - EXIT
+	[ $status -eq 0 ] || keep=1
+	end_run
+	exit $status
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+say "building"
+build_into plain COPT="$warnings"
+start_run
+
+venv=$cache/bench-venv
+if [ ! -e "$venv/.complete" ]; then
+	say "making a Python environment for the peers"
+	python3 -m venv "$venv"
+	"$venv/bin/pip" install -q --disable-pip-version-check confluent-kafka orjson 'psycopg[binary]' </dev/null
+	: >"$venv/.complete"
+fi
+tools=$run/tools
+mkdir "$tools"
+for f in produce consume freshness; do
+	gcc -O2 -o "$tools/bench_$f" "$src/src/test/bench/bench_$f.c" $(pkg-config --cflags --libs rdkafka) -I"$(pg_config --includedir)" -lpq
+done
+gcc -O1 -o "$tools/kafka_client" "$bin/test_kafka_client.c" $(pkg-config --cflags --libs rdkafka)
+
+say "starting Apache Kafka"
+port=$(free_port 2)
+bootstrap=$(KAFKA_HEAP=1g "$bin/kafka.sh" up "$run/kafka" "$port")
+printf 'create\tbench\t6\ncreate\tbench_freshness\t6\n' | "$tools/kafka_client" "$bootstrap"
+
+say "producing ${BENCH_ROWS:-2000000} messages"
+"$tools/bench_produce" "$bootstrap" bench 6 "${BENCH_ROWS:-2000000}" "${BENCH_KEYS:-100000}" "$run/rows.csv"
+
+say "starting PostgreSQL $(pg_version)"
+# no vacuum by chance in one part and not in the other
+server_start server "shared_buffers = '1GB'" "max_wal_size = '16GB'" "checkpoint_timeout = '1h'" "fsync = on" "autovacuum = off" "${BENCH_CONF:-}"
+BENCH_BOOTSTRAP=$bootstrap BENCH_TOOLS=$tools BENCH_CSV=$run/rows.csv BENCH_PSQL=$pgbin/psql \
+	BENCH_POSTMASTER=$(head -1 "$server_data/postmaster.pid") BENCH_BROKER=$(cat "$run/kafka/kafka.pid") \
+	"$venv/bin/python3" "$src/src/test/bench/bench.py" </dev/null
