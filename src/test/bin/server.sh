@@ -71,10 +71,10 @@ build_into() {
 	log=$build/make.log
 	if ! make -C "$sources" -j"$(nproc)" with_llvm=no PG_CONFIG="$pgbin/pg_config" "$@" all >"$log" 2>&1 </dev/null ||
 		! make -C "$sources" with_llvm=no PG_CONFIG="$pgbin/pg_config" "$@" install >>"$log" 2>&1 </dev/null; then
-		grep -E -A3 "(error|warning): |undefined reference|\*\*\*" "$log" | head -60 >&2 || true
+		grep -E -A3 "(error|warning): |undefined reference|\*\*\*" "$log" | grep -v "^g[c+][c+] " | head -60 >&2 || true
 		die "the build failed, see $log"
 	fi
-	grep -E -A3 ' warning: ' "$log" >&2 || true
+	grep -E -A3 ' warning: ' "$log" | grep -v "^g[c+][c+] " >&2 || true
 	exec 8>&-
 }
 

@@ -81,6 +81,22 @@ count_regress() {
 	say "$kind: $passed passed, $bad failed"
 }
 
+# Run pg_regress or its sister for isolation tests, show the results and what
+# differs, and add its output to the file all.
+run_regress() {
+	local dir=$run/$1 status=0
+	shift
+	(cd "$dir" && "$@" --outputdir="$dir" --bindir="$pgbin" --host="$PGHOST" --port="$PGPORT" --user=postgres) </dev/null >"$dir/out" 2>&1 || status=$?
+	grep -E '(\.\.\. (ok|FAILED)|^(not )?ok )' "$dir/out" || cat "$dir/out"
+	if [ -s "$dir/regression.diffs" ]; then
+		head -c 60000 "$dir/regression.diffs"
+		cat "$dir/regression.diffs" >>"$dir/all.diffs"
+		rm -f "$dir/regression.diffs"
+	fi
+	cat "$dir/out" >>"$dir/all"
+	return $status
+}
+
 pgxs=$(dirname "$("$pgbin/pg_config" --pgxs)")/../..
 in_order=()
 for f in "$tests"/sql/*.sql; do
@@ -99,22 +115,26 @@ done
 if [ ${#in_order[@]} -gt 0 ] || [ ${#specs[@]} -gt 0 ]; then
 	mapfile -t conf < <(cat "$tests/src/test/regress.conf")
 	server_start server "${conf[@]}"
-	for kind in regress isolation; do
-		if [ $kind = regress ]; then
-			cmd=("$pgxs/src/test/regress/pg_regress" --inputdir="$tests" "${in_order[@]}")
-			[ ${#in_order[@]} -gt 0 ] || continue
-		else
-			cmd=("$pgxs/src/test/isolation/pg_isolation_regress" --inputdir="$tests/src/test" --load-extension=feathub "${specs[@]}")
-			[ ${#specs[@]} -gt 0 ] || continue
-		fi
-		say "$kind"
-		mkdir -p "$run/$kind"
+	if [ ${#in_order[@]} -gt 0 ]; then
+		say "regress"
+		mkdir -p "$run/regress"
+		# A database for each file, so that it stands alone; that it can be
+		# dropped, whatever jobs the file left, is one of our promises.
 		status=0
-		(cd "$run/$kind" && "${cmd[@]}" --outputdir="$run/$kind" --bindir="$pgbin" --host="$PGHOST" --port="$PGPORT" --user=postgres) </dev/null >"$run/$kind/out" 2>&1 || status=$?
-		grep -E '(\.\.\. (ok|FAILED)|^(not )?ok )|could not|server closed' "$run/$kind/out" || cat "$run/$kind/out"
-		[ ! -s "$run/$kind/regression.diffs" ] || head -c 60000 "$run/$kind/regression.diffs"
-		count_regress $kind "$run/$kind/out" $status
-	done
+		for f in "${in_order[@]}"; do
+			run_regress regress "$pgxs/src/test/regress/pg_regress" --inputdir="$tests" --dbname=feathub_regress "$f" || status=1
+			"$pgbin/psql" -X -q -c 'DROP DATABASE IF EXISTS feathub_regress' </dev/null ||
+				{ echo "not ok 0 - DROP DATABASE after $f" | tee -a "$run/regress/all"; status=1; }
+		done
+		count_regress regress "$run/regress/all" $status
+	fi
+	if [ ${#specs[@]} -gt 0 ]; then
+		say "isolation"
+		mkdir -p "$run/isolation"
+		status=0
+		run_regress isolation "$pgxs/src/test/isolation/pg_isolation_regress" --inputdir="$tests/src/test" --load-extension=feathub "${specs[@]}" || status=1
+		count_regress isolation "$run/isolation/all" $status
+	fi
 	if ! server_stop; then
 		say "the server did not stop"
 		failed=$((failed + 1))
