@@ -58,7 +58,9 @@
 #include "features/partition.h"
 #include "features/partition_range.h"
 
-#define LOCK_PATIENCE	2000	/* ms */
+#define LOCK_PATIENCE	2000	/* ms for what must be had */
+#define LOCK_COURTESY	500		/* ms for what had better be had */
+#define SMALL_DEFAULT	1000	/* pages whose rows are quickly moved */
 #define MAX_PARTITIONS	200		/* made or dropped in one call: locks are few */
 #define AHEAD			2		/* intervals */
 #define NEAR_PAST		1000	/* intervals in which one row makes a partition */
@@ -263,17 +265,15 @@ run(const char *fmt,...)
 	return SPI_processed;
 }
 
-/*
- * Have a lock within two seconds, without a place in the queue; true if so.
- */
+/* Have a lock within some time, without a place in the queue; true if so. */
 static bool
-lock_patiently(Oid relid, LOCKMODE mode)
+lock_within(Oid relid, LOCKMODE mode, int milliseconds)
 {
 	TimestampTz start = GetCurrentTimestamp();
 
 	while (!ConditionalLockRelationOid(relid, mode))
 	{
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), LOCK_PATIENCE))
+		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), milliseconds))
 			return false;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 10, FEATHUB_WAIT_EVENT("FeathubMaintenanceLock"));
@@ -281,6 +281,12 @@ lock_patiently(Oid relid, LOCKMODE mode)
 		CHECK_FOR_INTERRUPTS();
 	}
 	return true;
+}
+
+static bool
+lock_patiently(Oid relid, LOCKMODE mode)
+{
+	return lock_within(relid, mode, LOCK_PATIENCE);
 }
 
 /* A name for a relation of the offline table's schema that is still free. */
@@ -431,14 +437,15 @@ read_ranges(Maintenance *m, Relation rel)
 	}
 }
 
-/* True if the relation has no pages; one that cannot tell has some. */
-static bool
-is_empty(Oid relid)
+/* The pages of a relation; many, if it is not a plain table. */
+static BlockNumber
+blocks_of(Oid relid)
 {
 	Relation	rel = relation_open(relid, AccessShareLock);
-	bool		result = rel->rd_rel->relkind == RELKIND_RELATION &&
-		RelationGetNumberOfBlocks(rel) == 0;
+	BlockNumber result = MaxBlockNumber;
 
+	if (rel->rd_rel->relkind == RELKIND_RELATION)
+		result = RelationGetNumberOfBlocks(rel);
 	relation_close(rel, NoLock);
 	return result;
 }
@@ -449,7 +456,7 @@ movable_default(Maintenance *m)
 {
 	if (!OidIsValid(m->default_partition) ||
 		get_rel_relkind(m->default_partition) == RELKIND_FOREIGN_TABLE ||
-		is_empty(m->default_partition))
+		blocks_of(m->default_partition) == 0)
 		return InvalidOid;
 	return m->default_partition;
 }
@@ -564,6 +571,21 @@ ranges_to_make(Maintenance *m)
 	return gaps;
 }
 
+/* In PG_CATCH: roll the subtransaction back; the error, which may go on. */
+static ErrorData *
+leave_subtransaction(MemoryContext context, ResourceOwner owner)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
 /*
  * Make partitions for the given ranges, in a subtransaction: all or, for want
  * of a lock, none (false).
@@ -574,18 +596,26 @@ make_partitions(Maintenance *m, List *gaps)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	FeathubMaintenance before = *m->result;
-	bool		done;
+	volatile bool done = false;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
-	done = try_make_partitions(m, gaps);
-	if (done)
-		ReleaseCurrentSubTransaction();
-	else
+	PG_TRY();
 	{
-		RollbackAndReleaseCurrentSubTransaction();
-		*m->result = before;
+		done = try_make_partitions(m, gaps);
+		if (done)
+			ReleaseCurrentSubTransaction();
+		else
+		{
+			RollbackAndReleaseCurrentSubTransaction();
+			*m->result = before;
+		}
 	}
+	PG_CATCH();
+	{
+		ReThrowError(leave_subtransaction(context, owner));
+	}
+	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return done;
@@ -680,6 +710,14 @@ try_make_partitions(Maintenance *m, List *gaps)
 	if (OidIsValid(m->default_partition))
 	{
 		default_name = qualified_name(m->default_partition);
+
+		/*
+		 * Somebody who has found that his row belongs in the default partition
+		 * and waits for it will fail once it does not any more.  So have all
+		 * writers wait before they look, if that is soon over and they let us.
+		 */
+		if (blocks_of(m->default_partition) < SMALL_DEFAULT)
+			(void) lock_within(m->relid, ShareRowExclusiveLock, LOCK_COURTESY);
 		/* no more writes: what we see is what there is to move */
 		if (!lock_patiently(m->default_partition, ShareRowExclusiveLock))
 			return false;
@@ -763,7 +801,7 @@ expire_rows(Maintenance *m)
 	else if (OidIsValid(m->default_partition))
 		relids = find_all_inheritors(m->default_partition, AccessShareLock, NULL);
 	foreach(lc, relids)
-		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_RELATION && !is_empty(lfirst_oid(lc)))
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_RELATION && blocks_of(lfirst_oid(lc)) > 0)
 			m->result->rows_expired += delete_before(lfirst_oid(lc), m->event_time,
 													 m->event_time_type, m->cutoff);
 
@@ -797,14 +835,10 @@ drop_partition(Oid relid)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData  *error = leave_subtransaction(context, owner);
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
 		if (error->sqlerrcode != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+			ReThrowError(error);
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("could not drop expired partition %s: %s", name, error->message),
