@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -48,6 +49,27 @@ FeathubScheduledJobs(void)
 		result = lappend(result, job);
 	}
 	MemoryContextSwitchTo(old);
+	FeathubCatalogLeave(&scope);
+	return result;
+}
+
+bool
+FeathubJobIsUncommitted(int64 job_id)
+{
+	FeathubCatalogScope scope;
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(job_id)};
+	bool		result = false;
+	bool		isnull;
+
+	FeathubCatalogEnter(&scope);
+	if (SPI_execute_with_args("SELECT xmin FROM feathub.job WHERE job_id = $1",
+							  1, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read feathub.job");
+	if (SPI_processed > 0)
+		result = TransactionIdIsCurrentTransactionId(DatumGetTransactionId(SPI_getbinval(SPI_tuptable->vals[0],
+																						  SPI_tuptable->tupdesc,
+																						  1, &isnull)));
 	FeathubCatalogLeave(&scope);
 	return result;
 }

@@ -22,4 +22,7 @@ typedef struct FeathubScheduledJob
  */
 extern List *FeathubScheduledJobs(void);
 
+/* True if the job's row was written by this very transaction. */
+extern bool FeathubJobIsUncommitted(int64 job_id);
+
 #endif							/* FEATHUB_CORE_SCHEDULE_H */

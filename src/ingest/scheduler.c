@@ -26,6 +26,7 @@
 
 #include "core/catalog.h"
 #include "core/compat.h"
+#include "core/dependency.h"
 #include "core/guc.h"
 #include "core/schedule.h"
 #include "ingest/launcher.h"

@@ -1,0 +1,665 @@
+/*
+ * apply.c
+ *		Apply a batch of records in one transaction.
+ *
+ * The usual way has no subtransaction: advance the positions, decode all
+ * records, run the query, write the rows, commit.  When the server raises an
+ * error that is a record's fault (a type's input function, a constraint, the
+ * query), the whole transaction is rolled back and the batch is applied once
+ * more with care: a subtransaction around what may fail, and a batch that fails
+ * is halved until the bad record stands alone and becomes a dead letter.
+ * Records that a decoder refuses by itself cost no error and need no second
+ * try.
+ *
+ * Order is kept: halves are applied one after the other.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "core/position.h"
+#include "ingest/apply.h"
+
+/* Why a record was not applied. */
+typedef enum RecordFate
+{
+	RECORD_GOOD,
+	RECORD_BAD,					/* a dead letter, or counted as skipped */
+	RECORD_SKIPPED				/* a tombstone where there are no deletes */
+} RecordFate;
+
+typedef struct RecordState
+{
+	RecordFate	fate;
+	int			sqlerrcode;
+	char	   *message;
+} RecordState;
+
+/* A batch while it is applied. */
+typedef struct Batch
+{
+	FeathubPipeline *pipeline;
+	FeathubRecord *records;
+	int			n;
+	bool		careful;		/* second try: subtransactions */
+	bool		stored;			/* dead letters, not a stream's records */
+	const char **partitions;	/* of stored records */
+	Datum	   *headers;
+	bool	   *headers_isnull;
+
+	RecordState *states;		/* one per record */
+	Datum	   *values;			/* decoded: natts per record */
+	bool	   *isnull;
+
+	/* Rows for the writer, of the records that are being applied */
+	FeathubWriterRow *rows;
+	int			nrows;
+	int			maxrows;
+	TimestampTz now;
+	TimestampTz *watermarks;	/* per partition */
+	FeathubWriterCounts counts;
+} Batch;
+
+bool		FeathubApplyDeadLetters = false;
+bool		FeathubApplyFailed = false;
+
+static void apply_once(Batch *batch, FeathubPositionAdvance *advances, int nadvances);
+static void decode_records(Batch *batch);
+static void apply_range(Batch *batch, int from, int to);
+static void apply_with_care(Batch *batch, int from, int to);
+static void make_rows(Batch *batch, int from, int to);
+static void run_query(Batch *batch, int from, int to);
+static void receive_row(void *arg, int64 arrival, Datum *values, bool *isnull);
+static void check_rows(Batch *batch);
+static void keep_bad_records(Batch *batch, FeathubPositionAdvance *advances, int *advance_of);
+static void describe_batch(void *arg);
+
+bool
+FeathubApplyIsDataError(int sqlerrcode)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
+	{
+		case MAKE_SQLSTATE('2', '1', '0', '0', '0'):	/* cardinality */
+		case MAKE_SQLSTATE('2', '2', '0', '0', '0'):	/* data exception */
+		case MAKE_SQLSTATE('2', '3', '0', '0', '0'):	/* constraints */
+		case MAKE_SQLSTATE('4', '4', '0', '0', '0'):	/* WITH CHECK OPTION */
+		case MAKE_SQLSTATE('5', '4', '0', '0', '0'):	/* program limits */
+		case MAKE_SQLSTATE('P', '0', '0', '0', '0'):	/* RAISE in PL/pgSQL */
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Add the partitions that have something new to advances. */
+static int
+collect_advances(FeathubPipeline *pipeline, FeathubPositionAdvance *advances, int *advance_of)
+{
+	FeathubStream *stream = &pipeline->stream;
+	int			n = 0;
+
+	for (int i = 0; i < stream->npartitions; i++)
+	{
+		FeathubStreamPartition *partition = &stream->partitions[i];
+
+		advance_of[i] = -1;
+		if (partition->next_position == NULL)
+			continue;
+		advance_of[i] = n;
+		advances[n].partition = partition->name;
+		advances[n].expected = partition->position;
+		advances[n].next = partition->next_position;
+		advances[n].mark = partition->next_mark;
+		advances[n].skipped = partition->gap;
+		advances[n].watermark = DT_NOBEGIN;
+		n++;
+	}
+	return n;
+}
+
+int64
+FeathubApplyBatch(FeathubPipeline *pipeline, FeathubRecord *records, int n)
+{
+	FeathubStream *stream = &pipeline->stream;
+	MemoryContext old = MemoryContextSwitchTo(pipeline->batch_context);
+	FeathubPositionAdvance *advances;
+	int		   *advance_of;
+	int			nadvances;
+	ErrorContextCallback callback;
+	Batch		batch = {.pipeline = pipeline,.records = records,.n = n};
+	volatile bool done = false;
+
+	callback.callback = describe_batch;
+	callback.arg = pipeline;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	while (!done)
+	{
+		advances = palloc0(sizeof(FeathubPositionAdvance) * (stream->npartitions + 1));
+		advance_of = palloc0(sizeof(int) * (stream->npartitions + 1));
+		nadvances = collect_advances(pipeline, advances, advance_of);
+		memset(&batch.counts, 0, sizeof(batch.counts));
+		batch.states = palloc0(sizeof(RecordState) * (n + 1));
+		batch.watermarks = palloc(sizeof(TimestampTz) * (stream->npartitions + 1));
+		for (int i = 0; i < stream->npartitions; i++)
+			batch.watermarks[i] = DT_NOBEGIN;
+
+		PG_TRY();
+		{
+			SetCurrentStatementStartTimestamp();
+			StartTransactionCommand();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			MemoryContextSwitchTo(pipeline->batch_context);
+			batch.now = GetCurrentTransactionStartTimestamp();
+			if (!FeathubExtensionLock())
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("extension feathub has been dropped")));
+			if (nadvances > 0)
+				FeathubPositionsAdvance(pipeline->job->job_id, pipeline->job->epoch,
+										advances, nadvances);
+			apply_once(&batch, advances, nadvances);
+			keep_bad_records(&batch, advances, advance_of);
+			if (nadvances > 0)
+				FeathubPositionsCount(pipeline->job->job_id, advances, nadvances);
+			PopActiveSnapshot();
+			CommitTransactionCommand();
+			done = true;
+		}
+		PG_CATCH();
+		{
+			ErrorData  *edata;
+
+			MemoryContextSwitchTo(pipeline->batch_context);
+			edata = CopyErrorData();
+			/* a record's fault, and not looked into yet? */
+			if (batch.careful || FeathubApplyFailed || n == 0 ||
+				!FeathubApplyIsDataError(edata->sqlerrcode) ||
+				(pipeline->transform && !FeathubTransformIsRowWise(pipeline->transform)))
+				PG_RE_THROW();
+			FlushErrorState();
+			AbortCurrentTransaction();
+			MemoryContextReset(pipeline->batch_context);
+			MemoryContextSwitchTo(pipeline->batch_context);
+			batch.careful = true;
+		}
+		PG_END_TRY();
+	}
+	error_context_stack = callback.previous;
+
+	/* committed: this is where we stand now */
+	MemoryContextSwitchTo(pipeline->context);
+	for (int i = 0; i < stream->npartitions; i++)
+	{
+		FeathubStreamPartition *partition = &stream->partitions[i];
+
+		if (partition->next_position == NULL)
+			continue;
+		if (pipeline->replay_until[i] &&
+			pipeline->rel->connector->compare_positions(partition->next_position,
+														pipeline->replay_until[i]) >= 0)
+			pipeline->replay_until[i] = NULL;
+		pfree(partition->position);
+		partition->position = pstrdup(partition->next_position);
+		if (partition->next_mark)
+		{
+			if (partition->mark)
+				pfree(partition->mark);
+			partition->mark = pstrdup(partition->next_mark);
+		}
+		partition->gap = 0;
+	}
+	MemoryContextSwitchTo(old);
+	return batch.counts.applied;
+}
+
+static void
+apply_once(Batch *batch, FeathubPositionAdvance *advances, int nadvances)
+{
+	if (batch->n > 0)
+	{
+		decode_records(batch);
+		if (batch->careful)
+			apply_with_care(batch, 0, batch->n);
+		else
+			apply_range(batch, 0, batch->n);
+	}
+	if (nadvances > 0)
+	{
+		/* what the statements tell is of the whole batch, not of a partition */
+		advances[0].applied = batch->counts.applied;
+		advances[0].duplicates = batch->counts.duplicates;
+		advances[0].expired = batch->counts.expired;
+	}
+}
+
+/* Note that a record is bad; the message is kept in the batch's context. */
+static void
+refuse_record(Batch *batch, int i, int sqlerrcode, const char *message)
+{
+	RecordState *state = &batch->states[i];
+
+	if (state->fate != RECORD_GOOD)
+		return;					/* the first reason stands */
+	state->fate = RECORD_BAD;
+	state->sqlerrcode = sqlerrcode;
+	state->message = MemoryContextStrdup(batch->pipeline->batch_context, message);
+}
+
+/* Decode one record into its place. */
+static void
+decode_record(Batch *batch, int i)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+	const FeathubConnector *connector = pipeline->rel->connector;
+	int			natts = pipeline->rel->tupdesc->natts;
+	Datum	   *values = batch->values + (size_t) natts * i;
+	bool	   *isnull = batch->isnull + (size_t) natts * i;
+	FeathubDecodeError error = {0};
+	bool		good;
+
+	if (batch->records[i].value == NULL && pipeline->is_group && !pipeline->deletes)
+	{
+		batch->states[i].fate = RECORD_SKIPPED;
+		return;
+	}
+	if (batch->stored)
+		good = connector->decode_stored(&pipeline->stream, batch->partitions[i],
+										&batch->records[i], batch->headers[i],
+										batch->headers_isnull[i], values, isnull, &error);
+	else
+		good = connector->decode_record(&pipeline->stream, &batch->records[i],
+										values, isnull, &error);
+	if (!good)
+		refuse_record(batch, i, error.sqlerrcode, error.message);
+}
+
+static void
+decode_records(Batch *batch)
+{
+	int			natts = batch->pipeline->rel->tupdesc->natts;
+	Size		cells = (Size) natts * batch->n + 1;
+
+	batch->values = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * cells);
+	batch->isnull = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(bool) * cells);
+	memset(batch->isnull, true, sizeof(bool) * cells);
+	for (int i = 0; i < batch->n; i++)
+	{
+		MemoryContext context = CurrentMemoryContext;
+		ResourceOwner owner = CurrentResourceOwner;
+
+		if ((i & 255) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (!batch->careful)
+		{
+			decode_record(batch, i);
+			continue;
+		}
+		BeginInternalSubTransaction(NULL);
+		MemoryContextSwitchTo(context);
+		PG_TRY();
+		{
+			decode_record(batch, i);
+			ReleaseCurrentSubTransaction();
+		}
+		PG_CATCH();
+		{
+			ErrorData  *edata;
+
+			MemoryContextSwitchTo(context);
+			edata = CopyErrorData();
+			if (!FeathubApplyIsDataError(edata->sqlerrcode))
+				PG_RE_THROW();
+			FlushErrorState();
+			RollbackAndReleaseCurrentSubTransaction();
+			refuse_record(batch, i, edata->sqlerrcode, edata->message);
+			FreeErrorData(edata);
+		}
+		PG_END_TRY();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+}
+
+/* Make rows of the good records from .. to - 1 and write them. */
+static void
+apply_range(Batch *batch, int from, int to)
+{
+	FeathubWriterCounts counts = {0};
+
+	batch->nrows = 0;
+	if (batch->pipeline->transform)
+		run_query(batch, from, to);
+	else
+		make_rows(batch, from, to);
+	check_rows(batch);
+	FeathubWriterApply(batch->pipeline->writer, batch->rows, batch->nrows, batch->now, &counts);
+	batch->counts.applied += counts.applied;
+	batch->counts.duplicates += counts.duplicates;
+	batch->counts.expired += counts.expired;
+}
+
+/*
+ * The same in a subtransaction; what fails is halved until the bad record
+ * stands alone.
+ */
+static void
+apply_with_care(Batch *batch, int from, int to)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	FeathubWriterCounts counts = batch->counts;
+	bool		failed = false;
+
+	if (from >= to)
+		return;
+	CHECK_FOR_INTERRUPTS();
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		apply_range(batch, from, to);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(context);
+		edata = CopyErrorData();
+		if (FeathubApplyFailed || !FeathubApplyIsDataError(edata->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		batch->counts = counts;
+		failed = true;
+		if (to - from == 1)
+			refuse_record(batch, from, edata->sqlerrcode, edata->message);
+		FreeErrorData(edata);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (failed && to - from > 1)
+	{
+		int			middle = from + (to - from) / 2;
+
+		apply_with_care(batch, from, middle);
+		apply_with_care(batch, middle, to);
+	}
+}
+
+/* A new row of the batch for record i. */
+static FeathubWriterRow *
+add_row(Batch *batch, int i)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+	FeathubRecord *record = &batch->records[i];
+	FeathubWriterRow *row;
+
+	if (batch->nrows == batch->maxrows)
+	{
+		batch->maxrows = Max(batch->maxrows * 2, Max(batch->n, 64));
+		if (batch->rows == NULL)
+			batch->rows = MemoryContextAllocHuge(pipeline->batch_context,
+												 sizeof(FeathubWriterRow) * (Size) batch->maxrows);
+		else
+			batch->rows = repalloc_huge(batch->rows,
+										sizeof(FeathubWriterRow) * (Size) batch->maxrows);
+	}
+	row = &batch->rows[batch->nrows++];
+	row->arrival = i;
+	row->deleted = pipeline->deletes && record->value == NULL;
+	row->deleted_at = record->timestamp != DT_NOBEGIN ? record->timestamp : batch->now;
+	row->replayed = false;
+	if (row->deleted && !batch->stored && pipeline->replay_until[record->partition])
+	{
+		char		position[32];
+
+		snprintf(position, sizeof(position), INT64_FORMAT, record->sequence);
+		row->replayed =
+			pipeline->rel->connector->compare_positions(position,
+														pipeline->replay_until[record->partition]) < 0;
+	}
+	return row;
+}
+
+/* Without a query: the source's columns are the rows. */
+static void
+make_rows(Batch *batch, int from, int to)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+	int			natts = pipeline->rel->tupdesc->natts;
+
+	for (int i = from; i < to; i++)
+	{
+		Datum	   *values = batch->values + (size_t) natts * i;
+		bool	   *isnull = batch->isnull + (size_t) natts * i;
+		FeathubWriterRow *row;
+
+		if (batch->states[i].fate != RECORD_GOOD)
+			continue;
+		row = add_row(batch, i);
+		if (pipeline->identity)
+		{
+			row->values = values;
+			row->isnull = isnull;
+			continue;
+		}
+		row->values = palloc(sizeof(Datum) * pipeline->ncolumns);
+		row->isnull = palloc(sizeof(bool) * pipeline->ncolumns);
+		for (int j = 0; j < pipeline->ncolumns; j++)
+		{
+			row->values[j] = values[pipeline->columns[j]];
+			row->isnull[j] = isnull[pipeline->columns[j]];
+		}
+	}
+}
+
+/* With a query: batch is the records, its result the rows. */
+static void
+run_query(Batch *batch, int from, int to)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+	TupleDesc	desc = FeathubTransformInput(pipeline->transform);
+	int			natts = pipeline->rel->tupdesc->natts;
+	Datum	   *values = palloc(sizeof(Datum) * (pipeline->ncolumns + 1));
+	bool	   *isnull = palloc(sizeof(bool) * (pipeline->ncolumns + 1));
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	int			n = 0;
+
+	for (int i = from; i < to; i++)
+	{
+		if (batch->states[i].fate != RECORD_GOOD)
+			continue;
+		for (int j = 0; j < pipeline->ncolumns; j++)
+		{
+			values[j] = batch->values[(size_t) natts * i + pipeline->columns[j]];
+			isnull[j] = batch->isnull[(size_t) natts * i + pipeline->columns[j]];
+		}
+		values[pipeline->ncolumns] = Int64GetDatum(i);
+		isnull[pipeline->ncolumns] = false;
+		tuplestore_putvalues(store, desc, values, isnull);
+		n++;
+	}
+	FeathubTransformRun(pipeline->transform, store, n, receive_row, batch);
+	tuplestore_end(store);
+}
+
+static void
+receive_row(void *arg, int64 arrival, Datum *values, bool *isnull)
+{
+	Batch	   *batch = arg;
+	TupleDesc	desc = FeathubTransformOutput(batch->pipeline->transform);
+	MemoryContext old = MemoryContextSwitchTo(batch->pipeline->batch_context);
+	FeathubWriterRow *row;
+
+	/* without a record of its own, a row stands for the batch's last one */
+	row = add_row(batch, arrival >= 0 ? (int) arrival : batch->n - 1);
+	if (arrival < 0)
+	{
+		row->arrival = batch->nrows;
+		row->deleted = false;
+	}
+	row->values = palloc(sizeof(Datum) * desc->natts);
+	row->isnull = palloc(sizeof(bool) * desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		row->isnull[i] = isnull[i];
+		row->values[i] = isnull[i] ? (Datum) 0 :
+			datumCopy(values[i], att->attbyval, att->attlen);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Take out the rows that cannot be written; note watermarks. */
+static void
+check_rows(Batch *batch)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+	bool		row_wise = pipeline->transform == NULL ||
+		FeathubTransformIsRowWise(pipeline->transform);
+	int			kept = 0;
+
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		FeathubWriterRow *row = &batch->rows[i];
+		int			sqlerrcode;
+		char	   *reason = FeathubWriterRefuses(pipeline->writer, row, &sqlerrcode);
+
+		if (reason && !row_wise)
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("the query of job \"%s\" gave a row that cannot be written: %s",
+								   pipeline->job->name, reason)));
+		if (reason)
+		{
+			refuse_record(batch, (int) row->arrival, sqlerrcode, reason);
+			continue;
+		}
+		if (!row->deleted && row_wise && !batch->stored)
+		{
+			int			partition = batch->records[row->arrival].partition;
+			TimestampTz at = FeathubWriterEventTime(pipeline->writer, row);
+
+			if (!TIMESTAMP_NOT_FINITE(at))
+				batch->watermarks[partition] = Max(batch->watermarks[partition], at);
+		}
+		batch->rows[kept++] = *row;
+	}
+	batch->nrows = kept;
+}
+
+/* Raise what was wrong with a record, as the job's end. */
+static void
+stop_at_record(Batch *batch, int i)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+	StringInfoData where;
+
+	initStringInfo(&where);
+	pipeline->rel->connector->describe_record(&pipeline->stream, &batch->records[i], &where);
+	FeathubApplyFailed = true;
+	ereport(ERROR,
+			(errcode(batch->states[i].sqlerrcode),
+			 errmsg("record at %s could not be applied: %s", where.data, batch->states[i].message),
+			 errhint("Mend the cause and call feathub.resume_job, or create the job with on_error 'dead_letter' or 'skip'.")));
+}
+
+/* Count the records of each partition; keep or report the bad ones. */
+static void
+keep_bad_records(Batch *batch, FeathubPositionAdvance *advances, int *advance_of)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+	FeathubStream *stream = &pipeline->stream;
+	FeathubDeadLetter *letters = NULL;
+	int			nletters = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		FeathubRecord *record = &batch->records[i];
+		FeathubPositionAdvance *advance = &advances[advance_of[record->partition]];
+		RecordState *state = &batch->states[i];
+		FeathubDeadLetter *letter;
+
+		advance->records++;
+		if (state->fate == RECORD_GOOD)
+			continue;
+		if (state->fate == RECORD_BAD && pipeline->job->on_error == FEATHUB_ON_ERROR_STOP)
+			stop_at_record(batch, i);
+		if (state->fate == RECORD_SKIPPED || pipeline->job->on_error == FEATHUB_ON_ERROR_SKIP)
+		{
+			advance->skipped++;
+			continue;
+		}
+		advance->dead_letters++;
+		if (letters == NULL)
+			letters = MemoryContextAllocHuge(CurrentMemoryContext,
+											 sizeof(FeathubDeadLetter) * (Size) batch->n);
+		letter = &letters[nletters++];
+		letter->partition = stream->partitions[record->partition].name;
+		letter->sequence = record->sequence;
+		letter->key = record->key;
+		letter->key_len = record->key_len;
+		letter->value = record->value;
+		letter->value_len = record->value_len;
+		letter->headers = pipeline->rel->connector->record_headers(stream, record,
+																   &letter->headers_isnull);
+		letter->timestamp = record->timestamp;
+		letter->sqlerrcode = state->sqlerrcode;
+		letter->message = state->message;
+	}
+	for (int i = 0; i < stream->npartitions; i++)
+		if (advance_of[i] >= 0)
+			advances[advance_of[i]].watermark = batch->watermarks[i];
+	FeathubApplyDeadLetters |= nletters > 0;
+	if (nletters > 0)
+		FeathubDeadLettersInsert(pipeline->job->job_id, letters, nletters);
+}
+
+void
+FeathubApplyStored(FeathubPipeline *pipeline, FeathubRecord *records,
+				   const char **partitions, Datum *headers, bool *headers_isnull,
+				   int n, char **fates, int *codes)
+{
+	Batch		batch = {
+		.pipeline = pipeline,.records = records,.n = n,.careful = true,
+		.stored = true,.partitions = partitions,.headers = headers,
+		.headers_isnull = headers_isnull
+	};
+	MemoryContext old = MemoryContextSwitchTo(pipeline->batch_context);
+
+	batch.states = palloc0(sizeof(RecordState) * (n + 1));
+	batch.now = GetCurrentTransactionStartTimestamp();
+	decode_records(&batch);
+	apply_with_care(&batch, 0, n);
+	MemoryContextSwitchTo(old);
+	for (int i = 0; i < n; i++)
+	{
+		fates[i] = batch.states[i].fate == RECORD_BAD ? pstrdup(batch.states[i].message) : NULL;
+		codes[i] = batch.states[i].sqlerrcode;
+	}
+	MemoryContextReset(pipeline->batch_context);
+}
+
+/* Error context: what was being done. */
+static void
+describe_batch(void *arg)
+{
+	FeathubPipeline *pipeline = arg;
+
+	errcontext("applying a batch of job \"%s\" to table \"%s\"",
+			   pipeline->job->name, pipeline->sink_name);
+}

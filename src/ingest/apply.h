@@ -1,0 +1,84 @@
+/*
+ * apply.h
+ *		Apply a batch of records in one transaction.
+ */
+#ifndef FEATHUB_INGEST_APPLY_H
+#define FEATHUB_INGEST_APPLY_H
+
+#include "connectors/connector.h"
+#include "core/catalog.h"
+#include "ingest/group_writer.h"
+#include "ingest/transform.h"
+
+/* A job as a worker runs it: its source, its query, its sink. */
+typedef struct FeathubPipeline
+{
+	FeathubJob *job;
+	char	   *sink_name;		/* for messages */
+	FeathubRelation *rel;		/* the source */
+	FeathubStream stream;
+	FeathubTransform *transform;	/* NULL: the columns go as they come */
+	FeathubWriter *writer;
+	bool		deletes;		/* records without value delete */
+	bool		is_group;
+	bool		maintained;		/* the sink has partitions or a retention */
+
+	/* From the source's columns to the writer's input, without a query */
+	int			ncolumns;
+	int		   *columns;		/* attnum - 1 in the source */
+	bool		identity;		/* the arrays can be handed on */
+
+	/* Per partition, parallel to stream.partitions */
+	char	  **replay_until;	/* position before a rewind, or NULL */
+	TimestampTz *last_record_at;	/* of the last record, for job_partition */
+
+	MemoryContext context;		/* lives as long as the pipeline */
+	MemoryContext batch_context;	/* reset after each batch */
+} FeathubPipeline;
+
+/*
+ * FeathubPipelineOpen
+ *		Open source, query and sink of a job as the current user.
+ *
+ * In a transaction; the result lives in the current memory context.
+ */
+extern FeathubPipeline *FeathubPipelineOpen(FeathubJob *job);
+
+/* True if the source, the sink or the query's objects have been altered. */
+extern bool FeathubPipelineIsStale(FeathubPipeline *pipeline);
+
+extern void FeathubPipelineClose(FeathubPipeline *pipeline);
+
+/*
+ * FeathubApplyBatch
+ *		Apply records in one transaction with the positions behind them.
+ *
+ * Starts and commits the transaction itself, and again in smaller parts where
+ * a record is refused.  Each record is applied, kept as a dead letter or
+ * counted; a failure that is no record's fault is raised, with nothing done
+ * (promises 1, 4 and 5).  With on_error 'stop' a bad record is raised too, and
+ * FeathubApplyFailed is then true.  Returns the rows written.
+ */
+extern int64 FeathubApplyBatch(FeathubPipeline *pipeline, FeathubRecord *records, int n);
+
+/* True if an error of this class is the fault of the record. */
+extern bool FeathubApplyIsDataError(int sqlerrcode);
+
+/* Set when a batch has left dead letters; the worker then looks at the budget. */
+extern bool FeathubApplyDeadLetters;
+
+/* Set when an error raised means that the job must not be tried again. */
+extern bool FeathubApplyFailed;
+
+/*
+ * FeathubApplyStored
+ *		Try records once more that were kept as dead letters.
+ *
+ * In the caller's transaction.  fates[i] is NULL if the record was applied,
+ * else a palloc'd message, with its code in codes[i].
+ */
+extern void FeathubApplyStored(FeathubPipeline *pipeline, FeathubRecord *records,
+							   const char **partitions, Datum *headers, bool *headers_isnull,
+							   int n, char **fates, int *codes);
+
+#endif							/* FEATHUB_INGEST_APPLY_H */

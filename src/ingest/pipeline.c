@@ -1,0 +1,155 @@
+/*
+ * pipeline.c
+ *		Open what a job needs: source, query, sink.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "core/describe.h"
+#include "ingest/apply.h"
+
+/* The source of this process's pipeline and whether it was altered. */
+static Oid	watched_source = InvalidOid;
+static bool source_changed = false;
+static bool callbacks_registered = false;
+
+static void note_relcache_change(Datum arg, Oid relid);
+static void note_server_change(Datum arg, int cacheid, uint32 hashvalue);
+static void match_source(FeathubPipeline *pipeline);
+
+FeathubPipeline *
+FeathubPipelineOpen(FeathubJob *job)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "feathub pipeline",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	FeathubPipeline *pipeline = palloc0(sizeof(FeathubPipeline));
+	FeathubGroup *group;
+
+	LockRelationOid(job->source, AccessShareLock);
+	LockRelationOid(job->sink, AccessShareLock);
+	pipeline->context = context;
+	pipeline->batch_context = AllocSetContextCreate(context, "feathub batch",
+													ALLOCSET_DEFAULT_SIZES);
+	pipeline->job = job;
+	pipeline->sink_name = get_rel_name(job->sink);
+	if (pipeline->sink_name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the sink of job \"%s\" does not exist", job->name)));
+	group = FeathubGroupLoad(job->sink);
+	pipeline->is_group = group != NULL;
+	pipeline->deletes = group != NULL && group->deletes;
+	pipeline->maintained = group != NULL && (group->partition_interval || group->retention);
+	pipeline->rel = FeathubRelationOpen(job->source, GetUserId());
+	if (pipeline->rel->connector->open_stream == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("foreign table \"%s\" cannot be followed by a job",
+						pipeline->rel->relname)));
+	pipeline->stream.rel = pipeline->rel;
+	pipeline->stream.job_name = job->name;
+	pipeline->stream.start = job->start;
+	pipeline->stream.skip_gaps = strcmp(job->on_gap, "skip") == 0;
+	pipeline->stream.context = context;
+	match_source(pipeline);
+
+	watched_source = job->source;
+	source_changed = false;
+	if (!callbacks_registered)
+	{
+		CacheRegisterRelcacheCallback(note_relcache_change, (Datum) 0);
+		CacheRegisterSyscacheCallback(FOREIGNSERVEROID, note_server_change, (Datum) 0);
+		CacheRegisterSyscacheCallback(USERMAPPINGOID, note_server_change, (Datum) 0);
+		callbacks_registered = true;
+	}
+	MemoryContextSwitchTo(old);
+	return pipeline;
+}
+
+bool
+FeathubPipelineIsStale(FeathubPipeline *pipeline)
+{
+	return source_changed || FeathubWriterIsStale(pipeline->writer);
+}
+
+void
+FeathubPipelineClose(FeathubPipeline *pipeline)
+{
+	if (pipeline->stream.state)
+		pipeline->rel->connector->close_stream(&pipeline->stream);
+	MemoryContextDelete(pipeline->context);
+}
+
+/* The sink has a column of that name that can be written. */
+static bool
+sink_takes(TupleDesc sink, const char *name)
+{
+	Form_pg_attribute att = FeathubDescribeColumn(sink, name);
+
+	return att != NULL && !att->attgenerated;
+}
+
+/*
+ * Find which of the source's columns go into "batch" or, without a query, into
+ * the sink: there, one that the sink has not is left out, so that either side
+ * may get a new column first.
+ */
+static void
+match_source(FeathubPipeline *pipeline)
+{
+	FeathubJob *job = pipeline->job;
+	TupleDesc	source = pipeline->rel->tupdesc;
+	Relation	sink = table_open(job->sink, AccessShareLock);
+	TupleDesc	input;
+	int			n = 0;
+
+	pipeline->columns = palloc(sizeof(int) * (source->natts + 1));
+	for (int i = 0; i < source->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(source, i);
+
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		if (job->query == NULL && !sink_takes(RelationGetDescr(sink), NameStr(att->attname)))
+			continue;
+		pipeline->columns[n++] = i;
+	}
+	pipeline->ncolumns = n;
+	pipeline->identity = n == source->natts;
+	input = CreateTemplateTupleDesc(n);
+	for (int i = 0; i < n; i++)
+		TupleDescCopyEntry(input, i + 1, source, pipeline->columns[i] + 1);
+	if (job->query)
+	{
+		pipeline->transform = FeathubTransformBegin(job->query, input);
+		input = FeathubTransformOutput(pipeline->transform);
+	}
+	pipeline->writer = FeathubWriterBegin(job->sink, input,
+										  FEATHUB_WRITE_OFFLINE | FEATHUB_WRITE_ONLINE);
+	table_close(sink, NoLock);
+}
+
+static void
+note_relcache_change(Datum arg, Oid relid)
+{
+	if (!OidIsValid(relid) || relid == watched_source)
+		source_changed = true;
+}
+
+static void
+note_server_change(Datum arg, int cacheid, uint32 hashvalue)
+{
+	source_changed = true;		/* rare; the worker opens it all again */
+}

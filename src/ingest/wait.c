@@ -1,0 +1,187 @@
+/*
+ * wait.c
+ *		feathub.wait_for_job: until all that the source holds now is applied.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "connectors/connector.h"
+#include "core/catalog.h"
+#include "core/compat.h"
+#include "core/position.h"
+#include "core/schedule.h"
+#include "ingest/registry_shmem.h"
+
+/* One look at the positions every so many milliseconds. */
+#define WAIT_INTERVAL 5
+
+/* Where a partition has to come. */
+typedef struct WaitTarget
+{
+	char	   *partition;
+	char	   *position;
+} WaitTarget;
+
+static List *find_ends(FeathubJob *job, const FeathubConnector **connector);
+static int	count_behind(FeathubJob *job, const FeathubConnector *connector, List *targets);
+static FeathubJob *load_fresh(int64 job_id, const char *name);
+
+PG_FUNCTION_INFO_V1(feathub_wait_for_job);
+
+/*
+ * feathub.wait_for_job(name text, timeout interval)
+ *		Returns when the job has applied all that its source holds now.
+ *
+ * Errors: QUERY_CANCELED after the timeout, OBJECT_NOT_IN_PREREQUISITE_STATE
+ * for a job that does not run or was made in this transaction.
+ */
+Datum
+feathub_wait_for_job(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+	TimestampTz deadline = DT_NOEND;
+	const FeathubConnector *connector;
+	MemoryContext context;
+	MemoryContext old;
+	FeathubJob *job;
+	List	   *targets;
+	int			behind;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "name")));
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	FeathubRegistryRequire();
+	if (!PG_ARGISNULL(1))
+		deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+														   TimestampTzGetDatum(GetCurrentTimestamp()),
+														   PG_GETARG_DATUM(1)));
+	job = FeathubJobByName(name, false);
+	FeathubJobCheckOwner(job);
+	job = load_fresh(job->job_id, name);
+	targets = find_ends(job, &connector);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "feathub wait", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	while ((behind = count_behind(job, connector, targets)) > 0)
+	{
+		if (GetCurrentTimestamp() >= deadline)
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("job \"%s\" did not catch up in time", name),
+					 errdetail_plural("%d partition is behind.", "%d partitions are behind.",
+									  behind, behind),
+					 errhint("See feathub.job_status and feathub.job_partition.")));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 WAIT_INTERVAL, FEATHUB_WAIT_EVENT("FeathubWaitForJob"));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(context);
+		job = load_fresh(job->job_id, name);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	PG_RETURN_VOID();
+}
+
+/*
+ * The job as a new snapshot shows it.  What only this transaction sees, no
+ * worker can run.
+ */
+static FeathubJob *
+load_fresh(int64 job_id, const char *name)
+{
+	FeathubJob *job;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	job = FeathubJobLoad(job_id);
+	PopActiveSnapshot();
+	if (job == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("job \"%s\" has been dropped", name)));
+	if (FeathubJobIsUncommitted(job_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot wait for job \"%s\", which this transaction has made or changed", name),
+				 errhint("Commit first: workers see committed jobs only.")));
+	if (strcmp(job->state, "running") != 0 || !job->is_local)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job \"%s\" is not running: %s", name,
+						!job->is_local ? "paused: restored" : job->state),
+				 job->reason ? errdetail("%s", job->reason) : 0,
+				 errhint("Call feathub.resume_job.")));
+	return job;
+}
+
+/* The ends of all partitions of the job's source. */
+static List *
+find_ends(FeathubJob *job, const FeathubConnector **connector)
+{
+	FeathubStream stream = {0};
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	LockRelationOid(job->source, AccessShareLock);
+	stream.rel = FeathubRelationOpen(job->source, job->owner);
+	stream.job_name = job->name;
+	stream.start = job->start;
+	stream.read_metadata_only = true;
+	stream.context = CurrentMemoryContext;
+	*connector = stream.rel->connector;
+	(*connector)->open_stream(&stream);
+	foreach(lc, (*connector)->list_partitions(&stream))
+	{
+		WaitTarget *target = palloc(sizeof(WaitTarget));
+
+		target->partition = lfirst(lc);
+		target->position = (*connector)->seek_position(&stream, target->partition, "latest");
+		targets = lappend(targets, target);
+	}
+	(*connector)->close_stream(&stream);
+	return targets;
+}
+
+/* How many partitions have not come there yet. */
+static int
+count_behind(FeathubJob *job, const FeathubConnector *connector, List *targets)
+{
+	List	   *positions;
+	ListCell   *lc;
+	ListCell   *lc2;
+	int			behind = 0;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	positions = FeathubPositionsLoad(job->job_id);
+	PopActiveSnapshot();
+	foreach(lc, targets)
+	{
+		WaitTarget *target = lfirst(lc);
+		bool		there = false;
+
+		foreach(lc2, positions)
+		{
+			FeathubPosition *position = lfirst(lc2);
+
+			if (strcmp(position->partition, target->partition) == 0)
+				there = position->position &&
+					connector->compare_positions(position->position, target->position) >= 0;
+		}
+		if (!there)
+			behind++;
+	}
+	return behind;
+}

@@ -1,0 +1,606 @@
+/*
+ * worker.c
+ *		A worker: runs its share of a job's partitions.
+ *
+ *	 attach -> open pipeline -> positions -> [ poll -> apply -> report ]* -> end
+ *
+ * It is connected as the job's owner.  No transaction is open while it waits
+ * for records.  It ends when its job is dropped, paused or given a new epoch:
+ * the scheduler terminates it, and if it meets the change first, its positions
+ * no longer match.  An error ends it too; what it said goes into its slot, and
+ * the scheduler starts another after a pause.  An error that a new try cannot
+ * mend (on_error 'stop', a spent budget, a topic made again) sets the job to
+ * 'failed'.
+ *
+ * Batches: a worker that is behind fills its batch up to feathub.batch_rows; one
+ * that has caught up commits what came within feathub.batch_interval.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "core/catalog.h"
+#include "core/compat.h"
+#include "core/guc.h"
+#include "core/position.h"
+#include "ingest/apply.h"
+#include "ingest/launcher.h"
+#include "ingest/maintenance.h"
+#include "ingest/registry_shmem.h"
+
+/* A worker that is behind waits this long at most to fill its batch. */
+#define CATCH_UP_INTERVAL 250	/* ms */
+/* A job is behind if this part of a full batch waits in its source. */
+#define CATCH_UP_PART 10
+
+static FeathubWorkerSlot *my_slot = NULL;	/* set by attach */
+static bool connected = false;	/* as the owner */
+static bool job_changed = false;	/* the epoch is no longer ours: no failure */
+
+static void attach(int index, uint32 generation);
+static void detach(int code, Datum arg);
+static void override_settings(void);
+static FeathubJob *load_job(MemoryContext context);
+static void run_job(FeathubJob *job);
+static void follow(FeathubPipeline *pipeline);
+static bool assign_partitions(FeathubPipeline *pipeline);
+static bool partition_is_mine(const char *name);
+static int	collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max);
+static void report_batch(FeathubPipeline *pipeline, FeathubRecord *records, int n);
+static void report_partitions(FeathubPipeline *pipeline);
+static void check_budget(FeathubPipeline *pipeline);
+static void note_error(ErrorData *edata);
+static void fail_job(FeathubJob *job, const char *reason);
+
+void
+FeathubWorkerMain(Datum arg)
+{
+	uint32		generation;
+	Oid			database;
+	Oid			owner;
+	MemoryContext context;
+	FeathubJob *job = NULL;
+
+	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
+	FeathubProcessSetup();
+	before_shmem_exit(detach, 0);
+	attach(DatumGetInt32(arg), generation);
+	database = my_slot->database;
+	owner = my_slot->owner;
+
+	BackgroundWorkerInitializeConnectionByOid(database, owner, FEATHUB_WORKER_CONNECT_FLAGS);
+	connected = true;
+	override_settings();
+	pgstat_report_appname("feathub worker");
+	context = AllocSetContextCreate(TopMemoryContext, "feathub worker", ALLOCSET_DEFAULT_SIZES);
+
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(context);
+		job = load_job(context);
+		if (job == NULL)
+			proc_exit(0);
+		ereport(LOG, (errmsg("feathub worker %d of job \"%s\" started",
+							 my_slot->worker, job->name)));
+		run_job(job);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(TopMemoryContext);
+		edata = CopyErrorData();
+		if (edata->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
+			job_changed = true;
+		if (edata->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+			FeathubApplyFailed = true;
+		EmitErrorReport();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		note_error(edata);
+		if (FeathubApplyFailed && job)
+			fail_job(job, edata->message);
+		RESUME_INTERRUPTS();
+		proc_exit(1);
+	}
+	PG_END_TRY();
+	proc_exit(0);
+}
+
+/* Take the slot that the scheduler made for this process. */
+static void
+attach(int index, uint32 generation)
+{
+	FeathubWorkerSlot *slot = &FeathubTheRegistry->workers[index];
+	bool		mine;
+
+	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
+	mine = slot->state == FEATHUB_SLOT_STARTING && slot->generation == generation &&
+		!FeathubRegistryIsBlocked(slot->database);
+	if (mine)
+	{
+		slot->pid = MyProcPid;
+		slot->state = FEATHUB_SLOT_RUNNING;
+		slot->waiting = false;
+		my_slot = slot;
+	}
+	else if (slot->state == FEATHUB_SLOT_STARTING && slot->generation == generation)
+		slot->state = FEATHUB_SLOT_FREE;
+	LWLockRelease(FeathubTheRegistry->lock);
+	if (!mine)
+		proc_exit(0);			/* the scheduler has changed its mind */
+}
+
+/* Leave the slot: free after a good end, else waiting for the next try. */
+static void
+detach(int code, Datum arg)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (my_slot == NULL)
+		return;
+	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
+	my_slot->pid = 0;
+	if (code != 0 && !connected)
+	{
+		my_slot->failures++;
+		my_slot->last_error_at = now;
+		strlcpy(my_slot->last_error,
+				"could not connect as the owner of the job: it needs LOGIN and CONNECT; see the server log",
+				FEATHUB_ERROR_SIZE);
+	}
+	if (code == 0)
+		my_slot->state = FEATHUB_SLOT_FREE;
+	else
+	{
+		int64		delay = feathub_retry_delay;
+
+		/* a signal from the scheduler or a changed epoch is no failure */
+		if (my_slot->failures > 0 && !job_changed)
+		{
+			delay = (int64) feathub_retry_delay << Min(my_slot->failures - 1, 16);
+			delay = Min(delay, feathub_retry_delay_max);
+			delay = delay / 2 + pg_prng_uint64_range(&pg_global_prng_state, 0, delay / 2 + 1);
+		}
+		else
+			delay = 0;
+		my_slot->state = FEATHUB_SLOT_BACKOFF;
+		my_slot->retry_at = TimestampTzPlusMilliseconds(now, delay);
+	}
+	LWLockRelease(FeathubTheRegistry->lock);
+	FeathubRegistryWake(my_slot->database);
+	my_slot = NULL;
+}
+
+/* Keep an error for job_status. */
+static void
+note_error(ErrorData *edata)
+{
+	if (my_slot == NULL)
+		return;
+	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
+	if (!job_changed)
+		my_slot->failures++;
+	my_slot->last_error_at = GetCurrentTimestamp();
+	strlcpy(my_slot->last_error, edata->message, FEATHUB_ERROR_SIZE);
+	LWLockRelease(FeathubTheRegistry->lock);
+}
+
+/*
+ * What the owner's or the database's settings may bring must not change what a
+ * job does or break it.
+ */
+static void
+override_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", ""},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"session_replication_role", "origin"},
+		{"row_security", "on"},
+		{"timezone", "UTC"},
+		{"datestyle", "ISO, YMD"},
+		{"intervalstyle", "postgres"},
+		{"extra_float_digits", "1"},
+		{"jit", "off"}
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* The job as it stands; NULL if it is not ours to run any more. */
+static FeathubJob *
+load_job(MemoryContext context)
+{
+	FeathubJob *job = NULL;
+	MemoryContext old;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (FeathubExtensionLock())
+	{
+		old = MemoryContextSwitchTo(context);
+		job = FeathubJobLoad(my_slot->job_id);
+		MemoryContextSwitchTo(old);
+		if (job && (job->epoch != my_slot->epoch || !job->is_local ||
+					strcmp(job->state, "running") != 0))
+			job = NULL;
+		if (job)
+			FeathubJobCheckRunnable(job);
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return job;
+}
+
+/* Open the pipeline, follow the source, and again when something is altered. */
+static void
+run_job(FeathubJob *job)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	SetConfigOption("synchronous_commit", job->synchronous_commit ? "on" : "off",
+					PGC_SUSET, PGC_S_OVERRIDE);
+	for (;;)
+	{
+		FeathubPipeline *pipeline;
+
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (!FeathubExtensionLock())
+			proc_exit(0);
+		MemoryContextSwitchTo(context);
+		pipeline = FeathubPipelineOpen(job);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(pipeline->context);
+		pipeline->rel->connector->open_stream(&pipeline->stream);
+		follow(pipeline);
+		MemoryContextSwitchTo(context);
+		FeathubPipelineClose(pipeline);
+	}
+}
+
+/* Run until the pipeline has to be opened again. */
+static void
+follow(FeathubPipeline *pipeline)
+{
+	FeathubStream *stream = &pipeline->stream;
+	const FeathubConnector *connector = pipeline->rel->connector;
+	TimestampTz next_look = 0;
+	FeathubRecord *records = NULL;
+	int			max = 0;
+
+	while (!FeathubPipelineIsStale(pipeline))
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		int			n;
+
+		if (now >= next_look)
+		{
+			/* a transaction's start takes in what others have altered */
+			StartTransactionCommand();
+			CommitTransactionCommand();
+			if (FeathubPipelineIsStale(pipeline))
+				break;
+			if (!assign_partitions(pipeline))
+			{
+				/* nothing is ours: another worker has it all, or none is there */
+				pgstat_report_activity(STATE_IDLE, NULL);
+				FeathubProcessWait(feathub_source_interval,
+								   FEATHUB_WAIT_EVENT("FeathubWorkerIdle"));
+				continue;
+			}
+			report_partitions(pipeline);
+			next_look = TimestampTzPlusMilliseconds(now, feathub_source_interval);
+			if (my_slot->worker == 0)
+				FeathubMaintenanceRun(pipeline);
+		}
+		if (max != feathub_batch_rows)
+		{
+			if (records)
+				pfree(records);
+			max = feathub_batch_rows;
+			records = MemoryContextAllocHuge(pipeline->context,
+											 sizeof(FeathubRecord) * (Size) max);
+		}
+		n = collect_batch(pipeline, records, max);
+		for (int i = 0; n == 0 && i < stream->npartitions; i++)
+			if (stream->partitions[i].next_position)
+				n = -1;			/* no records, but a gap to step over */
+		if (n != 0)
+		{
+			report_batch(pipeline, records, Max(n, 0));
+			FeathubApplyBatch(pipeline, records, Max(n, 0));
+			check_budget(pipeline);
+			report_partitions(pipeline);
+			connector->release_records(stream);
+			connector->commit_positions(stream);
+			MemoryContextReset(pipeline->batch_context);
+			LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
+			my_slot->last_commit_at = GetCurrentTimestamp();
+			my_slot->failures = 0;
+			LWLockRelease(FeathubTheRegistry->lock);
+			pgstat_report_stat(false);
+			pgstat_report_activity(STATE_IDLE, NULL);
+		}
+	}
+}
+
+/*
+ * Find the source's partitions, give those without a position one, and follow
+ * this worker's share.  False if it has none.  The stream is only touched if
+ * the share has changed.
+ */
+static bool
+assign_partitions(FeathubPipeline *pipeline)
+{
+	FeathubStream *stream = &pipeline->stream;
+	const FeathubConnector *connector = pipeline->rel->connector;
+	FeathubJob *job = pipeline->job;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "feathub partitions",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	List	   *names = connector->list_partitions(stream);
+	List	   *mine = NIL;
+	List	   *known;
+	ListCell   *lc;
+	ListCell   *lc2;
+	bool		same;
+	int			n = 0;
+
+	foreach(lc, names)
+		if (partition_is_mine(lfirst(lc)))
+			mine = lappend(mine, lfirst(lc));
+	same = stream->npartitions == list_length(mine) && stream->npartitions > 0;
+	foreach(lc, mine)
+	{
+		bool		found = false;
+
+		for (int i = 0; i < stream->npartitions; i++)
+			found |= strcmp(stream->partitions[i].name, lfirst(lc)) == 0;
+		same &= found;
+	}
+	if (same || mine == NIL)
+	{
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+		return same;
+	}
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (!FeathubExtensionLock())
+		proc_exit(0);
+	MemoryContextSwitchTo(context);
+	known = FeathubPositionsLoad(job->job_id);
+	foreach(lc, names)
+	{
+		bool		found = false;
+
+		foreach(lc2, known)
+		{
+			FeathubPosition *position = lfirst(lc2);
+
+			found |= position->position && strcmp(position->partition, lfirst(lc)) == 0;
+		}
+		/* a partition that came later was empty when the job began */
+		if (!found)
+			FeathubPositionInsert(job->job_id, job->epoch, lfirst(lc),
+								  connector->seek_position(stream, lfirst(lc),
+														   known == NIL ? job->start : "earliest"),
+								  NULL);
+	}
+	known = FeathubPositionsLoad(job->job_id);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+
+	MemoryContextSwitchTo(pipeline->context);
+	stream->partitions = palloc0(sizeof(FeathubStreamPartition) * list_length(mine));
+	pipeline->replay_until = palloc0(sizeof(char *) * list_length(mine));
+	pipeline->last_record_at = palloc(sizeof(TimestampTz) * list_length(mine));
+	for (int i = 0; i < list_length(mine); i++)
+		pipeline->last_record_at[i] = DT_NOBEGIN;
+	foreach(lc, mine)
+	{
+		foreach(lc2, known)
+		{
+			FeathubPosition *position = lfirst(lc2);
+
+			if (position->position == NULL || strcmp(position->partition, lfirst(lc)) != 0)
+				continue;
+			stream->partitions[n].name = pstrdup(position->partition);
+			stream->partitions[n].position = pstrdup(position->position);
+			stream->partitions[n].mark = position->mark ? pstrdup(position->mark) : NULL;
+			stream->partitions[n].lag = -1;
+			pipeline->replay_until[n] = position->replay_until ?
+				pstrdup(position->replay_until) : NULL;
+			n++;
+		}
+	}
+	stream->npartitions = n;
+	if (n != list_length(mine))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("job \"%s\" has been changed by another session", job->name)));
+	connector->start_stream(stream);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return n > 0;
+}
+
+/*
+ * Partitions are dealt out by the number at the end of their name, so that a
+ * new one changes nobody else's share.
+ */
+static bool
+partition_is_mine(const char *name)
+{
+	size_t		len = strlen(name);
+	size_t		digits = strspn(strrchr(name, '-') ? strrchr(name, '-') + 1 : "", "0123456789");
+	uint32		number = hash_bytes((const unsigned char *) name, len - digits);
+
+	if (digits > 0)
+		number += (uint32) strtoul(name + len - digits, NULL, 10);
+	return number % my_slot->workers == my_slot->worker;
+}
+
+/* Records that wait in the source, as far as the client knows. */
+static int64
+total_lag(FeathubPipeline *pipeline)
+{
+	FeathubStream *stream = &pipeline->stream;
+	int64		lag = 0;
+
+	pipeline->rel->connector->partition_status(stream);
+	for (int i = 0; i < stream->npartitions; i++)
+		lag += Max(stream->partitions[i].lag, 0);
+	return lag;
+}
+
+/* Poll until the batch is full or has waited long enough. */
+static int
+collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max)
+{
+	FeathubStream *stream = &pipeline->stream;
+	const FeathubConnector *connector = pipeline->rel->connector;
+	Size		room = (Size) feathub_batch_memory * 1024;
+	TimestampTz first = 0;
+	int			n = 0;
+	int			counted = 0;
+
+	while (n < max && room > 0)
+	{
+		long		wait = 1000;
+		int			got;
+
+		if (n > 0)
+		{
+			long		passed = TimestampDifferenceMilliseconds(first, GetCurrentTimestamp());
+			bool		behind = total_lag(pipeline) > feathub_batch_rows / CATCH_UP_PART;
+
+			wait = (behind ? CATCH_UP_INTERVAL : feathub_batch_interval) - passed;
+			if (wait <= 0)
+				break;
+		}
+		got = connector->poll(stream, records + n, max - n, room, wait);
+		if (got > 0 && n == 0)
+			first = GetCurrentTimestamp();
+		n += got;
+		for (; counted < n; counted++)
+		{
+			Size		size = records[counted].key_len + records[counted].value_len + 100;
+
+			room = room > size ? room - size : 0;
+		}
+		if (got == 0)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+			if (ConfigReloadPending)
+			{
+				ConfigReloadPending = false;
+				ProcessConfigFile(PGC_SIGHUP);
+			}
+			if (n == 0)
+				break;
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	return n;
+}
+
+/* pg_stat_activity: what is being applied. */
+static void
+report_batch(FeathubPipeline *pipeline, FeathubRecord *records, int n)
+{
+	char		activity[256];
+
+	snprintf(activity, sizeof(activity), "feathub job %s: %d records", pipeline->job->name, n);
+	if (n > 0)
+	{
+		size_t		len = strlen(activity);
+
+		snprintf(activity + len, sizeof(activity) - len, ", %s up to " INT64_FORMAT,
+				 pipeline->stream.partitions[records[n - 1].partition].name,
+				 records[n - 1].sequence);
+	}
+	pgstat_report_activity(STATE_RUNNING, activity);
+	for (int i = 0; i < n; i++)
+		pipeline->last_record_at[records[i].partition] = records[i].timestamp;
+}
+
+/* Tell the views what the client knows of the partitions. */
+static void
+report_partitions(FeathubPipeline *pipeline)
+{
+	FeathubStream *stream = &pipeline->stream;
+
+	pipeline->rel->connector->partition_status(stream);
+	for (int i = 0; i < stream->npartitions; i++)
+		FeathubRegistryNotePartition(MyDatabaseId, pipeline->job->job_id,
+									 stream->partitions[i].name, my_slot->worker,
+									 stream->partitions[i].end_position,
+									 stream->partitions[i].lag, pipeline->last_record_at[i]);
+}
+
+/* A job whose dead letters have used up its budget stops. */
+static void
+check_budget(FeathubPipeline *pipeline)
+{
+	FeathubJob *job = pipeline->job;
+
+	if (job->max_dead_letters < 0 || !FeathubApplyDeadLetters)
+		return;
+	FeathubApplyDeadLetters = false;
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (FeathubExtensionLock() &&
+		FeathubDeadLettersUsed(job->job_id) > job->max_dead_letters)
+	{
+		FeathubApplyFailed = true;
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("job \"%s\" has more than %d dead letters", job->name,
+						job->max_dead_letters),
+				 errhint("Look at feathub.dead_letter, mend the cause and call feathub.resume_job.")));
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* Mark the job as failed, unless somebody has changed it meanwhile. */
+static void
+fail_job(FeathubJob *job, const char *reason)
+{
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (FeathubExtensionLock())
+		FeathubJobSetState(job->job_id, job->epoch, "failed", reason);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
