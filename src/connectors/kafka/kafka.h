@@ -151,6 +151,7 @@ struct KafkaClient
 
 	bool		all_down;		/* no broker could be reached at all */
 
+	uint64		generation;		/* of the embedded broker; 0: another one */
 	bool		keep_range_errors;	/* FeathubKafkaConsume returns messages with
 									 * AUTO_OFFSET_RESET instead of raising it */
 	MemoryContext context;		/* destroys it, when it is reset */
@@ -342,6 +343,12 @@ extern rd_kafka_headers_t *FeathubKafkaHeadersFromJsonb(Jsonb *jsonb);
  * starting; an error with a hint if it is not switched on.
  */
 extern char *FeathubKafkaEmbeddedAddress(void);
+
+/*
+ * Changes when the broker starts anew, on another port and empty; 0 while
+ * there is none.
+ */
+extern uint64 FeathubKafkaEmbeddedGeneration(void);
 
 /* FeathubConnector.init */
 extern void FeathubKafkaBrokerInit(void);

@@ -84,9 +84,13 @@ FeathubKafkaClientPrepare(ForeignServer *server, UserMapping *user,
 	ClientData *data;
 	KafkaClient *client;
 	const char *brokers = options->bootstrap_servers;
+	uint64		generation = 0;
 
 	if (strcmp(brokers, "embedded") == 0)
+	{
 		brokers = FeathubKafkaEmbeddedAddress();
+		generation = FeathubKafkaEmbeddedGeneration();
+	}
 
 	if (!exit_registered)
 	{
@@ -112,6 +116,7 @@ FeathubKafkaClientPrepare(ForeignServer *server, UserMapping *user,
 	client->server = MemoryContextStrdup(context, server->servername);
 	client->options = options;
 	client->context = context;
+	client->generation = generation;
 	client->conf = rd_kafka_conf_new();
 	rd_kafka_conf_set_opaque(client->conf, client);
 	rd_kafka_conf_set_log_cb(client->conf, note_log);
@@ -501,6 +506,12 @@ FeathubKafkaServe(KafkaClient *client)
 		print_log(data);
 	if (client->fatal != RD_KAFKA_RESP_ERR_NO_ERROR)
 		FeathubKafkaError(client, client->fatal, client->last_reason, "use", NULL, -1);
+	if (client->generation != 0 && client->generation != FeathubKafkaEmbeddedGeneration())
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("the embedded broker of foreign server \"%s\" has stopped",
+						client->server),
+				 errdetail("Its topics were in memory and are lost.")));
 	if (client->refused != RD_KAFKA_RESP_ERR_NO_ERROR)
 		FeathubKafkaError(client, client->refused, client->refused_reason,
 						  "connect to", NULL, -1);

@@ -339,8 +339,9 @@ FeathubKafkaWatermarks(KafkaClient *client, KafkaPartition *partitions, int npar
  */
 static void
 scan_for_times(KafkaClient *asker, KafkaPartition *partitions, int npartitions,
-			   const int64 *times, int64 *offsets, ForeignServer *server)
+			   const int64 *times, int64 *offsets)
 {
+	ForeignServer server = {.servername = unconstify(char *, asker->server)};
 	KafkaClient *client;
 	KafkaPartition *ends;
 	int			open = 0;
@@ -349,7 +350,7 @@ scan_for_times(KafkaClient *asker, KafkaPartition *partitions, int npartitions,
 
 	ends = palloc(sizeof(KafkaPartition) * npartitions);
 	memcpy(ends, partitions, sizeof(KafkaPartition) * npartitions);
-	client = FeathubKafkaClientPrepare(server, NULL, NIL, asker->options,
+	client = FeathubKafkaClientPrepare(&server, NULL, NIL, asker->options,
 									   RD_KAFKA_CONSUMER, CurrentMemoryContext);
 	FeathubKafkaClientStart(client);
 	FeathubKafkaWatermarks(client, ends, npartitions);
@@ -415,8 +416,7 @@ FeathubKafkaOffsetsForTimes(KafkaClient *client, KafkaPartition *partitions,
 		return;
 	if (strcmp(client->options->bootstrap_servers, "embedded") == 0)
 	{
-		scan_for_times(client, partitions, npartitions, times, offsets,
-					   GetForeignServerByName(client->server, false));
+		scan_for_times(client, partitions, npartitions, times, offsets);
 		return;
 	}
 	/* negative ones would be logical offsets */
@@ -441,11 +441,14 @@ FeathubKafkaOffsetsForTimes(KafkaClient *client, KafkaPartition *partitions,
 TimestampTz
 FeathubKafkaTimestamp(int64 ms)
 {
-	if (ms > (END_TIMESTAMP - 1 + EPOCH_USECS) / 1000)
-		return DT_NOEND;
-	if (ms < (MIN_TIMESTAMP + EPOCH_USECS) / 1000)
+	if (ms < MIN_TIMESTAMP / 1000)
 		return DT_NOBEGIN;
-	return ms * 1000 - EPOCH_USECS;
+	ms -= EPOCH_USECS / 1000;
+	if (ms < MIN_TIMESTAMP / 1000)
+		return DT_NOBEGIN;
+	if (ms > END_TIMESTAMP / 1000 - 1)
+		return DT_NOEND;
+	return ms * 1000;
 }
 
 int64
