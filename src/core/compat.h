@@ -190,4 +190,20 @@ feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
 }
 #endif
 
+/* 16 gave callbacks of the JSON parser a result, 17 its lexer a first argument. */
+#if PG_VERSION_NUM >= 160000
+#define FeathubJsonResult JsonParseErrorType
+#define FEATHUB_JSON_CONTINUE return JSON_SUCCESS
+#else
+#define FeathubJsonResult void
+#define FEATHUB_JSON_CONTINUE return
+#endif
+#if PG_VERSION_NUM >= 170000
+#define feathub_make_json_lex(json, len, need_escapes) \
+	makeJsonLexContextCstringLen(NULL, (json), (len), PG_UTF8, (need_escapes))
+#else
+#define feathub_make_json_lex(json, len, need_escapes) \
+	makeJsonLexContextCstringLen((json), (len), PG_UTF8, (need_escapes))
+#endif
+
 #endif							/* FEATHUB_CORE_COMPAT_H */
