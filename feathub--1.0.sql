@@ -1,6 +1,11 @@
 -- feathub 1.0: sections follow the folders of src/
 \echo Use "CREATE EXTENSION feathub" to load this file. \quit
 
+-- A member of the extension: an error if somebody else has made it before.
+CREATE SCHEMA feathub;
+COMMENT ON SCHEMA feathub IS 'feature store: functions, views and metadata of extension feathub';
+GRANT USAGE ON SCHEMA feathub TO PUBLIC;
+
 ------------------------------------------------------------------------------
 -- core: metadata tables.  Written by core/ only, after its ownership checks.
 ------------------------------------------------------------------------------
@@ -19,6 +24,27 @@ CREATE TABLE feathub.feature_group (
   created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE feathub.feature_group IS 'feature groups: named sets of features of one entity, each an offline and an online table';
+COMMENT ON COLUMN feathub.feature_group.feature_group IS 'the offline table, which has the group''s name';
+COMMENT ON COLUMN feathub.feature_group.online IS 'the online table: the latest row of each primary key';
+COMMENT ON COLUMN feathub.feature_group.tombstone IS 'the last deletion of each key, of a group with deletes';
+COMMENT ON COLUMN feathub.feature_group.source IS 'where its columns, and the records of its job, come from';
+COMMENT ON COLUMN feathub.feature_group.primary_key IS 'the columns that identify the entity';
+COMMENT ON COLUMN feathub.feature_group.event_time IS 'the column that tells the versions of an entity''s row apart';
+COMMENT ON COLUMN feathub.feature_group.ttl IS 'how long after its event time a row counts';
+COMMENT ON COLUMN feathub.feature_group.retention IS 'how long after its event time a row is kept';
+COMMENT ON COLUMN feathub.feature_group.partition_interval IS 'event time covered by one partition of the offline table';
+COMMENT ON COLUMN feathub.feature_group.deletes IS 'whether tombstones and deletions of the source are followed';
+GRANT SELECT ON feathub.feature_group TO PUBLIC;  -- names of tables and columns only, as in pg_class
+
+CREATE FUNCTION feathub.group_changed() RETURNS pg_catalog.trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_group_changed';
+COMMENT ON FUNCTION feathub.group_changed() IS 'keeps the dependencies of groups'' tables in step with feathub.feature_group';
+REVOKE ALL ON FUNCTION feathub.group_changed() FROM PUBLIC;
+
+CREATE TRIGGER group_changed AFTER INSERT OR UPDATE OF feature_group, online, tombstone OR DELETE ON feathub.feature_group
+  FOR EACH ROW EXECUTE FUNCTION feathub.group_changed();
+ALTER TABLE feathub.feature_group ENABLE ALWAYS TRIGGER group_changed;
+COMMENT ON TRIGGER group_changed ON feathub.feature_group IS 'a restored dump makes the dependencies again';
 
 CREATE TABLE feathub.job (
   job_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -31,7 +57,7 @@ CREATE TABLE feathub.job (
   on_error pg_catalog.text NOT NULL DEFAULT 'dead_letter'
     CHECK (on_error OPERATOR(pg_catalog.=) ANY ('{dead_letter,stop,skip}')),
   max_dead_letters pg_catalog.int4 NOT NULL DEFAULT 10000,
-  dead_letters_used pg_catalog.int8 NOT NULL DEFAULT 0,
+  dead_letters_before pg_catalog.int8 NOT NULL DEFAULT 0,
   start pg_catalog.text NOT NULL DEFAULT 'earliest',
   on_gap pg_catalog.text NOT NULL DEFAULT 'stop'
     CHECK (on_gap OPERATOR(pg_catalog.=) ANY ('{stop,skip}')),
@@ -45,11 +71,19 @@ CREATE TABLE feathub.job (
   created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
   changed_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE feathub.job IS 'jobs: definitions that workers run';
+CREATE INDEX ON feathub.job (sink);
+COMMENT ON TABLE feathub.job IS 'jobs: definitions that workers run; read them in job_status';
+COMMENT ON COLUMN feathub.job.owner IS 'the role that its workers run as';
+COMMENT ON COLUMN feathub.job.dead_letters_before IS 'dead letters counted before the last resume: they do not count against max_dead_letters';
+COMMENT ON COLUMN feathub.job.reason IS 'why it is paused or has failed';
+COMMENT ON COLUMN feathub.job.epoch IS 'raised by pause, resume, restart and rewind: workers of an older one cannot commit';
+COMMENT ON COLUMN feathub.job.system_identifier IS 'the server where the job may run: a restored or copied job waits for resume_job';
+COMMENT ON COLUMN feathub.job.database_oid IS 'the database where the job may run';
 
 CREATE TABLE feathub.job_position (
   job_id pg_catalog.int8 NOT NULL REFERENCES feathub.job ON DELETE CASCADE,
   partition pg_catalog.text NOT NULL,
+  epoch pg_catalog.int8 NOT NULL DEFAULT 1,
   position pg_catalog.text,
   mark pg_catalog.text,
   replay_until pg_catalog.text,
@@ -63,7 +97,11 @@ CREATE TABLE feathub.job_position (
   changed_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
   PRIMARY KEY (job_id, partition)
 ) WITH (fillfactor = 20, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
-COMMENT ON TABLE feathub.job_position IS 'how far each partition of a job has been applied';
+COMMENT ON TABLE feathub.job_position IS 'how far each partition of a job has been applied; read it in job_partition';
+COMMENT ON COLUMN feathub.job_position.epoch IS 'the job''s own, so that a batch can check it in this row';
+COMMENT ON COLUMN feathub.job_position.position IS 'up to which everything has been applied, in the notation of the source';
+COMMENT ON COLUMN feathub.job_position.mark IS 'what tells a source from one made again under its name';
+COMMENT ON COLUMN feathub.job_position.replay_until IS 'after a rewind: up to where records had been applied before';
 
 CREATE TABLE feathub.dead_letter_record (
   dead_letter_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -90,19 +128,277 @@ SELECT pg_catalog.pg_extension_config_dump('feathub.dead_letter_record', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.dead_letter_record_dead_letter_id_seq', '');
 
 ------------------------------------------------------------------------------
--- fdw: one wrapper per connector
+-- fdw: one wrapper per connector.  Who may make servers is for the superuser to
+-- say: GRANT USAGE ON FOREIGN DATA WRAPPER feathub_kafka TO ...
 ------------------------------------------------------------------------------
 
 CREATE FUNCTION feathub.fdw_handler() RETURNS pg_catalog.fdw_handler
-LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'feathub_fdw_handler';
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_fdw_handler';
 COMMENT ON FUNCTION feathub.fdw_handler() IS 'foreign-data wrapper handler of all connectors';
 
 CREATE FUNCTION feathub.kafka_validator(options pg_catalog.text[], catalog pg_catalog.oid) RETURNS pg_catalog.void
-LANGUAGE C STRICT AS 'MODULE_PATHNAME', 'feathub_kafka_validator';
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_kafka_validator';
 COMMENT ON FUNCTION feathub.kafka_validator(pg_catalog.text[], pg_catalog.oid) IS 'option validator of feathub_kafka';
 
 CREATE FOREIGN DATA WRAPPER feathub_kafka HANDLER feathub.fdw_handler VALIDATOR feathub.kafka_validator;
 COMMENT ON FOREIGN DATA WRAPPER feathub_kafka IS 'Kafka topics as foreign tables';
+
+------------------------------------------------------------------------------
+-- ingest: jobs.  Anyone may call these functions; each demands the rights of
+-- the owner of the job and of the tables concerned.
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.create_job(
+  name pg_catalog.text,
+  source pg_catalog.regclass,
+  sink pg_catalog.regclass,
+  query pg_catalog.text DEFAULT NULL,
+  workers pg_catalog.int4 DEFAULT 1,
+  start pg_catalog.text DEFAULT 'earliest',
+  on_error pg_catalog.text DEFAULT 'dead_letter',
+  max_dead_letters pg_catalog.int4 DEFAULT 10000,
+  on_gap pg_catalog.text DEFAULT 'stop',
+  synchronous_commit pg_catalog.bool DEFAULT true)
+RETURNS pg_catalog.void
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_job';
+COMMENT ON FUNCTION feathub.create_job(pg_catalog.text, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool)
+  IS 'follow a source, optionally transform its records, and write to a feature group or table';
+
+CREATE FUNCTION feathub.drop_job(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false) RETURNS pg_catalog.bool
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_drop_job';
+COMMENT ON FUNCTION feathub.drop_job(pg_catalog.text, pg_catalog.bool) IS 'stop a job for good, with its positions and dead letters; its sink stays';
+
+CREATE FUNCTION feathub.pause_job(name pg_catalog.text) RETURNS pg_catalog.void
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_pause_job';
+COMMENT ON FUNCTION feathub.pause_job(pg_catalog.text) IS 'stop the workers of a job until it is resumed';
+
+CREATE FUNCTION feathub.resume_job(name pg_catalog.text) RETURNS pg_catalog.void
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_resume_job';
+COMMENT ON FUNCTION feathub.resume_job(pg_catalog.text) IS 'let a job run again that was paused, has failed, or was restored from a dump';
+
+CREATE FUNCTION feathub.resume_all_jobs() RETURNS pg_catalog.int4
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_resume_all_jobs';
+COMMENT ON FUNCTION feathub.resume_all_jobs() IS 'let one''s jobs that were restored or copied into this database run here; those paused or failed before stay so';
+
+CREATE FUNCTION feathub.restart_job(name pg_catalog.text) RETURNS pg_catalog.void
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_restart_job';
+COMMENT ON FUNCTION feathub.restart_job(pg_catalog.text) IS 'stop the workers of a job and start others';
+
+CREATE FUNCTION feathub.rewind_job(
+  name pg_catalog.text,
+  target pg_catalog.text DEFAULT 'earliest',
+  partition pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.int4
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_rewind_job';
+COMMENT ON FUNCTION feathub.rewind_job(pg_catalog.text, pg_catalog.text, pg_catalog.text)
+  IS 'set the positions of a job: earliest, latest, a time or a position; returns the number of partitions moved';
+
+CREATE FUNCTION feathub.wait_for_job(name pg_catalog.text, timeout pg_catalog.interval DEFAULT NULL) RETURNS pg_catalog.void
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_wait_for_job';
+COMMENT ON FUNCTION feathub.wait_for_job(pg_catalog.text, pg_catalog.interval)
+  IS 'return once a job has applied all that its source holds now; an error after the timeout';
+
+CREATE FUNCTION feathub.retry_dead_letters(job pg_catalog.text) RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_retry_dead_letters';
+COMMENT ON FUNCTION feathub.retry_dead_letters(pg_catalog.text) IS 'apply a job''s dead letters again; returns how many could be applied';
+
+------------------------------------------------------------------------------
+-- ingest: monitoring.  A view reads the metadata tables as their owner and
+-- shows each role the jobs whose owner's rights it has, pg_monitor all.
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.worker_activity()
+RETURNS TABLE (
+  job_id pg_catalog.int8, worker pg_catalog.int4, pid pg_catalog.int4, state pg_catalog.text,
+  started_at pg_catalog.timestamptz, last_commit_at pg_catalog.timestamptz,
+  last_error pg_catalog.text, last_error_at pg_catalog.timestamptz,
+  retry_at pg_catalog.timestamptz, restarts pg_catalog.int8)
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'feathub_worker_activity';
+COMMENT ON FUNCTION feathub.worker_activity() IS 'workers of this database, of all jobs';
+REVOKE ALL ON FUNCTION feathub.worker_activity() FROM PUBLIC;  -- shows others' jobs
+
+CREATE FUNCTION feathub.partition_activity()
+RETURNS TABLE (
+  job_id pg_catalog.int8, partition pg_catalog.text, end_position pg_catalog.text, lag pg_catalog.int8,
+  last_record_at pg_catalog.timestamptz, worker pg_catalog.int4, seen_at pg_catalog.timestamptz)
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 100 AS 'MODULE_PATHNAME', 'feathub_partition_activity';
+COMMENT ON FUNCTION feathub.partition_activity() IS 'partitions as the workers of this database last saw them, of all jobs';
+REVOKE ALL ON FUNCTION feathub.partition_activity() FROM PUBLIC;  -- shows others' jobs
+
+-- A view's functions run with the reader's rights, so these two filter themselves.
+CREATE FUNCTION feathub.visible_worker_activity()
+RETURNS TABLE (
+  job_id pg_catalog.int8, worker pg_catalog.int4, pid pg_catalog.int4, state pg_catalog.text,
+  started_at pg_catalog.timestamptz, last_commit_at pg_catalog.timestamptz,
+  last_error pg_catalog.text, last_error_at pg_catalog.timestamptz,
+  retry_at pg_catalog.timestamptz, restarts pg_catalog.int8)
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'feathub_visible_worker_activity';
+COMMENT ON FUNCTION feathub.visible_worker_activity() IS 'workers of the jobs that the caller may see';
+
+CREATE FUNCTION feathub.visible_partition_activity()
+RETURNS TABLE (
+  job_id pg_catalog.int8, partition pg_catalog.text, end_position pg_catalog.text, lag pg_catalog.int8,
+  last_record_at pg_catalog.timestamptz, worker pg_catalog.int4, seen_at pg_catalog.timestamptz)
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 100 AS 'MODULE_PATHNAME', 'feathub_visible_partition_activity';
+COMMENT ON FUNCTION feathub.visible_partition_activity() IS 'partitions of the jobs that the caller may see, as their workers last saw them';
+
+CREATE FUNCTION feathub.job_is_local(system_identifier pg_catalog.int8, database_oid pg_catalog.oid) RETURNS pg_catalog.bool
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_job_is_local';
+COMMENT ON FUNCTION feathub.job_is_local(pg_catalog.int8, pg_catalog.oid) IS 'whether a job with this stamp belongs to this very database';
+
+CREATE VIEW feathub.job_status WITH (security_barrier) AS
+  SELECT j.name AS job,
+         CASE WHEN feathub.job_is_local(j.system_identifier, j.database_oid) THEN j.state ELSE 'paused' END AS state,
+         CASE WHEN feathub.job_is_local(j.system_identifier, j.database_oid) THEN j.reason ELSE 'restored' END AS reason,
+         j.source, j.sink, j.query, j.owner, j.workers,
+         COALESCE(w.workers_running, 0) AS workers_running,
+         COALESCE(p.records, 0) AS records, COALESCE(p.applied, 0) AS applied,
+         COALESCE(p.duplicates, 0) AS duplicates, COALESCE(p.dead_letters, 0) AS dead_letters,
+         COALESCE(p.skipped, 0) AS skipped, COALESCE(p.expired, 0) AS expired,
+         a.lag, a.lag_seconds, p.watermark,
+         w.started_at, w.last_commit_at, w.last_error, w.last_error_at, w.retry_at,
+         COALESCE(w.restarts, 0) AS restarts,
+         j.start, j.on_error, j.max_dead_letters,
+         COALESCE(p.dead_letters, 0) OPERATOR(pg_catalog.-) j.dead_letters_before AS dead_letters_used,
+         j.on_gap, j.synchronous_commit, j.epoch, j.created_at, j.changed_at
+    FROM feathub.job AS j
+    LEFT JOIN (
+      SELECT job_id, pg_catalog.sum(records)::pg_catalog.int8 AS records, pg_catalog.sum(applied)::pg_catalog.int8 AS applied,
+             pg_catalog.sum(duplicates)::pg_catalog.int8 AS duplicates, pg_catalog.sum(dead_letters)::pg_catalog.int8 AS dead_letters,
+             pg_catalog.sum(skipped)::pg_catalog.int8 AS skipped, pg_catalog.sum(expired)::pg_catalog.int8 AS expired,
+             pg_catalog.min(watermark) AS watermark
+        FROM feathub.job_position GROUP BY job_id) AS p ON p.job_id OPERATOR(pg_catalog.=) j.job_id
+    LEFT JOIN (
+      SELECT job_id, pg_catalog.count(*) FILTER (WHERE pid OPERATOR(pg_catalog.<>) 0)::pg_catalog.int4 AS workers_running,
+             pg_catalog.min(started_at) AS started_at, pg_catalog.max(last_commit_at) AS last_commit_at,
+             (pg_catalog.array_agg(last_error ORDER BY last_error_at DESC NULLS LAST))[1] AS last_error,
+             pg_catalog.max(last_error_at) AS last_error_at, pg_catalog.min(retry_at) AS retry_at,
+             pg_catalog.sum(restarts)::pg_catalog.int8 AS restarts
+        FROM feathub.visible_worker_activity() GROUP BY job_id) AS w ON w.job_id OPERATOR(pg_catalog.=) j.job_id
+    LEFT JOIN (
+      SELECT job_id, CASE WHEN pg_catalog.bool_and(lag IS NOT NULL) THEN pg_catalog.sum(lag)::pg_catalog.int8 END AS lag,
+             pg_catalog.max(CASE WHEN lag OPERATOR(pg_catalog.=) 0 THEN 0
+               ELSE pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) last_record_at) END) AS lag_seconds
+        FROM feathub.visible_partition_activity() GROUP BY job_id) AS a ON a.job_id OPERATOR(pg_catalog.=) j.job_id
+   WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW feathub.job_status IS 'jobs: what they should do and what they do; own ones, and all for pg_monitor';
+COMMENT ON COLUMN feathub.job_status.state IS 'running, paused or failed';
+COMMENT ON COLUMN feathub.job_status.reason IS 'why it is paused or has failed; "restored": it comes from a dump or a copy and waits for resume_job';
+COMMENT ON COLUMN feathub.job_status.workers IS 'workers wanted';
+COMMENT ON COLUMN feathub.job_status.workers_running IS 'workers that run';
+COMMENT ON COLUMN feathub.job_status.records IS 'records read and accounted for';
+COMMENT ON COLUMN feathub.job_status.applied IS 'rows written, new or changed';
+COMMENT ON COLUMN feathub.job_status.duplicates IS 'rows that changed nothing';
+COMMENT ON COLUMN feathub.job_status.dead_letters IS 'records that could not be applied and were kept';
+COMMENT ON COLUMN feathub.job_status.skipped IS 'records left out, by on_error or the query';
+COMMENT ON COLUMN feathub.job_status.expired IS 'rows older than retention or ttl, which were not written';
+COMMENT ON COLUMN feathub.job_status.lag IS 'records between position and end, over all partitions; null if not known';
+COMMENT ON COLUMN feathub.job_status.lag_seconds IS 'age of the last record applied, of the partition farthest behind; 0 if none is behind';
+COMMENT ON COLUMN feathub.job_status.watermark IS 'least of the partitions'' greatest event times';
+COMMENT ON COLUMN feathub.job_status.last_error IS 'of the worker that failed last';
+COMMENT ON COLUMN feathub.job_status.retry_at IS 'when a worker that failed is started again';
+COMMENT ON COLUMN feathub.job_status.restarts IS 'workers started again since the server started';
+COMMENT ON COLUMN feathub.job_status.dead_letters_used IS 'dead letters since the last resume, which max_dead_letters limits';
+GRANT SELECT ON feathub.job_status TO PUBLIC;  -- shows each role its own jobs
+
+CREATE VIEW feathub.job_partition WITH (security_barrier) AS
+  SELECT j.name AS job, p.partition, p.position, a.end_position, a.lag,
+         CASE WHEN a.lag OPERATOR(pg_catalog.=) 0 THEN 0
+           ELSE pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.last_record_at) END AS lag_seconds,
+         p.watermark, p.replay_until, p.records, p.applied, p.duplicates, p.dead_letters, p.skipped, p.expired,
+         a.worker, a.last_record_at, a.seen_at, p.changed_at
+    FROM feathub.job AS j
+    JOIN feathub.job_position AS p ON p.job_id OPERATOR(pg_catalog.=) j.job_id
+    LEFT JOIN feathub.visible_partition_activity() AS a
+      ON a.job_id OPERATOR(pg_catalog.=) p.job_id AND a.partition OPERATOR(pg_catalog.=) p.partition
+   WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW feathub.job_partition IS 'how far each partition of a job is; own jobs, and all for pg_monitor';
+COMMENT ON COLUMN feathub.job_partition.position IS 'up to which everything has been applied';
+COMMENT ON COLUMN feathub.job_partition.end_position IS 'end of the partition when its worker last looked';
+COMMENT ON COLUMN feathub.job_partition.lag IS 'records between position and end; null if not known';
+COMMENT ON COLUMN feathub.job_partition.lag_seconds IS 'age of the last record applied; 0 if there is no lag';
+COMMENT ON COLUMN feathub.job_partition.watermark IS 'greatest event time applied';
+COMMENT ON COLUMN feathub.job_partition.replay_until IS 'after a rewind: up to where records had been applied before';
+COMMENT ON COLUMN feathub.job_partition.worker IS 'which of the job''s workers follows it, from 0';
+COMMENT ON COLUMN feathub.job_partition.last_record_at IS 'timestamp, in its source, of the last record applied';
+COMMENT ON COLUMN feathub.job_partition.seen_at IS 'when the worker last looked for the end';
+GRANT SELECT ON feathub.job_partition TO PUBLIC;  -- shows each role its own jobs
+
+CREATE VIEW feathub.worker WITH (security_barrier) AS
+  SELECT j.name AS job, w.worker, NULLIF(w.pid, 0) AS pid, w.state, w.started_at, w.last_commit_at,
+         w.last_error, w.last_error_at, w.retry_at, w.restarts
+    FROM feathub.visible_worker_activity() AS w
+    JOIN feathub.job AS j ON j.job_id OPERATOR(pg_catalog.=) w.job_id
+   WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW feathub.worker IS 'background workers of jobs; own jobs, and all for pg_monitor';
+COMMENT ON COLUMN feathub.worker.worker IS 'number of the worker within its job, from 0';
+COMMENT ON COLUMN feathub.worker.pid IS 'process, as in pg_stat_activity; null if it does not run';
+COMMENT ON COLUMN feathub.worker.state IS 'starting, running, backoff (it failed and waits for retry_at) or waiting (for a slot of max_worker_processes)';
+GRANT SELECT ON feathub.worker TO PUBLIC;  -- shows each role its own jobs
+
+CREATE VIEW feathub.dead_letter WITH (security_barrier) AS
+  SELECT d.dead_letter_id, j.name AS job, d.partition, d.sequence, d.key, d.value, d.headers, d."timestamp",
+         d.sqlstate, d.message, d.retries, d.created_at
+    FROM feathub.dead_letter_record AS d
+    JOIN feathub.job AS j ON j.job_id OPERATOR(pg_catalog.=) d.job_id
+   WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW feathub.dead_letter IS 'records that could not be applied, raw, with the reason; own jobs, and all for pg_monitor';
+COMMENT ON COLUMN feathub.dead_letter.sequence IS 'number of the record in its partition: the offset of Kafka';
+COMMENT ON COLUMN feathub.dead_letter.key IS 'the record''s key as it came';
+COMMENT ON COLUMN feathub.dead_letter.value IS 'the record''s value as it came';
+COMMENT ON COLUMN feathub.dead_letter."timestamp" IS 'of the record in its source';
+COMMENT ON COLUMN feathub.dead_letter.sqlstate IS 'error code';
+COMMENT ON COLUMN feathub.dead_letter.message IS 'why it could not be applied';
+COMMENT ON COLUMN feathub.dead_letter.retries IS 'how often it has been tried again';
+GRANT SELECT ON feathub.dead_letter TO PUBLIC;  -- shows each role its own jobs
+
+------------------------------------------------------------------------------
+-- features: feature groups.  Anyone may call these functions; tables are made,
+-- taken over and dropped with the caller's rights.
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.create_feature_group(
+  feature_group pg_catalog.text,
+  source pg_catalog.regclass DEFAULT NULL,
+  primary_key pg_catalog.text[] DEFAULT NULL,
+  event_time pg_catalog.text DEFAULT NULL,
+  ttl pg_catalog.interval DEFAULT NULL,
+  retention pg_catalog.interval DEFAULT NULL,
+  partition_interval pg_catalog.interval DEFAULT NULL,
+  deletes pg_catalog.bool DEFAULT false,
+  online pg_catalog.bool DEFAULT true,
+  query pg_catalog.text DEFAULT NULL,
+  workers pg_catalog.int4 DEFAULT 1,
+  start pg_catalog.text DEFAULT 'earliest',
+  on_error pg_catalog.text DEFAULT 'dead_letter',
+  max_dead_letters pg_catalog.int4 DEFAULT 10000,
+  on_gap pg_catalog.text DEFAULT 'stop',
+  synchronous_commit pg_catalog.bool DEFAULT true,
+  job pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.regclass
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_feature_group';
+COMMENT ON FUNCTION feathub.create_feature_group(pg_catalog.text, pg_catalog.regclass, pg_catalog.text[], pg_catalog.text, pg_catalog.interval, pg_catalog.interval, pg_catalog.interval, pg_catalog.bool, pg_catalog.bool, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool, pg_catalog.text)
+  IS 'make the offline and online tables of a feature group, or take over existing ones, and a job if the source can stream';
+
+CREATE FUNCTION feathub.alter_feature_group(
+  feature_group pg_catalog.text,
+  ttl pg_catalog.interval DEFAULT NULL,
+  retention pg_catalog.interval DEFAULT NULL,
+  workers pg_catalog.int4 DEFAULT NULL,
+  reset pg_catalog.text[] DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_alter_feature_group';
+COMMENT ON FUNCTION feathub.alter_feature_group(pg_catalog.text, pg_catalog.interval, pg_catalog.interval, pg_catalog.int4, pg_catalog.text[])
+  IS 'change settings of a feature group; null keeps one, reset names those that go back to their default';
+
+CREATE FUNCTION feathub.drop_feature_group(
+  feature_group pg_catalog.text,
+  keep_tables pg_catalog.bool DEFAULT false,
+  if_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.bool
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_drop_feature_group';
+COMMENT ON FUNCTION feathub.drop_feature_group(pg_catalog.text, pg_catalog.bool, pg_catalog.bool)
+  IS 'drop a feature group, its jobs and, unless they are to be kept, its tables; false if there is none';
 
 ------------------------------------------------------------------------------
 -- ingest: backfill

@@ -49,8 +49,9 @@ void		(*FeathubJobsChangedHook) (void) = NULL;
 
 #define JOB_COLUMNS \
 	"SELECT job_id, name, owner::oid, source::oid, sink::oid, query, workers, on_error, " \
-	"max_dead_letters, dead_letters_used, start, on_gap, synchronous_commit, state, reason, " \
-	"epoch, system_identifier, database_oid FROM feathub.job "
+	"max_dead_letters, (SELECT coalesce(sum(p.dead_letters), 0)::int8 FROM feathub.job_position AS p " \
+	"WHERE p.job_id = job.job_id) - dead_letters_before, start, on_gap, synchronous_commit, state, " \
+	"reason, epoch, system_identifier, database_oid FROM feathub.job "
 
 static Oid	extension_owner(void);
 static FeathubGroup *group_from_tuple(HeapTuple tuple, TupleDesc desc);
@@ -88,6 +89,16 @@ FeathubExtensionLock(void)
 		extension = again;
 	}
 	return false;
+}
+
+void
+FeathubExtensionRequire(void)
+{
+	if (!FeathubExtensionLock())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" does not exist", "feathub"),
+				 errhint("Use CREATE EXTENSION feathub.")));
 }
 
 /* The owner of the extension and so of its tables. */
@@ -193,6 +204,26 @@ FeathubGroupLoad(Oid relid)
 	}
 	FeathubCatalogLeave(&scope);
 	return group;
+}
+
+List *
+FeathubGroupsAll(void)
+{
+	static FeathubStatement statement = {.sql = GROUP_COLUMNS "ORDER BY feature_group"};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	List	   *groups = NIL;
+	MemoryContext old;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, NULL, NULL);
+	old = MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		groups = lappend(groups, group_from_tuple(SPI_tuptable->vals[i],
+												  SPI_tuptable->tupdesc));
+	MemoryContextSwitchTo(old);
+	FeathubCatalogLeave(&scope);
+	return groups;
 }
 
 /* A column's value as an Oid, InvalidOid for NULL. */
@@ -695,15 +726,24 @@ FeathubJobSetState(int64 job_id, int64 epoch, const char *state, const char *rea
 	return found;
 }
 
-/* Run a statement whose only parameter is a job's id, then wake schedulers. */
+/*
+ * Run a statement on a job, whose first parameter is its id, and wake
+ * schedulers.  The job's positions take over its epoch, so that a batch of the
+ * former one cannot commit any more.
+ */
 static void
-change_job(FeathubStatement *statement, int64 job_id)
+change_job(FeathubStatement *statement, Datum *values, const char *nulls)
 {
+	static FeathubStatement positions = {
+		.sql = "UPDATE feathub.job_position AS p SET epoch = j.epoch FROM feathub.job AS j "
+		"WHERE p.job_id = $1 AND j.job_id = p.job_id AND p.epoch <> j.epoch",
+		.nargs = 1, .argtypes = {INT8OID}
+	};
 	FeathubCatalogScope scope;
-	Datum		values[1] = {Int64GetDatum(job_id)};
 
 	FeathubCatalogEnter(&scope);
-	(void) FeathubCatalogExecute(statement, values, NULL);
+	(void) FeathubCatalogExecute(statement, values, nulls);
+	(void) FeathubCatalogExecute(&positions, values, NULL);
 	FeathubCatalogLeave(&scope);
 	FeathubJobsChanged();
 }
@@ -716,8 +756,9 @@ FeathubJobRestart(int64 job_id)
 		"WHERE job_id = $1",
 		.nargs = 1, .argtypes = {INT8OID}
 	};
+	Datum		values[1] = {Int64GetDatum(job_id)};
 
-	change_job(&statement, job_id);
+	change_job(&statement, values, NULL);
 }
 
 void
@@ -726,8 +767,9 @@ FeathubJobDelete(int64 job_id)
 	static FeathubStatement statement = {
 		.sql = "DELETE FROM feathub.job WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
 	};
+	Datum		values[1] = {Int64GetDatum(job_id)};
 
-	change_job(&statement, job_id);
+	change_job(&statement, values, NULL);
 }
 
 void
@@ -738,13 +780,9 @@ FeathubJobPause(int64 job_id, const char *reason)
 		"changed_at = pg_catalog.now() WHERE job_id = $1",
 		.nargs = 2, .argtypes = {INT8OID, TEXTOID}
 	};
-	FeathubCatalogScope scope;
 	Datum		values[2] = {Int64GetDatum(job_id), reason ? CStringGetTextDatum(reason) : (Datum) 0};
 
-	FeathubCatalogEnter(&scope);
-	(void) FeathubCatalogExecute(&statement, values, reason ? "  " : " n");
-	FeathubCatalogLeave(&scope);
-	FeathubJobsChanged();
+	change_job(&statement, values, reason ? NULL : " n");
 }
 
 void
@@ -753,19 +791,16 @@ FeathubJobResume(int64 job_id, bool keep_state)
 	static FeathubStatement statement = {
 		.sql = "UPDATE feathub.job SET state = CASE WHEN $4 THEN state ELSE 'running' END, "
 		"reason = CASE WHEN $4 THEN reason END, "
-		"dead_letters_used = CASE WHEN $4 THEN dead_letters_used ELSE 0 END, "
+		"dead_letters_before = CASE WHEN $4 THEN dead_letters_before ELSE ("
+		"SELECT coalesce(sum(p.dead_letters), 0) FROM feathub.job_position AS p WHERE p.job_id = $1) END, "
 		"epoch = epoch + 1, system_identifier = $2, database_oid = $3, "
 		"changed_at = pg_catalog.now() WHERE job_id = $1",
 		.nargs = 4, .argtypes = {INT8OID, INT8OID, OIDOID, BOOLOID}
 	};
-	FeathubCatalogScope scope;
 	Datum		values[4] = {Int64GetDatum(job_id), Int64GetDatum((int64) GetSystemIdentifier()),
 		ObjectIdGetDatum(MyDatabaseId), BoolGetDatum(keep_state)};
 
-	FeathubCatalogEnter(&scope);
-	(void) FeathubCatalogExecute(&statement, values, NULL);
-	FeathubCatalogLeave(&scope);
-	FeathubJobsChanged();
+	change_job(&statement, values, NULL);
 }
 
 void
@@ -776,13 +811,26 @@ FeathubJobSetWorkers(int64 job_id, int workers)
 		"changed_at = pg_catalog.now() WHERE job_id = $1",
 		.nargs = 2, .argtypes = {INT8OID, INT4OID}
 	};
-	FeathubCatalogScope scope;
 	Datum		values[2] = {Int64GetDatum(job_id), Int32GetDatum(workers)};
 
-	FeathubCatalogEnter(&scope);
-	(void) FeathubCatalogExecute(&statement, values, NULL);
-	FeathubCatalogLeave(&scope);
-	FeathubJobsChanged();
+	change_job(&statement, values, NULL);
+}
+
+void
+FeathubJobMovePosition(int64 job_id, const char *partition, const char *position,
+					   const char *replay_until)
+{
+	static FeathubStatement statement = {
+		.sql = "INSERT INTO feathub.job_position (job_id, epoch, partition, position, replay_until) "
+		"SELECT job_id, epoch, $2, $3, $4 FROM feathub.job WHERE job_id = $1 "
+		"ON CONFLICT (job_id, partition) DO UPDATE SET position = EXCLUDED.position, mark = NULL, "
+		"replay_until = EXCLUDED.replay_until, changed_at = pg_catalog.now()",
+		.nargs = 4, .argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID}
+	};
+	Datum		values[4] = {Int64GetDatum(job_id), CStringGetTextDatum(partition),
+		CStringGetTextDatum(position), replay_until ? CStringGetTextDatum(replay_until) : (Datum) 0};
+
+	change_job(&statement, values, replay_until ? NULL : "   n");
 }
 
 void

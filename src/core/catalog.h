@@ -70,6 +70,9 @@ extern Oid	FeathubExtensionOid(void);
  */
 extern bool FeathubExtensionLock(void);
 
+/* The same, for SQL functions: OBJECT_NOT_IN_PREREQUISITE_STATE if it is gone. */
+extern void FeathubExtensionRequire(void);
+
 /*
  * FeathubCatalogEnter, FeathubCatalogLeave
  *		Bracket fixed statements that run as the extension's owner.
@@ -109,6 +112,9 @@ extern int	FeathubCatalogExecute(FeathubStatement *statement, Datum *values,
 
 /* The group of an offline table, or NULL. */
 extern FeathubGroup *FeathubGroupLoad(Oid relid);
+
+/* All groups (FeathubGroup *). */
+extern List *FeathubGroupsAll(void);
 
 /*
  * FeathubGroupInsert, FeathubGroupUpdate, FeathubGroupDelete
@@ -177,6 +183,15 @@ extern void FeathubJobPause(int64 job_id, const char *reason);
 extern void FeathubJobResume(int64 job_id, bool keep_state);
 extern void FeathubJobSetWorkers(int64 job_id, int workers);
 extern void FeathubJobDelete(int64 job_id);
+
+/*
+ * FeathubJobMovePosition
+ *		Set a partition's position and forget its mark, once the epoch is raised.
+ *
+ * replay_until: up to where records have been applied before, or NULL.
+ */
+extern void FeathubJobMovePosition(int64 job_id, const char *partition,
+								   const char *position, const char *replay_until);
 
 /* Write state and reason; 'failed' from a worker only while epoch is its own. */
 extern bool FeathubJobSetState(int64 job_id, int64 epoch, const char *state,

@@ -1,0 +1,146 @@
+/*
+ * dependency.c
+ *		pg_depend entries of groups' tables.
+ *
+ * They are made by a trigger on feathub.feature_group, so that they also come
+ * back when a dump is restored.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+#include "core/catalog.h"
+#include "core/dependency.h"
+
+static Oid	get_trigger_oid_column(TriggerData *trigger, HeapTuple tuple, const char *name);
+
+void
+FeathubDependenciesMake(Oid relid)
+{
+	static FeathubStatement statement = {
+		.sql = "SELECT t.relid::oid, g.feature_group::oid FROM feathub.feature_group AS g "
+		"CROSS JOIN LATERAL (VALUES (g.online), (g.tombstone)) AS t (relid) "
+		"WHERE ($1 = 0 OR g.feature_group = $1) "
+		"AND EXISTS (SELECT FROM pg_class AS c WHERE c.oid = t.relid) "
+		"AND EXISTS (SELECT FROM pg_class AS c WHERE c.oid = g.feature_group) "
+		"AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass "
+		"AND d.objid = t.relid AND d.objsubid = 0 AND d.refclassid = 'pg_class'::regclass "
+		"AND d.refobjid = g.feature_group AND d.refobjsubid = 0 AND d.deptype = 'i')",
+		.nargs = 1, .argtypes = {OIDOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[1] = {ObjectIdGetDatum(relid)};
+	bool		isnull;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		ObjectAddress part;
+		ObjectAddress whole;
+
+		ObjectAddressSet(part, RelationRelationId,
+						 DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+														SPI_tuptable->tupdesc, 1, &isnull)));
+		ObjectAddressSet(whole, RelationRelationId,
+						 DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+														SPI_tuptable->tupdesc, 2, &isnull)));
+		recordDependencyOn(&part, &whole, DEPENDENCY_INTERNAL);
+	}
+	FeathubCatalogLeave(&scope);
+	CommandCounterIncrement();
+}
+
+void
+FeathubDependenciesRemove(Oid relid, Oid online, Oid tombstone)
+{
+	Oid			parts[] = {online, tombstone};
+
+	for (int i = 0; i < lengthof(parts); i++)
+		if (OidIsValid(parts[i]))
+			(void) deleteDependencyRecordsForSpecific(RelationRelationId, parts[i],
+													  DEPENDENCY_INTERNAL,
+													  RelationRelationId, relid);
+	CommandCounterIncrement();
+}
+
+/* Log each name in the first column of the last statement's result. */
+static void
+log_removed(const char *kind)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+		ereport(LOG,
+				(errmsg("removed %s \"%s\" whose table does not exist any more", kind,
+						SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1))));
+}
+
+void
+FeathubDependenciesCheck(void)
+{
+	static FeathubStatement jobs = {
+		.sql = "DELETE FROM feathub.job AS j "
+		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = j.source) "
+		"OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = j.sink) RETURNING j.name"
+	};
+	static FeathubStatement groups = {
+		.sql = "DELETE FROM feathub.feature_group AS g "
+		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = g.feature_group) "
+		"RETURNING g.feature_group::oid::text"
+	};
+	static FeathubStatement sources = {
+		.sql = "UPDATE feathub.feature_group AS g SET source = NULL "
+		"WHERE g.source IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = g.source)"
+	};
+	FeathubCatalogScope scope;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&jobs, NULL, NULL);
+	log_removed("job");
+	(void) FeathubCatalogExecute(&groups, NULL, NULL);
+	log_removed("feature group");
+	(void) FeathubCatalogExecute(&sources, NULL, NULL);
+	FeathubCatalogLeave(&scope);
+
+	FeathubDependenciesMake(InvalidOid);
+}
+
+PG_FUNCTION_INFO_V1(feathub_group_changed);
+
+/* Trigger on feathub.feature_group: keep pg_depend in step. */
+Datum
+feathub_group_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by its trigger", "group_changed")));
+
+	/* tg_trigtuple is the old row of an UPDATE, the row of the others */
+	if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		FeathubDependenciesRemove(get_trigger_oid_column(trigger, trigger->tg_trigtuple, "feature_group"),
+								  get_trigger_oid_column(trigger, trigger->tg_trigtuple, "online"),
+								  get_trigger_oid_column(trigger, trigger->tg_trigtuple, "tombstone"));
+	if (!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		FeathubDependenciesMake(get_trigger_oid_column(trigger, trigger->tg_trigtuple, "feature_group"));
+	return PointerGetDatum(NULL);
+}
+
+static Oid
+get_trigger_oid_column(TriggerData *trigger, HeapTuple tuple, const char *name)
+{
+	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, SPI_fnumber(desc, name), &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}

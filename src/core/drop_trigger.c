@@ -1,0 +1,364 @@
+/*
+ * drop_trigger.c
+ *		Event triggers: what happens to groups and jobs when their tables go.
+ *
+ *	offline table   its group and the jobs that write to it go with it
+ *	online or tombstone table   refused; pg_depend does that, this is the
+ *		second line of defence
+ *	source, or sink that is no group   refused while a job uses it; CASCADE
+ *		drops the job and leaves a group's tables: history does not vanish
+ *		because its source is gone
+ *	key column, event time column, key index   refused, and so is renaming
+ *
+ * A pg_depend entry cannot say "cascade to the job but not to its tables",
+ * since a job is no object of the server's.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "fmgr.h"
+#include "nodes/parsenodes.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "core/catalog.h"
+#include "core/dependency.h"
+#include "core/describe.h"
+
+/* What a command dropped, as far as it may concern us. */
+typedef struct DroppedObjects
+{
+	int			nrelations;
+	Datum	   *relations;		/* oids */
+	char	  **names;			/* "foreign table public.weather_stream" */
+	int			ncolumns;
+	Oid		   *column_relids;
+	char	  **column_names;
+} DroppedObjects;
+
+static void load_dropped(DroppedObjects *dropped);
+static bool drop_cascades(Node *parsetree);
+static void drop_jobs(DroppedObjects *dropped, Datum relations, bool cascade);
+static void drop_groups(DroppedObjects *dropped, Datum relations);
+static void check_columns(DroppedObjects *dropped);
+static void check_keys(void);
+static bool is_group_column(const FeathubGroup *group, Oid relid, const char *name);
+static const char *dropped_name(DroppedObjects *dropped, Oid relid);
+
+PG_FUNCTION_INFO_V1(feathub_on_drop);
+PG_FUNCTION_INFO_V1(feathub_on_rename);
+
+/* Event trigger on sql_drop. */
+Datum
+feathub_on_drop(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
+	DroppedObjects dropped = {0};
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo) || strcmp(trigger->event, "sql_drop") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by its event trigger", "on_drop")));
+	if (!OidIsValid(FeathubExtensionOid()))
+		PG_RETURN_NULL();
+
+	load_dropped(&dropped);
+	if (dropped.nrelations > 0)
+	{
+		Datum		relations = PointerGetDatum(construct_array(dropped.relations, dropped.nrelations,
+																OIDOID, sizeof(Oid), true, TYPALIGN_INT));
+
+		drop_jobs(&dropped, relations, drop_cascades(trigger->parsetree));
+		drop_groups(&dropped, relations);
+	}
+	if (dropped.ncolumns > 0)
+		check_columns(&dropped);
+	if (IsA(trigger->parsetree, AlterTableStmt) ||
+		(IsA(trigger->parsetree, DropStmt) &&
+		 ((DropStmt *) trigger->parsetree)->removeType == OBJECT_INDEX))
+		check_keys();
+	PG_RETURN_NULL();
+}
+
+/* Event trigger on ddl_command_end of ALTER TABLE. */
+Datum
+feathub_on_rename(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
+	RenameStmt *stmt;
+	Oid			relid;
+	ListCell   *lc;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo) || strcmp(trigger->event, "ddl_command_end") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by its event trigger", "on_rename")));
+	if (!IsA(trigger->parsetree, RenameStmt) || !OidIsValid(FeathubExtensionOid()))
+		PG_RETURN_NULL();
+	stmt = (RenameStmt *) trigger->parsetree;
+	if (stmt->renameType != OBJECT_COLUMN || stmt->relation == NULL)
+		PG_RETURN_NULL();
+	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+	if (!OidIsValid(relid))
+		PG_RETURN_NULL();
+
+	foreach(lc, FeathubGroupsAll())
+	{
+		FeathubGroup *group = (FeathubGroup *) lfirst(lc);
+
+		if (is_group_column(group, relid, stmt->subname))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot rename column \"%s\" of table \"%s\"",
+							stmt->subname, stmt->relation->relname),
+					 errdetail("Feature group %s needs it.", FeathubQualifiedName(group->relid))));
+	}
+	PG_RETURN_NULL();
+}
+
+/* Ask the server what the command dropped: relations and columns. */
+static void
+load_dropped(DroppedObjects *dropped)
+{
+	static FeathubStatement statement = {
+		.sql = "SELECT objid, objsubid, object_type || ' ' || object_identity, address_names[3] "
+		"FROM pg_event_trigger_dropped_objects() "
+		"WHERE classid = 'pg_class'::regclass AND NOT is_temporary AND object_type <> 'index'"
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	MemoryContext old;
+	int			count;
+
+	FeathubCatalogEnter(&scope);
+	count = FeathubCatalogExecute(&statement, NULL, NULL);
+	old = MemoryContextSwitchTo(caller);
+	dropped->relations = (Datum *) palloc(sizeof(Datum) * (count + 1));
+	dropped->names = (char **) palloc(sizeof(char *) * (count + 1));
+	dropped->column_relids = (Oid *) palloc(sizeof(Oid) * (count + 1));
+	dropped->column_names = (char **) palloc(sizeof(char *) * (count + 1));
+	for (int i = 0; i < count; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Oid			relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
+
+		if (DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull)) == 0)
+		{
+			dropped->relations[dropped->nrelations] = ObjectIdGetDatum(relid);
+			dropped->names[dropped->nrelations++] = SPI_getvalue(tuple, desc, 3);
+		}
+		else
+		{
+			char	   *name = SPI_getvalue(tuple, desc, 4);
+
+			if (name == NULL)
+				continue;
+			dropped->column_relids[dropped->ncolumns] = relid;
+			dropped->column_names[dropped->ncolumns++] = name;
+		}
+	}
+	MemoryContextSwitchTo(old);
+	FeathubCatalogLeave(&scope);
+}
+
+/* Did the user write CASCADE? */
+static bool
+drop_cascades(Node *parsetree)
+{
+	if (IsA(parsetree, DropStmt))
+		return ((DropStmt *) parsetree)->behavior == DROP_CASCADE;
+	if (IsA(parsetree, DropOwnedStmt))
+		return ((DropOwnedStmt *) parsetree)->behavior == DROP_CASCADE;
+	if (IsA(parsetree, AlterTableStmt))
+	{
+		ListCell   *lc;
+
+		foreach(lc, ((AlterTableStmt *) parsetree)->cmds)
+			if (lfirst_node(AlterTableCmd, lc)->behavior == DROP_CASCADE)
+				return true;
+	}
+	return false;
+}
+
+/*
+ * Delete the jobs whose source or sink is gone, or refuse.  A job whose source
+ * and sink go together needs no CASCADE, as with the server's own objects.
+ */
+static void
+drop_jobs(DroppedObjects *dropped, Datum relations, bool cascade)
+{
+	static FeathubStatement statement = {
+		.sql = "SELECT j.job_id, j.name, j.source::oid, j.sink::oid, "
+		"j.sink::oid = ANY ($1), j.source::oid = ANY ($1) OR g.feature_group IS NOT NULL "
+		"FROM feathub.job AS j LEFT JOIN feathub.feature_group AS g ON g.feature_group = j.sink "
+		"WHERE j.source::oid = ANY ($1) OR j.sink::oid = ANY ($1) ORDER BY j.job_id FOR UPDATE OF j",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	List	   *job_ids = NIL;
+	ListCell   *lc;
+	int			count;
+
+	FeathubCatalogEnter(&scope);
+	count = FeathubCatalogExecute(&statement, &relations, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		char	   *name = SPI_getvalue(tuple, desc, 2);
+		Oid			source = DatumGetObjectId(SPI_getbinval(tuple, desc, 3, &isnull));
+		Oid			sink = DatumGetObjectId(SPI_getbinval(tuple, desc, 4, &isnull));
+		bool		sink_dropped = DatumGetBool(SPI_getbinval(tuple, desc, 5, &isnull));
+		bool		goes_along = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
+		int64	   *job_id;
+		MemoryContext old;
+
+		if (!cascade && !(sink_dropped && goes_along))
+		{
+			const char *object = dropped_name(dropped, sink_dropped ? sink : source);
+
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot drop %s because other objects depend on it", object),
+					 errdetail("job \"%s\" depends on %s", name, object),
+					 errhint("Use DROP ... CASCADE to drop the dependent objects too.")));
+		}
+		ereport(NOTICE, (errmsg("drop cascades to job \"%s\"", name)));
+
+		old = MemoryContextSwitchTo(caller);
+		job_id = (int64 *) palloc(sizeof(int64));
+		*job_id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		job_ids = lappend(job_ids, job_id);
+		MemoryContextSwitchTo(old);
+	}
+	FeathubCatalogLeave(&scope);
+
+	foreach(lc, job_ids)
+		FeathubJobDelete(*(int64 *) lfirst(lc));
+}
+
+/* Delete the groups whose table is gone; forget sources that are gone. */
+static void
+drop_groups(DroppedObjects *dropped, Datum relations)
+{
+	static FeathubStatement groups = {
+		.sql = "DELETE FROM feathub.feature_group WHERE feature_group::oid = ANY ($1)",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	static FeathubStatement sources = {
+		.sql = "UPDATE feathub.feature_group SET source = NULL WHERE source::oid = ANY ($1)",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	static FeathubStatement parts = {
+		.sql = "SELECT feature_group::oid, CASE WHEN online::oid = ANY ($1) THEN online ELSE tombstone END::oid "
+		"FROM feathub.feature_group WHERE online::oid = ANY ($1) OR tombstone::oid = ANY ($1)",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	FeathubCatalogScope scope;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&groups, &relations, NULL);
+	(void) FeathubCatalogExecute(&sources, &relations, NULL);
+	if (FeathubCatalogExecute(&parts, &relations, NULL) > 0)
+	{
+		bool		isnull;
+		Oid			group = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0],
+														   SPI_tuptable->tupdesc, 1, &isnull));
+		Oid			part = DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0],
+														  SPI_tuptable->tupdesc, 2, &isnull));
+
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop %s because table %s requires it",
+						dropped_name(dropped, part), FeathubQualifiedName(group)),
+				 errhint("You can drop table %s instead.", FeathubQualifiedName(group))));
+	}
+	FeathubCatalogLeave(&scope);
+}
+
+/* Refuse to drop a column that a group lives by. */
+static void
+check_columns(DroppedObjects *dropped)
+{
+	ListCell   *lc;
+
+	foreach(lc, FeathubGroupsAll())
+	{
+		FeathubGroup *group = (FeathubGroup *) lfirst(lc);
+
+		for (int i = 0; i < dropped->ncolumns; i++)
+			if (is_group_column(group, dropped->column_relids[i], dropped->column_names[i]))
+				ereport(ERROR,
+						(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+						 errmsg("cannot drop column \"%s\" of table %s", dropped->column_names[i],
+								FeathubQualifiedName(dropped->column_relids[i])),
+						 errdetail("Feature group %s needs it.", FeathubQualifiedName(group->relid)),
+						 errhint("Drop the group first, with drop_feature_group(..., keep_tables => true).")));
+	}
+}
+
+/* Refuse to leave a group's table without its key. */
+static void
+check_keys(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, FeathubGroupsAll())
+	{
+		FeathubGroup *group = (FeathubGroup *) lfirst(lc);
+		Oid			parts[] = {group->relid, group->online, group->tombstone};
+
+		/* an external group has no table to keep a key of */
+		if (!OidIsValid(group->online) && get_rel_relkind(group->relid) == RELKIND_FOREIGN_TABLE)
+			continue;
+		for (int i = 0; i < lengthof(parts); i++)
+		{
+			if (!OidIsValid(parts[i]) ||
+				FeathubHasUniqueKey(parts[i], i == 0 ? FeathubGroupHistoryKey(group) : group->primary_key))
+				continue;
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot drop the key of table %s", FeathubQualifiedName(parts[i])),
+					 errdetail("Feature group %s needs it.", FeathubQualifiedName(group->relid)),
+					 errhint("Make another unique index on the same columns first.")));
+		}
+	}
+}
+
+/* Is the column one that the group's statements name? */
+static bool
+is_group_column(const FeathubGroup *group, Oid relid, const char *name)
+{
+	ListCell   *lc;
+
+	if (relid != group->relid && relid != group->online && relid != group->tombstone)
+		return false;
+	if (group->event_time && strcmp(group->event_time, name) == 0)
+		return true;
+	if (group->deletes && relid == group->relid && strcmp(FEATHUB_DELETED_COLUMN, name) == 0)
+		return true;
+	if (relid == group->tombstone && strcmp("deleted_at", name) == 0)
+		return true;
+	foreach(lc, group->primary_key)
+		if (strcmp((const char *) lfirst(lc), name) == 0)
+			return true;
+	return false;
+}
+
+static const char *
+dropped_name(DroppedObjects *dropped, Oid relid)
+{
+	for (int i = 0; i < dropped->nrelations; i++)
+		if (DatumGetObjectId(dropped->relations[i]) == relid)
+			return dropped->names[i];
+	return "table";
+}

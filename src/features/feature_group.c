@@ -1,0 +1,449 @@
+/*
+ * feature_group.c
+ *		SQL functions on feature groups: create, alter, drop.
+ *
+ * Lock order: extension, job rows, tables.  All DDL runs as the current user;
+ * only the metadata rows are written as the extension's owner, by core/.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "connectors/connector.h"
+#include "core/catalog.h"
+#include "core/compat.h"
+#include "core/describe.h"
+#include "core/job_definition.h"
+#include "features/feature_group.h"
+#include "features/partition.h"
+
+/* Arguments of create_feature_group, in order. */
+enum
+{
+	ARG_FEATURE_GROUP,
+	ARG_SOURCE,
+	ARG_PRIMARY_KEY,
+	ARG_EVENT_TIME,
+	ARG_TTL,
+	ARG_RETENTION,
+	ARG_PARTITION_INTERVAL,
+	ARG_DELETES,
+	ARG_ONLINE,
+	ARG_QUERY,
+	ARG_JOB_FIRST,
+	ARG_JOB_NAME = ARG_JOB_FIRST + FEATHUB_JOB_ARGUMENTS
+};
+
+static RangeVar *read_group_name(text *name);
+static void place_group(FeathubGroupRequest *request, text *name);
+static void read_key(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
+static void read_intervals(FunctionCallInfo fcinfo, FeathubGroup *group);
+static Interval *read_interval(FunctionCallInfo fcinfo, int arg, const char *name,
+							   const FeathubGroup *group);
+static bool read_bool(FunctionCallInfo fcinfo, int arg, const char *name);
+static void read_source(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
+static void create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
+static FeathubGroup *find_group(text *name, bool missing_ok);
+static void reset_settings(ArrayType *names, FeathubGroup *group, int *workers);
+
+PG_FUNCTION_INFO_V1(feathub_create_feature_group);
+PG_FUNCTION_INFO_V1(feathub_alter_feature_group);
+PG_FUNCTION_INFO_V1(feathub_drop_feature_group);
+
+Datum
+feathub_create_feature_group(PG_FUNCTION_ARGS)
+{
+	FeathubGroupRequest request = {0};
+	FeathubGroup *group = (FeathubGroup *) palloc0(sizeof(FeathubGroup));
+
+	request.group = group;
+	if (PG_ARGISNULL(ARG_FEATURE_GROUP))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "feature_group")));
+	FeathubExtensionRequire();
+	read_key(fcinfo, &request);
+	group->deletes = read_bool(fcinfo, ARG_DELETES, "deletes");
+	request.online = read_bool(fcinfo, ARG_ONLINE, "online");
+	read_intervals(fcinfo, group);
+	place_group(&request, PG_GETARG_TEXT_PP(ARG_FEATURE_GROUP));
+	read_source(fcinfo, &request);
+
+	FeathubGroupMakeTables(&request);
+	FeathubGroupInsert(group);
+	CommandCounterIncrement();
+	if (group->partition_interval != NULL)
+		FeathubPartitionsMaintain(group->relid);
+	create_group_job(fcinfo, &request);
+	PG_RETURN_OID(group->relid);
+}
+
+/* Parse "weather" or "schema.weather" as regclass does. */
+static RangeVar *
+read_group_name(text *name)
+{
+	return makeRangeVarFromNameList(textToQualifiedNameList(name));
+}
+
+/* Find the schema that the group's tables go to; check the names. */
+static void
+place_group(FeathubGroupRequest *request, text *name)
+{
+	RangeVar   *range = read_group_name(name);
+	Oid			namespace = RangeVarGetCreationNamespace(range);
+	const char *longest = request->group->deletes ? "_tombstone" : request->online ? "_online" : "";
+	Oid			relid;
+
+	if (isTempOrTempToastNamespace(namespace))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_SCHEMA_NAME),
+				 errmsg("a feature group cannot be temporary")));
+	request->nspname = get_namespace_name(namespace);
+	request->relname = range->relname;
+	if (strlen(range->relname) + strlen(longest) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("name of feature group \"%s\" is too long", range->relname),
+				 errdetail("With \"%s\" it must be less than %d bytes.", longest, NAMEDATALEN)));
+
+	relid = get_relname_relid(range->relname, namespace);
+	if (OidIsValid(relid) && FeathubGroupLoad(relid) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("feature group \"%s\" already exists", range->relname)));
+}
+
+/* Primary key and event time, as far as they can be judged without columns. */
+static void
+read_key(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
+{
+	FeathubGroup *group = request->group;
+	Datum	   *names;
+	bool	   *nulls;
+	int			nnames;
+
+	if (PG_ARGISNULL(ARG_PRIMARY_KEY))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("a feature group needs a primary key"),
+				 errhint("Name the columns that identify its entity, for instance primary_key => '{origin}'.")));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(ARG_PRIMARY_KEY), TEXTOID, -1, false,
+					  TYPALIGN_INT, &names, &nulls, &nnames);
+	if (nnames == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a feature group needs a primary key"),
+				 errhint("Name the columns that identify its entity, for instance primary_key => '{origin}'.")));
+	if (nnames >= INDEX_MAX_KEYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("cannot have more than %d columns in a primary key", INDEX_MAX_KEYS - 1)));
+
+	if (!PG_ARGISNULL(ARG_EVENT_TIME))
+		group->event_time = text_to_cstring(PG_GETARG_TEXT_PP(ARG_EVENT_TIME));
+
+	for (int i = 0; i < nnames; i++)
+	{
+		char	   *name;
+		ListCell   *lc;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a column name in primary_key must not be null")));
+		name = TextDatumGetCString(names[i]);
+		if (group->event_time && strcmp(group->event_time, name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("event time column \"%s\" cannot be part of the primary key", name),
+					 errdetail("The primary key names the entity; the event time tells its versions apart.")));
+		foreach(lc, group->primary_key)
+			if (strcmp((const char *) lfirst(lc), name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" appears twice in primary_key", name)));
+		group->primary_key = lappend(group->primary_key, name);
+	}
+}
+
+static void
+read_intervals(FunctionCallInfo fcinfo, FeathubGroup *group)
+{
+	group->ttl = read_interval(fcinfo, ARG_TTL, "ttl", group);
+	group->retention = read_interval(fcinfo, ARG_RETENTION, "retention", group);
+	group->partition_interval = read_interval(fcinfo, ARG_PARTITION_INTERVAL, "partition_interval", group);
+}
+
+/* An interval argument, or NULL; it must be positive, and needs an event time. */
+static Interval *
+read_interval(FunctionCallInfo fcinfo, int arg, const char *name, const FeathubGroup *group)
+{
+	Interval	zero = {0};
+	Interval   *value;
+
+	if (PG_ARGISNULL(arg))
+		return NULL;
+	value = PG_GETARG_INTERVAL_P(arg);
+	if (!DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(value),
+										  IntervalPGetDatum(&zero))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be greater than zero", name)));
+	if (group->event_time == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s needs a feature group with an event time", name)));
+	return value;
+}
+
+static bool
+read_bool(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	return PG_GETARG_BOOL(arg);
+}
+
+/* Lock the source, check the right to read it, and take its columns. */
+static void
+read_source(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
+{
+	Oid			source;
+	AclResult	acl;
+
+	if (PG_ARGISNULL(ARG_SOURCE))
+	{
+		if (!PG_ARGISNULL(ARG_QUERY))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a query needs a source"),
+					 errdetail("It reads the source's records from the relation \"%s\".",
+							   FEATHUB_BATCH_NAME)));
+		return;
+	}
+
+	source = PG_GETARG_OID(ARG_SOURCE);
+	if (get_rel_name(source) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", source)));
+	acl = pg_class_aclcheck(source, GetUserId(), ACL_SELECT);
+	if (acl != ACLCHECK_OK)
+		aclcheck_error(acl, get_relkind_objtype(get_rel_relkind(source)), get_rel_name(source));
+	LockRelationOid(source, AccessShareLock);
+	switch (get_rel_relkind(source))
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_FOREIGN_TABLE:
+		case RELKIND_VIEW:
+		case RELKIND_MATVIEW:
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("\"%s\" cannot be the source of a feature group", get_rel_name(source)),
+					 errdetail("A source is a table, view or foreign table.")));
+	}
+	if (get_rel_persistence(source) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("temporary table \"%s\" cannot be the source of a feature group",
+						get_rel_name(source))));
+	if (source == get_relname_relid(request->relname, get_namespace_oid(request->nspname, false)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("feature group \"%s\" cannot be its own source", request->relname)));
+
+	request->group->source = source;
+	request->columns = FeathubSourceDescribe(source);
+	if (!PG_ARGISNULL(ARG_QUERY))
+		request->columns = FeathubQueryDescribe(text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY)),
+												request->columns);
+}
+
+/* A source that can stream is followed by a job. */
+static void
+create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
+{
+	FeathubJob	job = {0};
+	const FeathubConnector *connector = NULL;
+
+	FeathubJobReadArguments(fcinfo, ARG_JOB_FIRST, &job);
+	if (OidIsValid(request->group->source))
+		connector = FeathubConnectorOfTable(request->group->source);
+	if (connector == NULL || connector->open_stream == NULL)
+	{
+		if (!PG_ARGISNULL(ARG_JOB_NAME))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("feature group \"%s\" has no source that a job could follow",
+							request->relname)));
+		return;
+	}
+
+	/* what is wrong with its options is better known now than by the worker */
+	(void) FeathubRelationOpen(request->group->source, GetUserId());
+
+	job.name = PG_ARGISNULL(ARG_JOB_NAME) ? request->relname :
+		text_to_cstring(PG_GETARG_TEXT_PP(ARG_JOB_NAME));
+	job.owner = GetUserId();
+	job.source = request->group->source;
+	job.sink = request->group->relid;
+	if (!PG_ARGISNULL(ARG_QUERY))
+		job.query = text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY));
+	FeathubJobCreate(&job);
+}
+
+/*
+ * feathub.alter_feature_group(feature_group, ttl, retention, workers, reset)
+ *
+ * NULL keeps a setting; reset names those that go back to their defaults.
+ */
+Datum
+feathub_alter_feature_group(PG_FUNCTION_ARGS)
+{
+	FeathubGroup *group;
+	Interval   *value;
+	List	   *jobs;
+	int			workers = 0;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "feature_group")));
+	FeathubExtensionRequire();
+	group = find_group(PG_GETARG_TEXT_PP(0), false);
+	jobs = FeathubJobsOfSink(group->relid, true);
+	LockRelationOid(group->relid, ShareUpdateExclusiveLock);
+
+	if (!PG_ARGISNULL(4))
+		reset_settings(PG_GETARG_ARRAYTYPE_P(4), group, &workers);
+	if ((value = read_interval(fcinfo, 1, "ttl", group)) != NULL)
+		group->ttl = value;
+	if ((value = read_interval(fcinfo, 2, "retention", group)) != NULL)
+		group->retention = value;
+	if (!PG_ARGISNULL(3))
+	{
+		workers = PG_GETARG_INT32(3);
+		FeathubJobCheckWorkers(workers);
+	}
+
+	FeathubGroupUpdate(group);
+	/* plans and workers that know the group look again */
+	CacheInvalidateRelcacheByRelid(group->relid);
+	if (workers > 0 && jobs == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("feature group \"%s\" has no job", get_rel_name(group->relid))));
+	foreach(lc, jobs)
+	{
+		FeathubJob *job = (FeathubJob *) lfirst(lc);
+
+		if (workers > 0 && workers != job->workers)
+			FeathubJobSetWorkers(job->job_id, workers);
+	}
+	PG_RETURN_VOID();
+}
+
+static void
+reset_settings(ArrayType *names, FeathubGroup *group, int *workers)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			nvalues;
+
+	deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &nvalues);
+	for (int i = 0; i < nvalues; i++)
+	{
+		const char *name = nulls[i] ? "null" : TextDatumGetCString(values[i]);
+
+		if (strcmp(name, "ttl") == 0)
+			group->ttl = NULL;
+		else if (strcmp(name, "retention") == 0)
+			group->retention = NULL;
+		else if (strcmp(name, "workers") == 0)
+			*workers = 1;
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unrecognized setting of a feature group: \"%s\"", name),
+					 errhint("Settings that can be reset are: retention, ttl, workers.")));
+	}
+}
+
+/*
+ * feathub.drop_feature_group(feature_group, keep_tables, if_exists)
+ *
+ * Drops the group, the jobs that write to it and, unless told otherwise, its
+ * tables, with the checks of DROP TABLE ... RESTRICT.  Returns false if there
+ * was none.
+ */
+Datum
+feathub_drop_feature_group(PG_FUNCTION_ARGS)
+{
+	bool		keep_tables = PG_GETARG_BOOL(1);
+	FeathubGroup *group;
+	ListCell   *lc;
+
+	FeathubExtensionRequire();
+	group = find_group(PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(2));
+	if (group == NULL)
+	{
+		ereport(NOTICE,
+				(errmsg("feature group \"%s\" does not exist, skipping",
+						text_to_cstring(PG_GETARG_TEXT_PP(0)))));
+		PG_RETURN_BOOL(false);
+	}
+
+	foreach(lc, FeathubJobsOfSink(group->relid, true))
+		FeathubJobDelete(((FeathubJob *) lfirst(lc))->job_id);
+	LockRelationOid(group->relid, keep_tables ? ShareUpdateExclusiveLock : AccessExclusiveLock);
+	if (keep_tables)
+		FeathubGroupDelete(group->relid);
+	else if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(group->relid)))
+		FeathubGroupRunCommand(psprintf("DROP %s %s",
+										get_rel_relkind(group->relid) == RELKIND_FOREIGN_TABLE ?
+										"FOREIGN TABLE" : "TABLE",
+										FeathubQualifiedName(group->relid)));
+	PG_RETURN_BOOL(true);
+}
+
+/* The group of that name; the current user must own its table. */
+static FeathubGroup *
+find_group(text *name, bool missing_ok)
+{
+	RangeVar   *range = read_group_name(name);
+	Oid			relid = RangeVarGetRelid(range, NoLock, true);
+	FeathubGroup *group = OidIsValid(relid) ? FeathubGroupLoad(relid) : NULL;
+
+	if (group == NULL)
+	{
+		if (missing_ok)
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("feature group \"%s\" does not exist", text_to_cstring(name)),
+				 OidIsValid(relid) ? errdetail("There is a relation of that name, but it is no feature group.") : 0));
+	}
+	if (!object_ownercheck(RelationRelationId, relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+	return group;
+}

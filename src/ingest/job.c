@@ -1,0 +1,364 @@
+/*
+ * job.c
+ *		SQL functions on jobs: create, pause, resume, restart, rewind, drop.
+ *
+ * Each checks rights, locks (extension, job row, tables) and changes rows of
+ * feathub.job; schedulers see the change once it has committed.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "connectors/connector.h"
+#include "core/catalog.h"
+#include "core/compat.h"
+#include "core/describe.h"
+#include "core/job_definition.h"
+#include "core/position.h"
+
+/* Arguments of create_job, in order. */
+enum
+{
+	ARG_NAME,
+	ARG_SOURCE,
+	ARG_SINK,
+	ARG_QUERY,
+	ARG_JOB_FIRST
+};
+
+/* A partition that a rewind moves. */
+typedef struct RewindTarget
+{
+	char	   *partition;
+	char	   *position;
+} RewindTarget;
+
+static const FeathubConnector *check_source(Oid source);
+static void check_sink(Oid sink);
+static List *find_targets(const FeathubJob *job, const FeathubConnector *connector,
+						  const char *target, const char *partition);
+static void move_partition(const FeathubJob *job, const FeathubConnector *connector,
+						   List *positions, const RewindTarget *target);
+
+PG_FUNCTION_INFO_V1(feathub_create_job);
+PG_FUNCTION_INFO_V1(feathub_drop_job);
+PG_FUNCTION_INFO_V1(feathub_pause_job);
+PG_FUNCTION_INFO_V1(feathub_resume_job);
+PG_FUNCTION_INFO_V1(feathub_resume_all_jobs);
+PG_FUNCTION_INFO_V1(feathub_restart_job);
+PG_FUNCTION_INFO_V1(feathub_rewind_job);
+
+Datum
+feathub_create_job(PG_FUNCTION_ARGS)
+{
+	static const char *const required[] = {"name", "source", "sink"};
+	FeathubJob	job = {0};
+	TupleDesc	input;
+	FeathubGroup *group;
+
+	for (int i = 0; i < lengthof(required); i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument \"%s\" must not be null", required[i])));
+	FeathubExtensionRequire();
+	job.name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME));
+	if (job.name[0] == '\0' || strlen(job.name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid job name: \"%s\"", job.name),
+				 errdetail("A name has between 1 and %d bytes.", NAMEDATALEN - 1)));
+	job.owner = GetUserId();
+	job.source = PG_GETARG_OID(ARG_SOURCE);
+	job.sink = PG_GETARG_OID(ARG_SINK);
+	FeathubJobReadArguments(fcinfo, ARG_JOB_FIRST, &job);
+	(void) check_source(job.source);
+	check_sink(job.sink);
+
+	input = FeathubSourceDescribe(job.source);
+	if (!PG_ARGISNULL(ARG_QUERY))
+	{
+		job.query = text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY));
+		input = FeathubQueryDescribe(job.query, input);
+	}
+	group = FeathubGroupLoad(job.sink);
+	FeathubCheckColumnsFit(input, job.sink, group ? FeathubGroupHistoryKey(group) : NIL);
+
+	FeathubJobCreate(&job);
+	PG_RETURN_VOID();
+}
+
+/* The connector of a source, which the user may read and a job can follow. */
+static const FeathubConnector *
+check_source(Oid source)
+{
+	const FeathubConnector *connector;
+	AclResult	acl;
+
+	if (get_rel_name(source) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", source)));
+	acl = pg_class_aclcheck(source, GetUserId(), ACL_SELECT);
+	if (acl != ACLCHECK_OK)
+		aclcheck_error(acl, get_relkind_objtype(get_rel_relkind(source)), get_rel_name(source));
+	LockRelationOid(source, AccessShareLock);
+
+	connector = FeathubConnectorOfTable(source);
+	if (connector == NULL || connector->open_stream == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("a job cannot follow \"%s\"", get_rel_name(source)),
+				 errdetail("The source of a job is a foreign table of feathub's whose system has a stream.")));
+
+	/* what is wrong with its options is better known now than by the worker */
+	(void) FeathubRelationOpen(source, GetUserId());
+	return connector;
+}
+
+/* A sink is a table of the user's own. */
+static void
+check_sink(Oid sink)
+{
+	char	   *name = get_rel_name(sink);
+	char		relkind = get_rel_relkind(sink);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", sink)));
+	if (!object_ownercheck(RelationRelationId, sink, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind), name);
+	LockRelationOid(sink, AccessShareLock);
+	if (relkind == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a job cannot write to foreign table \"%s\"", name),
+				 errdetail("Jobs write to feature groups and tables of this database.")));
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("a job cannot write to \"%s\"", name),
+				 errdetail("The sink of a job is a feature group or a table.")));
+	if (get_rel_persistence(sink) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("a job cannot write to temporary table \"%s\"", name)));
+	if (get_rel_persistence(sink) == RELPERSISTENCE_UNLOGGED)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("a job cannot write to unlogged table \"%s\"", name),
+				 errdetail("It is emptied by a crash, while the job's positions remain.")));
+}
+
+/* feathub.drop_job(name, if_exists): false if there was none. */
+Datum
+feathub_drop_job(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	FeathubExtensionRequire();
+	if (PG_GETARG_BOOL(1) && FeathubJobByName(name, true) == NULL)
+	{
+		ereport(NOTICE, (errmsg("job \"%s\" does not exist, skipping", name)));
+		PG_RETURN_BOOL(false);
+	}
+	FeathubJobDelete(FeathubJobLock(name)->job_id);
+	PG_RETURN_BOOL(true);
+}
+
+/* Its workers stop before their next commit. */
+Datum
+feathub_pause_job(PG_FUNCTION_ARGS)
+{
+	FeathubJob *job;
+
+	FeathubExtensionRequire();
+	job = FeathubJobLock(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	FeathubJobPause(job->job_id,
+					psprintf("paused by %s", GetUserNameFromId(GetUserId(), false)));
+	PG_RETURN_VOID();
+}
+
+/*
+ * Let a job run in this database, whether it was paused, has failed or was
+ * restored here.  Its budget of dead letters begins anew.
+ */
+Datum
+feathub_resume_job(PG_FUNCTION_ARGS)
+{
+	FeathubJob *job;
+
+	FeathubExtensionRequire();
+	job = FeathubJobLock(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	FeathubJobCheckRunnable(job);
+	FeathubJobResume(job->job_id, false);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Resume all jobs of the user's that were restored or copied into this
+ * database.  One that had been paused or had failed before stays so.
+ */
+Datum
+feathub_resume_all_jobs(PG_FUNCTION_ARGS)
+{
+	ListCell   *lc;
+	int			count = 0;
+
+	FeathubExtensionRequire();
+	foreach(lc, FeathubJobsAll())
+	{
+		FeathubJob *job = (FeathubJob *) lfirst(lc);
+		bool		running = strcmp(job->state, "running") == 0;
+
+		if (job->is_local || !has_privs_of_role(GetUserId(), job->owner))
+			continue;
+		job = FeathubJobLock(job->name);
+		if (running)
+			FeathubJobCheckRunnable(job);
+		FeathubJobResume(job->job_id, !running);
+		count++;
+	}
+	PG_RETURN_INT32(count);
+}
+
+/* Stop the workers; the scheduler starts others. */
+Datum
+feathub_restart_job(PG_FUNCTION_ARGS)
+{
+	FeathubJob *job;
+
+	FeathubExtensionRequire();
+	job = FeathubJobLock(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	if (!job->is_local || strcmp(job->state, "running") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job \"%s\" is not running", job->name),
+				 errhint("Use feathub.resume_job().")));
+	FeathubJobRestart(job->job_id);
+	PG_RETURN_VOID();
+}
+
+/*
+ * feathub.rewind_job(name, target, partition)
+ *
+ * Set the position of one or all partitions, forward too.  Positions up to
+ * the former one are remembered as a replay.  The system is asked before the
+ * job's row is locked, so that workers do not wait for it.
+ */
+Datum
+feathub_rewind_job(PG_FUNCTION_ARGS)
+{
+	FeathubJob *job;
+	const FeathubConnector *connector;
+	char	   *name;
+	Oid			source;
+	List	   *targets;
+	List	   *positions;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", PG_ARGISNULL(0) ? "name" : "target")));
+	FeathubExtensionRequire();
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	job = FeathubJobByName(name, false);
+	FeathubJobCheckOwner(job);
+	source = job->source;
+	LockRelationOid(source, AccessShareLock);
+	connector = FeathubConnectorOfTable(source);
+	if (connector == NULL || connector->seek_position == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("job \"%s\" cannot be rewound", name),
+				 errdetail("Its source has no positions to go back to.")));
+	targets = find_targets(job, connector, text_to_cstring(PG_GETARG_TEXT_PP(1)),
+						   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)));
+
+	job = FeathubJobLock(name);
+	if (job->source != source)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("job \"%s\" was made again meanwhile", name)));
+	FeathubJobRestart(job->job_id);
+	CommandCounterIncrement();
+	positions = FeathubPositionsLoad(job->job_id);
+	foreach(lc, targets)
+		move_partition(job, connector, positions, (RewindTarget *) lfirst(lc));
+	PG_RETURN_INT32(list_length(targets));
+}
+
+/* Ask the source for the positions; a list of RewindTarget. */
+static List *
+find_targets(const FeathubJob *job, const FeathubConnector *connector,
+			 const char *target, const char *partition)
+{
+	FeathubStream stream = {0};
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	stream.context = AllocSetContextCreate(CurrentMemoryContext, "feathub rewind",
+										   ALLOCSET_DEFAULT_SIZES);
+	stream.rel = FeathubRelationOpen(job->source, job->owner);
+	stream.job_name = job->name;
+	stream.start = job->start;
+	stream.read_metadata_only = true;
+	connector->open_stream(&stream);
+	foreach(lc, connector->list_partitions(&stream))
+	{
+		const char *name = (const char *) lfirst(lc);
+		RewindTarget *item;
+
+		if (partition != NULL && strcmp(name, partition) != 0)
+			continue;
+		item = (RewindTarget *) palloc(sizeof(RewindTarget));
+		item->partition = pstrdup(name);
+		item->position = pstrdup(connector->seek_position(&stream, name, target));
+		targets = lappend(targets, item);
+	}
+	connector->close_stream(&stream);
+	MemoryContextDelete(stream.context);
+
+	if (targets == NIL && partition != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("source of job \"%s\" has no partition \"%s\"", job->name, partition)));
+	return targets;
+}
+
+/*
+ * Store a partition's new position.  What lies between it and the greatest
+ * position ever reached is a replay.
+ */
+static void
+move_partition(const FeathubJob *job, const FeathubConnector *connector,
+			   List *positions, const RewindTarget *target)
+{
+	const char *reached = NULL;
+	ListCell   *lc;
+
+	foreach(lc, positions)
+	{
+		FeathubPosition *old = (FeathubPosition *) lfirst(lc);
+
+		if (strcmp(old->partition, target->partition) != 0)
+			continue;
+		reached = old->position;
+		if (old->replay_until != NULL &&
+			(reached == NULL || connector->compare_positions(old->replay_until, reached) > 0))
+			reached = old->replay_until;
+	}
+	if (reached != NULL && connector->compare_positions(reached, target->position) <= 0)
+		reached = NULL;
+	FeathubJobMovePosition(job->job_id, target->partition, target->position, reached);
+}
