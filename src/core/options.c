@@ -245,8 +245,8 @@ parse_integer(const FeathubOption *option, const char *value)
 
 	errno = 0;
 	result = strtoi64(value, &end, 10);
-	while (isspace((unsigned char) *end))
-		end++;
+	if (end > value)
+		end += strspn(end, " \t\n\r\f\v");
 	if (end == value || *end != '\0')
 		reject_value(option, value, "an integer");
 	if (errno == ERANGE ||
@@ -254,7 +254,7 @@ parse_integer(const FeathubOption *option, const char *value)
 		 (result < PG_INT32_MIN || result > PG_INT32_MAX)))
 	{
 		/* the limits, if there are any, say more than "out of range" */
-		check_range(option, value[strspn(value, " \t\n")] == '-' ? -INFINITY : INFINITY);
+		check_range(option, strchr(value, '-') ? -INFINITY : INFINITY);
 		reject_value(option, value, option->type == FEATHUB_OPTION_INT ?
 					 "an integer of 32 bits" : "an integer of 64 bits");
 	}
@@ -276,8 +276,8 @@ parse_float(const FeathubOption *option, const char *value)
 
 	errno = 0;
 	result = strtod(value, &end);
-	while (isspace((unsigned char) *end))
-		end++;
+	if (end > value)
+		end += strspn(end, " \t\n\r\f\v");
 	if (end == value || *end != '\0' || isnan(result) || isinf(result) ||
 		errno == ERANGE)
 		reject_value(option, value, "a number");

@@ -1,0 +1,81 @@
+-- What foreign tables refuse, and what they say; nothing here has a broker to talk to.
+CREATE EXTENSION IF NOT EXISTS feathub;
+CREATE SERVER fdw_errors FOREIGN DATA WRAPPER feathub_kafka
+  OPTIONS (bootstrap_servers '127.0.0.1:1', connect_timeout '1');
+CREATE FOREIGN TABLE errors_t (a int, b text) SERVER fdw_errors OPTIONS (topic 't', format 'json');
+
+-- Statements that a stream of messages cannot answer.
+UPDATE errors_t SET a = 1;
+\echo :LAST_ERROR_SQLSTATE
+DELETE FROM errors_t;
+TRUNCATE errors_t;
+\echo :LAST_ERROR_SQLSTATE
+MERGE INTO errors_t USING (SELECT 1 AS x) s ON a = x WHEN MATCHED THEN DELETE;
+INSERT INTO errors_t VALUES (1, 'x') ON CONFLICT DO NOTHING;
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO errors_t VALUES (1, 'x') ON CONFLICT (a) DO UPDATE SET b = 'y';
+CREATE INDEX ON errors_t (a);
+
+-- As part of a partitioned table, too.
+CREATE TABLE errors_p (a int, b text) PARTITION BY LIST (a);
+CREATE TABLE errors_p1 PARTITION OF errors_p FOR VALUES IN (1);
+CREATE FOREIGN TABLE errors_p2 PARTITION OF errors_p FOR VALUES IN (2) SERVER fdw_errors OPTIONS (topic 't');
+INSERT INTO errors_p VALUES (1, 'x') ON CONFLICT DO NOTHING;
+INSERT INTO errors_p VALUES (2, 'x') ON CONFLICT DO NOTHING;
+UPDATE errors_p SET b = 'y' WHERE a = 1;
+UPDATE errors_p SET b = 'y' WHERE a = 2;
+DELETE FROM errors_p;
+
+-- Generated columns are not for the user to give.
+CREATE FOREIGN TABLE errors_g (a int, g int GENERATED ALWAYS AS (a + 1) STORED) SERVER fdw_errors OPTIONS (topic 't');
+INSERT INTO errors_g VALUES (1, 2);
+
+-- Planning and EXPLAIN ask nobody; only running does.
+EXPLAIN (COSTS OFF) SELECT a FROM errors_t WHERE a > 1 AND b = 'x';
+EXPLAIN (COSTS OFF) INSERT INTO errors_t VALUES (1, 'x');
+PREPARE errors_q AS SELECT a FROM errors_t;
+EXPLAIN (COSTS OFF) EXECUTE errors_q;
+SELECT a FROM errors_t;
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO errors_t VALUES (1, 'x');
+\echo :LAST_ERROR_SQLSTATE
+COPY errors_t FROM stdin;
+1	x
+\.
+ANALYZE errors_t;
+IMPORT FOREIGN SCHEMA x FROM SERVER fdw_errors INTO public;
+
+-- The session is none the worse, nor is a subtransaction.
+BEGIN;
+SAVEPOINT s;
+SELECT a FROM errors_t;
+ROLLBACK TO s;
+SELECT 'still here' AS session;
+COMMIT;
+
+-- A prepared statement sees changed options.
+ALTER FOREIGN TABLE errors_t ALTER b OPTIONS (ADD metadata 'partition');
+EXECUTE errors_q;
+
+-- A wrapper that somebody made of our functions has no connector.
+CREATE FOREIGN DATA WRAPPER errors_other HANDLER feathub.fdw_handler;
+CREATE SERVER errors_other FOREIGN DATA WRAPPER errors_other;
+CREATE FOREIGN TABLE errors_o (a int) SERVER errors_other;
+SELECT * FROM errors_o;
+INSERT INTO errors_o VALUES (1);
+ANALYZE errors_o;
+IMPORT FOREIGN SCHEMA x FROM SERVER errors_other INTO public;
+CREATE FOREIGN DATA WRAPPER errors_none VALIDATOR feathub.kafka_validator;
+CREATE SERVER errors_none FOREIGN DATA WRAPPER errors_none OPTIONS (bootstrap_servers 'x');
+CREATE FOREIGN TABLE errors_n (a int) SERVER errors_none OPTIONS (topic 'x');
+SELECT * FROM errors_n;
+DROP FOREIGN DATA WRAPPER errors_other CASCADE;
+DROP FOREIGN DATA WRAPPER errors_none CASCADE;
+
+-- The functions are not for calling.
+SELECT feathub.fdw_handler();
+SELECT feathub.kafka_validator('{topic=x}', 'pg_class'::regclass);
+
+DROP TABLE errors_p;
+DROP SERVER fdw_errors CASCADE;
+DROP EXTENSION feathub;
