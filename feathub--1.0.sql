@@ -143,6 +143,10 @@ COMMENT ON FUNCTION feathub.kafka_validator(pg_catalog.text[], pg_catalog.oid) I
 CREATE FOREIGN DATA WRAPPER feathub_kafka HANDLER feathub.fdw_handler VALIDATOR feathub.kafka_validator;
 COMMENT ON FOREIGN DATA WRAPPER feathub_kafka IS 'Kafka topics as foreign tables';
 
+CREATE FUNCTION feathub.embedded_broker_address() RETURNS pg_catalog.text
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_embedded_broker_address';
+COMMENT ON FUNCTION feathub.embedded_broker_address() IS 'where other Kafka clients reach the embedded broker; null if it is off';
+
 ------------------------------------------------------------------------------
 -- ingest: jobs.  Anyone may call these functions; each demands the rights of
 -- the owner of the job and of the tables concerned.

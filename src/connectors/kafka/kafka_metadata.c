@@ -124,35 +124,47 @@ compare_topics(const ListCell *a, const ListCell *b)
 				  ((TopicPartitions *) lfirst(b))->topic);
 }
 
-/* Copy metadata and destroy it: a sorted list of TopicPartitions. */
-static List *
-keep_metadata(const rd_kafka_metadata_t *metadata)
+/* A list of TopicPartitions. */
+static pg_noinline List *
+copy_metadata(const rd_kafka_metadata_t *metadata)
 {
 	List	   *topics = NIL;
 
+	for (int i = 0; i < metadata->topic_cnt; i++)
+	{
+		const rd_kafka_metadata_topic_t *from = &metadata->topics[i];
+		TopicPartitions *to = palloc0(sizeof(TopicPartitions));
+
+		to->topic = pstrdup(from->topic);
+		to->err = from->err;
+		to->npartitions = from->partition_cnt;
+		to->partitions = palloc(sizeof(int32) * Max(from->partition_cnt, 1));
+		for (int j = 0; j < from->partition_cnt; j++)
+			to->partitions[j] = from->partitions[j].id;
+		qsort(to->partitions, to->npartitions, sizeof(int32), compare_int32);
+		topics = lappend(topics, to);
+	}
+	list_sort(topics, compare_topics);
+	return topics;
+}
+
+/* Copy metadata, sorted by name, and destroy it. */
+static pg_noinline List *
+keep_metadata(const rd_kafka_metadata_t *metadata)
+{
+	List	   *volatile topics = NIL;
+
 	PG_TRY();
 	{
-		for (int i = 0; i < metadata->topic_cnt; i++)
-		{
-			const rd_kafka_metadata_topic_t *from = &metadata->topics[i];
-			TopicPartitions *to = palloc0(sizeof(TopicPartitions));
-
-			to->topic = pstrdup(from->topic);
-			to->err = from->err;
-			to->npartitions = from->partition_cnt;
-			to->partitions = palloc(sizeof(int32) * Max(from->partition_cnt, 1));
-			for (int j = 0; j < from->partition_cnt; j++)
-				to->partitions[j] = from->partitions[j].id;
-			qsort(to->partitions, to->npartitions, sizeof(int32), compare_int32);
-			topics = lappend(topics, to);
-		}
+		topics = copy_metadata(metadata);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		rd_kafka_metadata_destroy(metadata);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	list_sort(topics, compare_topics);
+	rd_kafka_metadata_destroy(metadata);
 	return topics;
 }
 
