@@ -233,8 +233,10 @@ struct FeathubConnector
 								double *totalrows, double *totaldeadrows);
 
 	/*
-	 * Streaming: all or none.  open_stream connects to stream->rel as its user
-	 * and fills stream->state.  list_partitions returns the names (char *) of
+	 * Streaming: all or none.  open_stream fills stream->state for stream->rel;
+	 * it is the one of these callbacks that runs in a transaction, so whatever
+	 * the catalog has to say is looked up here, and it waits for nothing.  The
+	 * other callbacks run outside transactions too.  list_partitions returns the names (char *) of
 	 * all partitions that the source has now.  start_stream takes the
 	 * partitions to follow, in stream->partitions, and fills the position of
 	 * those that have none from stream->start; it raises an error that names

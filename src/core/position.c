@@ -173,7 +173,7 @@ FeathubPositionsAdvance(int64 job_id, int64 epoch, FeathubPositionAdvance *advan
 						   "UPDATE feathub.job_position p"
 						   " SET position = u.next, mark = COALESCE(u.mark, p.mark),"
 						   " changed_at = pg_catalog.clock_timestamp()"
-						   " FROM pg_catalog.unnest($3, $4, $5, $6) u (partition, expected, next, mark)"
+						   " FROM unnest($3, $4, $5, $6) u (partition, expected, next, mark)"
 						   " WHERE p.job_id = $1 AND p.epoch = $2"
 						   " AND p.partition = u.partition AND p.position = u.expected",
 						   6, types), values, NULL, SPI_OK_UPDATE);
@@ -211,7 +211,7 @@ FeathubPositionsCount(int64 job_id, FeathubPositionAdvance *advances, int n)
 						   " dead_letters = p.dead_letters + u.dead_letters,"
 						   " skipped = p.skipped + u.skipped, expired = p.expired + u.expired,"
 						   " watermark = GREATEST(p.watermark, u.watermark)"
-						   " FROM pg_catalog.unnest($2, $3, $4, $5, $6, $7, $8, $9)"
+						   " FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)"
 						   " u (partition, records, applied, duplicates, dead_letters, skipped, expired, watermark)"
 						   " WHERE p.job_id = $1 AND p.partition = u.partition",
 						   9, types), values, NULL, SPI_OK_UPDATE);

@@ -67,13 +67,16 @@ typedef struct Batch
 	int			maxrows;
 	TimestampTz now;
 	TimestampTz *watermarks;	/* per partition */
+	FeathubPositionAdvance *advances;	/* of the partitions with news */
+	int			nadvances;
+	int		   *advance_of;		/* per partition; -1: no news */
 	FeathubWriterCounts counts;
 } Batch;
 
 bool		FeathubApplyDeadLetters = false;
 bool		FeathubApplyFailed = false;
 
-static void apply_once(Batch *batch, FeathubPositionAdvance *advances, int nadvances);
+static void apply_once(Batch *batch);
 static void decode_records(Batch *batch);
 static void apply_range(Batch *batch, int from, int to);
 static void apply_with_care(Batch *batch, int from, int to);
@@ -81,7 +84,7 @@ static void make_rows(Batch *batch, int from, int to);
 static void run_query(Batch *batch, int from, int to);
 static void receive_row(void *arg, int64 arrival, Datum *values, bool *isnull);
 static void check_rows(Batch *batch);
-static void keep_bad_records(Batch *batch, FeathubPositionAdvance *advances, int *advance_of);
+static void keep_bad_records(Batch *batch);
 static void describe_batch(void *arg);
 
 bool
@@ -127,75 +130,97 @@ collect_advances(FeathubPipeline *pipeline, FeathubPositionAdvance *advances, in
 	return n;
 }
 
+/* Set up a try of the batch; what an earlier one left has been reset. */
+static void
+begin_try(Batch *batch)
+{
+	int			n = batch->pipeline->stream.npartitions;
+
+	batch->advances = palloc0(sizeof(FeathubPositionAdvance) * (n + 1));
+	batch->advance_of = palloc0(sizeof(int) * (n + 1));
+	batch->nadvances = collect_advances(batch->pipeline, batch->advances, batch->advance_of);
+	batch->states = palloc0(sizeof(RecordState) * (batch->n + 1));
+	batch->watermarks = palloc(sizeof(TimestampTz) * (n + 1));
+	for (int i = 0; i < n; i++)
+		batch->watermarks[i] = DT_NOBEGIN;
+	batch->rows = NULL;
+	batch->maxrows = 0;
+	memset(&batch->counts, 0, sizeof(batch->counts));
+}
+
+/* The transaction of a batch. */
+static void
+run_transaction(Batch *batch)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(pipeline->batch_context);
+	batch->now = GetCurrentTransactionStartTimestamp();
+	if (!FeathubExtensionLock())
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("extension feathub has been dropped")));
+	if (batch->nadvances > 0)
+		FeathubPositionsAdvance(pipeline->job->job_id, pipeline->job->epoch,
+								batch->advances, batch->nadvances);
+	apply_once(batch);
+	keep_bad_records(batch);
+	if (batch->nadvances > 0)
+		FeathubPositionsCount(pipeline->job->job_id, batch->advances, batch->nadvances);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* Apply the batch; false if it must be tried once more, with care. */
+static bool
+try_batch(Batch *batch)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+
+	MemoryContextSwitchTo(pipeline->batch_context);
+	begin_try(batch);
+	PG_TRY();
+	{
+		run_transaction(batch);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(pipeline->batch_context);
+		edata = CopyErrorData();
+		/* a record's fault, and not looked into yet? */
+		if (batch->careful || FeathubApplyFailed || batch->n == 0 ||
+			!FeathubApplyIsDataError(edata->sqlerrcode) ||
+			(pipeline->transform && !FeathubTransformIsRowWise(pipeline->transform)))
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextReset(pipeline->batch_context);
+		batch->careful = true;
+		return false;
+	}
+	PG_END_TRY();
+	return true;
+}
+
 int64
 FeathubApplyBatch(FeathubPipeline *pipeline, FeathubRecord *records, int n)
 {
 	FeathubStream *stream = &pipeline->stream;
-	MemoryContext old = MemoryContextSwitchTo(pipeline->batch_context);
-	FeathubPositionAdvance *advances;
-	int		   *advance_of;
-	int			nadvances;
+	MemoryContext old = CurrentMemoryContext;
 	ErrorContextCallback callback;
 	Batch		batch = {.pipeline = pipeline,.records = records,.n = n};
-	volatile bool done = false;
 
 	callback.callback = describe_batch;
 	callback.arg = pipeline;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-
-	while (!done)
-	{
-		advances = palloc0(sizeof(FeathubPositionAdvance) * (stream->npartitions + 1));
-		advance_of = palloc0(sizeof(int) * (stream->npartitions + 1));
-		nadvances = collect_advances(pipeline, advances, advance_of);
-		memset(&batch.counts, 0, sizeof(batch.counts));
-		batch.states = palloc0(sizeof(RecordState) * (n + 1));
-		batch.watermarks = palloc(sizeof(TimestampTz) * (stream->npartitions + 1));
-		for (int i = 0; i < stream->npartitions; i++)
-			batch.watermarks[i] = DT_NOBEGIN;
-
-		PG_TRY();
-		{
-			SetCurrentStatementStartTimestamp();
-			StartTransactionCommand();
-			PushActiveSnapshot(GetTransactionSnapshot());
-			MemoryContextSwitchTo(pipeline->batch_context);
-			batch.now = GetCurrentTransactionStartTimestamp();
-			if (!FeathubExtensionLock())
-				ereport(ERROR,
-						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						 errmsg("extension feathub has been dropped")));
-			if (nadvances > 0)
-				FeathubPositionsAdvance(pipeline->job->job_id, pipeline->job->epoch,
-										advances, nadvances);
-			apply_once(&batch, advances, nadvances);
-			keep_bad_records(&batch, advances, advance_of);
-			if (nadvances > 0)
-				FeathubPositionsCount(pipeline->job->job_id, advances, nadvances);
-			PopActiveSnapshot();
-			CommitTransactionCommand();
-			done = true;
-		}
-		PG_CATCH();
-		{
-			ErrorData  *edata;
-
-			MemoryContextSwitchTo(pipeline->batch_context);
-			edata = CopyErrorData();
-			/* a record's fault, and not looked into yet? */
-			if (batch.careful || FeathubApplyFailed || n == 0 ||
-				!FeathubApplyIsDataError(edata->sqlerrcode) ||
-				(pipeline->transform && !FeathubTransformIsRowWise(pipeline->transform)))
-				PG_RE_THROW();
-			FlushErrorState();
-			AbortCurrentTransaction();
-			MemoryContextReset(pipeline->batch_context);
-			MemoryContextSwitchTo(pipeline->batch_context);
-			batch.careful = true;
-		}
-		PG_END_TRY();
-	}
+	if (!try_batch(&batch))
+		(void) try_batch(&batch);
 	error_context_stack = callback.previous;
 
 	/* committed: this is where we stand now */
@@ -225,7 +250,7 @@ FeathubApplyBatch(FeathubPipeline *pipeline, FeathubRecord *records, int n)
 }
 
 static void
-apply_once(Batch *batch, FeathubPositionAdvance *advances, int nadvances)
+apply_once(Batch *batch)
 {
 	if (batch->n > 0)
 	{
@@ -235,12 +260,12 @@ apply_once(Batch *batch, FeathubPositionAdvance *advances, int nadvances)
 		else
 			apply_range(batch, 0, batch->n);
 	}
-	if (nadvances > 0)
+	if (batch->nadvances > 0)
 	{
 		/* what the statements tell is of the whole batch, not of a partition */
-		advances[0].applied = batch->counts.applied;
-		advances[0].duplicates = batch->counts.duplicates;
-		advances[0].expired = batch->counts.expired;
+		batch->advances[0].applied = batch->counts.applied;
+		batch->advances[0].duplicates = batch->counts.duplicates;
+		batch->advances[0].expired = batch->counts.expired;
 	}
 }
 
@@ -360,7 +385,7 @@ apply_with_care(Batch *batch, int from, int to)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	FeathubWriterCounts counts = batch->counts;
-	bool		failed = false;
+	volatile bool failed = false;
 
 	if (from >= to)
 		return;
@@ -580,7 +605,7 @@ stop_at_record(Batch *batch, int i)
 
 /* Count the records of each partition; keep or report the bad ones. */
 static void
-keep_bad_records(Batch *batch, FeathubPositionAdvance *advances, int *advance_of)
+keep_bad_records(Batch *batch)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
 	FeathubStream *stream = &pipeline->stream;
@@ -590,7 +615,7 @@ keep_bad_records(Batch *batch, FeathubPositionAdvance *advances, int *advance_of
 	for (int i = 0; i < batch->n; i++)
 	{
 		FeathubRecord *record = &batch->records[i];
-		FeathubPositionAdvance *advance = &advances[advance_of[record->partition]];
+		FeathubPositionAdvance *advance = &batch->advances[batch->advance_of[record->partition]];
 		RecordState *state = &batch->states[i];
 		FeathubDeadLetter *letter;
 
@@ -622,8 +647,8 @@ keep_bad_records(Batch *batch, FeathubPositionAdvance *advances, int *advance_of
 		letter->message = state->message;
 	}
 	for (int i = 0; i < stream->npartitions; i++)
-		if (advance_of[i] >= 0)
-			advances[advance_of[i]].watermark = batch->watermarks[i];
+		if (batch->advance_of[i] >= 0)
+			batch->advances[batch->advance_of[i]].watermark = batch->watermarks[i];
 	FeathubApplyDeadLetters |= nletters > 0;
 	if (nletters > 0)
 		FeathubDeadLettersInsert(pipeline->job->job_id, letters, nletters);

@@ -597,12 +597,15 @@ upsert_statement(FeathubWriter *writer, Oid table, TupleDesc desc, const char *s
 		appendStringInfoString(&sql, "NOTHING");
 	else
 	{
-		/* *<> compares images: it works for every type and asks no opclass */
+		/*
+		 * *<> compares images: it works for every type and asks no opclass.
+		 * Without the casts it would be taken column by column.
+		 */
 		appendStringInfo(&sql, " WHERE %s(ROW(", guard);
 		append_names(&sql, "t.", desc, in_key);
-		appendStringInfoString(&sql, ") OPERATOR(pg_catalog.*<>) ROW(");
+		appendStringInfoString(&sql, ")::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW(");
 		append_names(&sql, "EXCLUDED.", desc, in_key);
-		appendStringInfoString(&sql, "))");
+		appendStringInfoString(&sql, ")::pg_catalog.record)");
 	}
 	return sql.data;
 }

@@ -43,14 +43,14 @@
 /* A look at all databases comes every so many scheduler intervals. */
 #define PROBE_EVERY 6
 /* A scheduler is not started more often than this, in milliseconds. */
-#define SCHEDULER_RESTART 5000
+#define SCHEDULER_RESTART 200
 
 /* When each database's scheduler was last started.  Parallel to databases[]. */
 static TimestampTz started_at[FEATHUB_MAX_DATABASES];
 static BackgroundWorkerHandle *handles[FEATHUB_MAX_DATABASES];
 
 static void probe_all_databases(void);
-static void start_schedulers(void);
+static bool start_schedulers(void);
 static void leave_registry(int code, Datum arg);
 
 void
@@ -127,8 +127,7 @@ FeathubLauncherMain(Datum arg)
 			next_probe = TimestampTzPlusMilliseconds(now,
 													 (int64) feathub_scheduler_interval * PROBE_EVERY);
 		}
-		start_schedulers();
-		FeathubProcessWait(Min(feathub_scheduler_interval, SCHEDULER_RESTART),
+		FeathubProcessWait(start_schedulers() ? feathub_scheduler_interval : SCHEDULER_RESTART,
 						   FEATHUB_WAIT_EVENT("FeathubLauncherMain"));
 	}
 }
@@ -197,11 +196,15 @@ probe_all_databases(void)
 	ResetLatch(MyLatch);		/* that was us */
 }
 
-/* Start a scheduler where one is wanted and none is there. */
-static void
+/*
+ * Start a scheduler where one is wanted and none is there.  False if one has to
+ * wait for its turn.
+ */
+static bool
 start_schedulers(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	bool		done = true;
 
 	for (int i = 0; i < FEATHUB_MAX_DATABASES; i++)
 	{
@@ -222,11 +225,15 @@ start_schedulers(void)
 
 		LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 		if (OidIsValid(slot->database) && slot->wake && slot->pid == 0 && !slot->starting &&
-			!FeathubRegistryIsBlocked(slot->database) &&
-			TimestampDifferenceExceeds(started_at[i], now, 200))
+			!FeathubRegistryIsBlocked(slot->database))
 		{
-			database = slot->database;
-			slot->starting = true;
+			if (TimestampDifferenceExceeds(started_at[i], now, SCHEDULER_RESTART))
+			{
+				database = slot->database;
+				slot->starting = true;
+			}
+			else
+				done = false;
 		}
 		LWLockRelease(FeathubTheRegistry->lock);
 		if (!OidIsValid(database))
@@ -254,9 +261,10 @@ start_schedulers(void)
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("could not start the feathub scheduler for database %u", database),
 					 errhint("You may need to increase max_worker_processes.")));
-			return;
+			return true;
 		}
 	}
+	return done;
 }
 
 /* End the processes of ours in a database; returns how many are there still. */

@@ -274,10 +274,11 @@ run_job(FeathubJob *job)
 			proc_exit(0);
 		MemoryContextSwitchTo(context);
 		pipeline = FeathubPipelineOpen(job);
+		MemoryContextSwitchTo(pipeline->context);
+		pipeline->rel->connector->open_stream(&pipeline->stream);
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(pipeline->context);
-		pipeline->rel->connector->open_stream(&pipeline->stream);
 		follow(pipeline);
 		MemoryContextSwitchTo(context);
 		FeathubPipelineClose(pipeline);
