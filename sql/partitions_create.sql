@@ -142,6 +142,17 @@ SELECT * FROM feathub.maintain_feature_group('weather', '2020-01-01 00:00+00');
 ROLLBACK;
 SELECT count(*) FROM partition WHERE name ~ 'p20(19|20)';
 
+-- A new group has its partitions from the start.
+SELECT feathub.create_feature_group('fresh', 'plain', '{k}', 'at', partition_interval => '1 day');
+SELECT count(*) AS partitions, count(*) FILTER (WHERE bound = 'DEFAULT') AS "default",
+       max(name) = 'fresh_p' || to_char(now() + interval '2 days', 'YYYYMMDD') AS ahead
+  FROM partition WHERE parent = 'fresh' AND name NOT LIKE '%default';
+INSERT INTO fresh VALUES (1, now()), (1, now() + interval '1 day');
+SELECT count(*) FROM ONLY fresh_default;
+SELECT feathub.create_feature_group('wrong', 'plain', '{k}', 'at', partition_interval => '1 month 1 day');
+SELECT feathub.drop_feature_group('fresh');
+SELECT count(*) FROM pg_class WHERE relname ~ '^fresh';
+
 DELETE FROM feathub.feature_group WHERE feature_group::text ~ 'weather|weekly|quarterly|hourly|passt|own|plain';
 SET client_min_messages = warning;
 DROP SCHEMA partitions_create CASCADE;

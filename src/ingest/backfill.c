@@ -117,7 +117,14 @@ feathub_backfill(PG_FUNCTION_ARGS)
 	b.now = GetCurrentStatementStartTimestamp();
 	check_rights(relid);
 	if (b.online)
+	{
+		if (!OidIsValid(b.group->online))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("feature group \"%s\" has no online table", b.name),
+					 errhint("Leave out online => true.")));
 		check_rights(b.group->online);
+	}
 
 	prepare_query(&b, query);
 	match_columns(&b);
@@ -153,8 +160,9 @@ feathub_backfill(PG_FUNCTION_ARGS)
 
 	if (b.counts.expired > 0)
 		ereport(NOTICE,
-				(errmsg("%lld rows are older than the retention of feature group \"%s\" and were not written",
-						(long long) b.counts.expired, b.name)));
+				(errmsg_plural("%lld row is older than the retention of feature group \"%s\" and was not written",
+							   "%lld rows are older than the retention of feature group \"%s\" and were not written",
+							   b.counts.expired, (long long) b.counts.expired, b.name)));
 	FeathubWriterEnd(b.history);
 	if (b.online)
 	{
@@ -199,7 +207,7 @@ find_group(Backfill *b, const char *name)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("relation \"%s\" is not a feature group", b->name),
 				 errhint("Make it one with feathub.create_feature_group.")));
-	if (!OidIsValid(b->group->online))
+	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("feature group \"%s\" is external and has no history to write", b->name),
@@ -335,8 +343,15 @@ match_columns(Backfill *b)
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("column \"%s\" cannot be backfilled", name),
 					 errhint("Leave it out; deletions come with the source of the feature group.")));
+		if (!can_coerce_type(1, &given->atttypid, &att->atttypid, COERCION_ASSIGNMENT))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of feature group \"%s\" is of type %s but the query gives %s",
+							name, b->name, format_type_be(att->atttypid),
+							format_type_be(given->atttypid)),
+					 errhint("Add a cast to the query.")));
 		if (!is_key_column(b->group, name))
-			continue;
+			continue;			/* cast when it is written */
 
 		if (given->atttypid != att->atttypid ||
 			(att->atttypmod >= 0 && given->atttypmod != att->atttypmod))
@@ -347,7 +362,7 @@ match_columns(Backfill *b)
 										 given->atttypid, att->atttypid, att->atttypmod,
 										 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 			if (cast == NULL)
-				continue;		/* the writer refuses it, by name and type */
+				elog(ERROR, "could not cast column \"%s\"", name);
 			b->casts[i] = ExecPrepareExpr((Expr *) cast, estate);
 		}
 		TupleDescInitEntry(b->input, i + 1, name, att->atttypid, att->atttypmod, 0);
@@ -518,7 +533,8 @@ make_partitions(Backfill *b)
 	moved = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	if (moved > 0)
 		ereport(NOTICE,
-				(errmsg("%lld rows were moved from the default partition to new partitions",
-						(long long) moved),
+				(errmsg_plural("%lld row was moved from the default partition to new partitions",
+							   "%lld rows were moved from the default partition to new partitions",
+							   moved, (long long) moved),
 				 errhint("Before a long backfill, make the partitions with feathub.maintain_feature_group and its argument since.")));
 }
