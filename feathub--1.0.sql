@@ -128,6 +128,29 @@ SELECT pg_catalog.pg_extension_config_dump('feathub.dead_letter_record', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.dead_letter_record_dead_letter_id_seq', '');
 
 ------------------------------------------------------------------------------
+-- core: event triggers that guard the tables of groups and jobs
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.on_drop() RETURNS pg_catalog.event_trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_on_drop';
+COMMENT ON FUNCTION feathub.on_drop() IS 'drops groups and jobs with their tables, or refuses';
+REVOKE ALL ON FUNCTION feathub.on_drop() FROM PUBLIC;
+
+CREATE EVENT TRIGGER feathub_drop ON sql_drop EXECUTE FUNCTION feathub.on_drop();
+ALTER EVENT TRIGGER feathub_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER feathub_drop IS 'drops groups and jobs with their tables, or refuses';
+
+CREATE FUNCTION feathub.on_rename() RETURNS pg_catalog.event_trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_on_rename';
+COMMENT ON FUNCTION feathub.on_rename() IS 'refuses to rename key columns of groups';
+REVOKE ALL ON FUNCTION feathub.on_rename() FROM PUBLIC;
+
+CREATE EVENT TRIGGER feathub_rename ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+  EXECUTE FUNCTION feathub.on_rename();
+ALTER EVENT TRIGGER feathub_rename ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER feathub_rename IS 'refuses to rename key columns of groups';
+
+------------------------------------------------------------------------------
 -- fdw: one wrapper per connector.  Who may make servers is for the superuser to
 -- say: GRANT USAGE ON FOREIGN DATA WRAPPER feathub_kafka TO ...
 ------------------------------------------------------------------------------
