@@ -35,20 +35,27 @@ EXPLAIN (COSTS OFF) SELECT a FROM errors_t WHERE a > 1 AND b = 'x';
 EXPLAIN (COSTS OFF) INSERT INTO errors_t VALUES (1, 'x');
 PREPARE errors_q AS SELECT a FROM errors_t;
 EXPLAIN (COSTS OFF) EXECUTE errors_q;
+\set VERBOSITY sqlstate
 SELECT a FROM errors_t;
-\echo :LAST_ERROR_SQLSTATE
 INSERT INTO errors_t VALUES (1, 'x');
-\echo :LAST_ERROR_SQLSTATE
 COPY errors_t FROM stdin;
 1	x
 \.
 ANALYZE errors_t;
 IMPORT FOREIGN SCHEMA x FROM SERVER fdw_errors INTO public;
+\set VERBOSITY default
+DO $$ BEGIN
+  PERFORM a FROM errors_t;
+EXCEPTION WHEN fdw_unable_to_establish_connection THEN
+  RAISE NOTICE '%', regexp_replace(SQLERRM, '"fdw_errors": .*', '"fdw_errors": ...');
+END $$;
 
 -- The session is none the worse, nor is a subtransaction.
 BEGIN;
 SAVEPOINT s;
+\set VERBOSITY sqlstate
 SELECT a FROM errors_t;
+\set VERBOSITY default
 ROLLBACK TO s;
 SELECT 'still here' AS session;
 COMMIT;

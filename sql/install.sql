@@ -30,10 +30,6 @@ SELECT pg_describe_object(m.classid, m.objid, 0) AS elsewhere
   FROM member m, pg_identify_object(m.classid, m.objid, 0) o
  WHERE o.schema <> 'feathub' ORDER BY 1;
 
--- What writes is not run by parallel workers; what is parallel safe is not volatile.
-SELECT oid::regprocedure AS volatile_but_parallel_safe
-  FROM member_function WHERE provolatile = 'v' AND proparallel = 's' ORDER BY 1;
-
 -- Whoever defines a function with its owner's rights fixes the search path.
 SELECT oid::regprocedure AS open_search_path
   FROM member_function
@@ -58,12 +54,12 @@ SELECT r.oid::regclass AS writable
 SELECT fdwname AS usable FROM pg_foreign_data_wrapper
  WHERE fdwname LIKE 'feathub%' AND has_foreign_data_wrapper_privilege('regress_install_nobody', oid, 'USAGE');
 
--- Others' workers are not for everyone to interrupt.
-SELECT oid::regprocedure AS executable
-  FROM member_function
- WHERE proname ~ '^(restart_job|restart_broker|stop_broker)'
-   AND has_function_privilege('regress_install_nobody', oid, 'EXECUTE') ORDER BY 1;
 DROP ROLE regress_install_nobody;
+
+-- What the functions promise to the planner, and which of them not everyone may call.
+SELECT proname, provolatile, proisstrict, proparallel,
+       EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee = 0) AS for_all
+  FROM member_function ORDER BY proname COLLATE "C", oid;
 
 -- One wrapper for each connector.
 SELECT fdwname, fdwhandler::regproc, fdwvalidator::regproc FROM pg_foreign_data_wrapper

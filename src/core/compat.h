@@ -33,6 +33,16 @@
 #error "feathub needs PostgreSQL 15 or newer"
 #endif
 
+/* 18 has pg_noreturn instead, in front of declarations. */
+#if PG_VERSION_NUM >= 180000
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
+/* 17 did away with Abs. */
+#ifndef Abs
+#define Abs(x) ((x) >= 0 ? (x) : -(x))
+#endif
+
 /* 17 added fdw_restrictinfo, 18 disabled_nodes. */
 #if PG_VERSION_NUM >= 180000
 #define feathub_create_foreignscan_path(root, rel, target, rows, startup, total, pathkeys, outer, fdw_outer, priv) \

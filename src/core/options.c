@@ -41,7 +41,7 @@ static int	parse_enum(const FeathubOption *option, const char *value);
 static void check_range(const FeathubOption *option, double value);
 static void store_value(const FeathubOption *option, const char *value, void *target);
 static void reject_value(const FeathubOption *option, const char *value,
-						 const char *expected) pg_attribute_noreturn();
+						 const char *expected) __attribute__((noreturn));
 static char *describe_places(uint32 where);
 static char *list_names(const FeathubOption *const *tables, uint32 where);
 

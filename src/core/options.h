@@ -109,7 +109,7 @@ extern const char *FeathubOptionsClosest(const FeathubOption *const *tables,
  * valid name, else all valid names.
  */
 extern void FeathubOptionsReject(const FeathubOption *const *tables, uint32 where,
-								 const char *name) pg_attribute_noreturn();
+								 const char *name) __attribute__((noreturn));
 
 /* The value of one option of a list, or NULL. */
 extern const char *FeathubOptionsGet(List *deflist, const char *name);
