@@ -406,6 +406,14 @@ convert_enum(FeathubConverter *converter, const char *s, Size len,
 	return true;
 }
 
+/* The only dates that are no numbers where an epoch is the format. */
+static bool
+is_infinity(const char *s, Size len)
+{
+	return (len == 8 && memcmp(s, "infinity", 8) == 0) ||
+		(len == 9 && memcmp(s, "-infinity", 9) == 0);
+}
+
 static bool
 convert_base(FeathubConverter *converter, const char *s, Size len,
 			 Datum *result, FeathubDecodeError *error)
@@ -441,7 +449,8 @@ convert_base(FeathubConverter *converter, const char *s, Size len,
 		case FEATHUB_CONVERT_DATE:
 		case FEATHUB_CONVERT_TIMESTAMP:
 		case FEATHUB_CONVERT_TIMESTAMPTZ:
-			if (converter->settings->timestamp_format != FEATHUB_TIMESTAMP_ISO8601)
+			if (converter->settings->timestamp_format != FEATHUB_TIMESTAMP_ISO8601 &&
+				!is_infinity(s, len))
 				return FeathubConvertEpoch(converter, s, len, false, result, error);
 			return FeathubConvertDatetime(converter, s, len, result, error);
 		case FEATHUB_CONVERT_UUID:

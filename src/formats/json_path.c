@@ -90,6 +90,8 @@ const FeathubFormat FeathubJsonFormat = {
 	.options_size = sizeof(FeathubJsonOptions),
 	.begin_decode = FeathubJsonBeginDecode,
 	.decode = FeathubJsonDecode,
+	.begin_encode = FeathubJsonBeginEncode,
+	.encode = FeathubJsonEncode,
 };
 
 /* Append a step that names a field. */
