@@ -537,3 +537,41 @@ FeathubConvertNumber(FeathubConverter *converter, const char *s, Size len,
 	return ok && (!converter->is_domain ||
 				  FeathubConvertDomain(converter, *result, false, error));
 }
+
+bool
+FeathubServerText(int encoding, MemoryContext context, const char **data, Size *len,
+				  FeathubDecodeError *error)
+{
+	MemoryContext old;
+	char	   *converted;
+
+	if (*len > MaxAllocSize - 1)
+		return FeathubDecodeFail(error, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+								 "value of %zu bytes is too long", *len);
+	if (pg_encoding_verifymbstr(encoding, *data, (int) *len) != (int) *len ||
+		memchr(*data, '\0', *len) != NULL)
+		return FeathubDecodeFail(error, ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+								 "invalid byte sequence for encoding \"%s\"",
+								 pg_encoding_to_char(encoding));
+	if (encoding == GetDatabaseEncoding() || *len == 0)
+		return true;
+	old = MemoryContextSwitchTo(context);
+	converted = pg_any_to_server(*data, (int) *len, encoding);
+	MemoryContextSwitchTo(old);
+	if (converted != *data)
+	{
+		*data = converted;
+		*len = strlen(converted);
+	}
+	return true;
+}
+
+void
+FeathubEncodingCheck(const char *option, const char *value)
+{
+	if (pg_char_to_encoding(value) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", option, value),
+				 errhint("It must be the name of an encoding, such as UTF8 or LATIN1.")));
+}

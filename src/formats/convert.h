@@ -139,6 +139,19 @@ extern char *FeathubConvertShow(const char *s, Size len);
 extern bool FeathubConvertInvalid(FeathubConverter *converter, const char *s, Size len,
 								  FeathubDecodeError *error);
 
+/*
+ * FeathubServerText
+ *		A record's text, of an encoding, in the server's.
+ *
+ * False for invalid bytes and NUL.  Replaces *data and *len by a copy in the
+ * context if need be; characters that the server's encoding lacks are raised.
+ */
+extern bool FeathubServerText(int encoding, MemoryContext context, const char **data,
+							  Size *len, FeathubDecodeError *error);
+
+/* Raises an error unless the option's value is an encoding. */
+extern void FeathubEncodingCheck(const char *option, const char *value);
+
 /* convert_number.c */
 
 typedef enum FeathubNumberStatus

@@ -1,27 +1,426 @@
 /*
  * csv_format.c
  *		Format csv: one record of comma-separated values, with COPY's options.
+ *
+ * As COPY's csv, for a record that stands alone: fields follow the columns in
+ * their order, one line terminator at the end is dropped, and what COPY says
+ * of a file (header, freeze, \.) does not apply.  An unquoted field equal to
+ * option "null" is NULL; a quoted one is not, unless force_null says so.  An
+ * empty record is one empty field.
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "formats/convert.h"
 #include "formats/format_private.h"
+
+typedef struct CsvOptions
+{
+	char		delimiter;
+	char		quote;
+	char		escape;
+	char	   *null;
+	char	   *encoding;
+	char	   *timezone;
+	bool		force_null;		/* of a column */
+	bool		force_not_null; /* of a column */
+	bool		force_quote;	/* of a column */
+} CsvOptions;
+
+typedef struct CsvColumn
+{
+	FeathubConverter *converter;
+	FmgrInfo	output;
+	bool		force_null;
+	bool		force_not_null;
+	bool		force_quote;
+} CsvColumn;
+
+typedef struct CsvDecoder
+{
+	FeathubDecoder base;
+	CsvOptions *options;
+	int			encoding;
+	Size		null_len;
+	CsvColumn  *columns;
+	FeathubConvertSettings settings;
+	StringInfoData field;		/* of a quoted field, without its quotes */
+} CsvDecoder;
+
+typedef struct CsvEncoder
+{
+	FeathubEncoder base;
+	CsvOptions *options;
+	int			encoding;
+	CsvColumn  *columns;
+	FeathubConvertSettings settings;
+	MemoryContext scratch;
+} CsvEncoder;
+
+static const FeathubOption csv_options[] = {
+	{
+		"delimiter", FEATHUB_ON_TABLE, FEATHUB_OPTION_CHAR,
+		.offset = offsetof(CsvOptions, delimiter), .default_value = ",",
+		.description = "The character between fields."
+	},
+	{
+		"encoding", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
+		.offset = offsetof(CsvOptions, encoding), .check = FeathubEncodingCheck,
+		.default_value = "UTF8",
+		.description = "The encoding of the records."
+	},
+	{
+		"escape", FEATHUB_ON_TABLE, FEATHUB_OPTION_CHAR,
+		.offset = offsetof(CsvOptions, escape),
+		.description = "The character before a quote within quotes; by default the quote itself."
+	},
+	{
+		"force_not_null", FEATHUB_ON_COLUMN, FEATHUB_OPTION_BOOL,
+		.offset = offsetof(CsvOptions, force_not_null),
+		.description = "Do not read the column's fields as NULL."
+	},
+	{
+		"force_null", FEATHUB_ON_COLUMN, FEATHUB_OPTION_BOOL,
+		.offset = offsetof(CsvOptions, force_null),
+		.description = "Read the column's fields as NULL also if they are quoted."
+	},
+	{
+		"force_quote", FEATHUB_ON_COLUMN, FEATHUB_OPTION_BOOL,
+		.offset = offsetof(CsvOptions, force_quote),
+		.description = "Write the column's values in quotes always."
+	},
+	{
+		"null", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
+		.offset = offsetof(CsvOptions, null), .default_value = "",
+		.description = "The text that stands for NULL."
+	},
+	{
+		"quote", FEATHUB_ON_TABLE, FEATHUB_OPTION_CHAR,
+		.offset = offsetof(CsvOptions, quote), .default_value = "\"",
+		.description = "The character around fields that hold others of these."
+	},
+	{
+		"timezone", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
+		.offset = offsetof(CsvOptions, timezone), .check = FeathubTimezoneCheck,
+		.default_value = "UTC",
+		.description = "The zone of times without an offset."
+	},
+	{.name = NULL}
+};
+
+/* The rules of COPY (ProcessCopyOptions). */
+static void
+csv_check(void *arg, int ncolumns, FeathubColumn *columns)
+{
+	CsvOptions *options = arg;
+
+	if (options->escape == '\0')
+		options->escape = options->quote;
+	if (options->delimiter == '\n' || options->delimiter == '\r' ||
+		options->quote == '\n' || options->quote == '\r')
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("options \"delimiter\" and \"quote\" of format csv cannot be newline or carriage return")));
+	if (options->delimiter == options->quote)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("options \"delimiter\" and \"quote\" of format csv must differ")));
+	if (strpbrk(options->null, "\r\n") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"null\" of format csv cannot hold newline or carriage return")));
+	if (strchr(options->null, options->delimiter) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"delimiter\" of format csv must not appear in option \"null\"")));
+	if (strchr(options->null, options->quote) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"quote\" of format csv must not appear in option \"null\"")));
+}
+
+static void
+init_column(CsvColumn *column, const FeathubColumn *definition, CsvOptions *table_options,
+			MemoryContext scratch)
+{
+	CsvOptions *options = FeathubFormatColumnOptions(&FeathubCsvFormat, table_options,
+													 definition);
+	FeathubConvertSettings *settings = palloc0(sizeof(FeathubConvertSettings));
+	Oid			output;
+	bool		varlena;
+
+	settings->bytea_encoding = FEATHUB_BYTEA_INPUT;
+	settings->timestamp_format = FEATHUB_TIMESTAMP_ISO8601;
+	settings->zone = FeathubTimezone(options->timezone);
+	settings->scratch = scratch;
+	column->converter = FeathubConverterMake(definition->typid, definition->typmod, settings);
+	column->force_null = options->force_null;
+	column->force_not_null = options->force_not_null;
+	column->force_quote = options->force_quote;
+	getTypeOutputInfo(column->converter->base, &output, &varlena);
+	fmgr_info(output, &column->output);
+}
 
 static FeathubDecoder *
 csv_begin_decode(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, void *options)
 {
-	return (FeathubDecoder *) palloc0(sizeof(FeathubDecoder));
+	CsvDecoder *decoder = palloc0(sizeof(CsvDecoder));
+
+	decoder->options = options;
+	decoder->encoding = pg_char_to_encoding(decoder->options->encoding);
+	decoder->null_len = strlen(decoder->options->null);
+	decoder->settings.scratch = AllocSetContextCreate(CurrentMemoryContext,
+													  "feathub csv record",
+													  ALLOCSET_SMALL_SIZES);
+	decoder->columns = palloc0(sizeof(CsvColumn) * Max(ncolumns, 1));
+	for (int i = 0; i < ncolumns; i++)
+		init_column(&decoder->columns[i], &columns[i], decoder->options,
+					decoder->settings.scratch);
+	initStringInfo(&decoder->field);
+	return &decoder->base;
+}
+
+/*
+ * Read one field at *p.  Its text is in the record or, if there were quotes,
+ * in decoder->field.
+ */
+static bool
+read_field(CsvDecoder *decoder, const char **p, const char *end, const char **text,
+		   Size *len, bool *quoted, FeathubDecodeError *error)
+{
+	const char	delimiter = decoder->options->delimiter;
+	const char	quote = decoder->options->quote;
+	const char	escape = decoder->options->escape;
+	const char *s = *p;
+
+	*quoted = false;
+	*text = s;
+	while (s < end && *s != delimiter && *s != quote && *s != '\n' && *s != '\r')
+		s++;
+	if (s == end || *s == delimiter)
+	{
+		*len = s - *text;
+		*p = s;
+		return true;
+	}
+
+	/* quotes may begin and end anywhere in a field */
+	resetStringInfo(&decoder->field);
+	appendBinaryStringInfo(&decoder->field, *text, s - *text);
+	for (;;)
+	{
+		const char *begin = s;
+
+		while (s < end && *s != delimiter && *s != quote && *s != '\n' && *s != '\r')
+			s++;
+		appendBinaryStringInfo(&decoder->field, begin, s - begin);
+		if (s == end || *s == delimiter)
+			break;
+		if (*s != quote)
+			return FeathubDecodeFail(error, ERRCODE_BAD_COPY_FILE_FORMAT,
+									 "unquoted %s found in csv record",
+									 *s == '\n' ? "newline" : "carriage return");
+		*quoted = true;
+		for (s++;; s++)
+		{
+			begin = s;
+			while (s < end && *s != quote && *s != escape)
+				s++;
+			appendBinaryStringInfo(&decoder->field, begin, s - begin);
+			if (s == end)
+				return FeathubDecodeFail(error, ERRCODE_BAD_COPY_FILE_FORMAT,
+										 "unterminated quoted field in csv record");
+			if (*s == escape && s + 1 < end && (s[1] == quote || s[1] == escape))
+				appendStringInfoCharMacro(&decoder->field, *++s);
+			else if (*s == quote)
+				break;
+			else
+				appendStringInfoCharMacro(&decoder->field, *s);
+		}
+		s++;
+	}
+	*text = decoder->field.data;
+	*len = decoder->field.len;
+	*p = s;
+	return true;
 }
 
 static bool
-csv_decode(FeathubDecoder *decoder, const char *data, Size len,
+store_field(CsvDecoder *decoder, int i, const char *text, Size len, bool quoted,
+			Datum *values, bool *isnull, FeathubDecodeError *error)
+{
+	CsvColumn  *column = &decoder->columns[i];
+	int			index = decoder->base.columns[i].attnum - 1;
+	bool		ok;
+
+	if (len == decoder->null_len && memcmp(text, decoder->options->null, len) == 0 &&
+		(quoted ? column->force_null : !column->force_not_null))
+	{
+		values[index] = (Datum) 0;
+		isnull[index] = true;
+		ok = FeathubConvertNull(column->converter, error);
+	}
+	else
+	{
+		isnull[index] = false;
+		ok = FeathubConvertText(column->converter, text, len, &values[index], error);
+	}
+	return ok || FeathubDecodeFailColumn(error, &decoder->base.columns[i]);
+}
+
+static bool
+csv_decode(FeathubDecoder *base, const char *data, Size len,
 		   Datum *values, bool *isnull, FeathubDecodeError *error)
 {
-	return FeathubDecodeFail(error, ERRCODE_FEATURE_NOT_SUPPORTED, "not yet");
+	CsvDecoder *decoder = (CsvDecoder *) base;
+	const char *p;
+	const char *end;
+	int			i = 0;
+
+	MemoryContextReset(decoder->settings.scratch);
+	if (base->ncolumns == 0)
+		return true;
+	if (!FeathubServerText(decoder->encoding, decoder->settings.scratch, &data, &len, error))
+		return false;
+	p = data;
+	end = data + len;
+	if (p < end && end[-1] == '\n')
+		end--;
+	if (p < end && end[-1] == '\r')
+		end--;
+
+	for (;;)
+	{
+		const char *text;
+		Size		text_len = 0;
+		bool		quoted;
+
+		if (!read_field(decoder, &p, end, &text, &text_len, &quoted, error))
+			return false;
+		if (i >= base->ncolumns)
+			return FeathubDecodeFail(error, ERRCODE_BAD_COPY_FILE_FORMAT,
+									 "extra data after the last column of %d", base->ncolumns);
+		if (!store_field(decoder, i, text, text_len, quoted, values, isnull, error))
+			return false;
+		i++;
+		if (p == end)
+			break;
+		p++;
+	}
+	if (i < base->ncolumns)
+	{
+		FeathubDecodeFail(error, ERRCODE_BAD_COPY_FILE_FORMAT,
+						  "missing data for column \"%s\"", base->columns[i].name);
+		error->attnum = base->columns[i].attnum;
+		return false;
+	}
+	return true;
+}
+
+static FeathubEncoder *
+csv_begin_encode(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, void *options)
+{
+	CsvEncoder *encoder = palloc0(sizeof(CsvEncoder));
+
+	encoder->options = options;
+	encoder->encoding = pg_char_to_encoding(encoder->options->encoding);
+	encoder->scratch = AllocSetContextCreate(CurrentMemoryContext, "feathub csv record",
+											 ALLOCSET_SMALL_SIZES);
+	encoder->settings.zone = FeathubTimezone(encoder->options->timezone);
+	encoder->columns = palloc0(sizeof(CsvColumn) * Max(ncolumns, 1));
+	for (int i = 0; i < ncolumns; i++)
+		init_column(&encoder->columns[i], &columns[i], encoder->options, encoder->scratch);
+	return &encoder->base;
+}
+
+static void
+put_field(const CsvOptions *options, const char *text, bool force_quote, bool alone,
+		  StringInfo out)
+{
+	bool		quote = force_quote || strcmp(text, options->null) == 0 ||
+		(alone && text[0] == '\0');
+
+	for (const char *s = text; *s != '\0' && !quote; s++)
+		quote = *s == options->delimiter || *s == options->quote || *s == '\n' || *s == '\r';
+	if (!quote)
+	{
+		appendStringInfoString(out, text);
+		return;
+	}
+	appendStringInfoCharMacro(out, options->quote);
+	for (const char *s = text; *s != '\0'; s++)
+	{
+		if (*s == options->quote || *s == options->escape)
+			appendStringInfoCharMacro(out, options->escape);
+		appendStringInfoCharMacro(out, *s);
+	}
+	appendStringInfoCharMacro(out, options->quote);
+}
+
+/* Runs in the scratch context, with the session's styles set aside. */
+static void
+put_row(CsvEncoder *encoder, Datum *values, bool *isnull, StringInfo out)
+{
+	int			begin = out->len;
+	char	   *converted;
+
+	for (int i = 0; i < encoder->base.ncolumns; i++)
+	{
+		CsvColumn  *column = &encoder->columns[i];
+		int			index = encoder->base.columns[i].attnum - 1;
+
+		if (i > 0)
+			appendStringInfoCharMacro(out, encoder->options->delimiter);
+		if (isnull[index])
+			appendStringInfoString(out, encoder->options->null);
+		else
+			put_field(encoder->options, OutputFunctionCall(&column->output, values[index]),
+					  column->force_quote, encoder->base.ncolumns == 1, out);
+	}
+
+	converted = pg_server_to_any(out->data + begin, out->len - begin, encoder->encoding);
+	if (converted != out->data + begin)
+	{
+		out->len = begin;
+		appendStringInfoString(out, converted);
+	}
+}
+
+static bool
+csv_encode(FeathubEncoder *base, Datum *values, bool *isnull, StringInfo out)
+{
+	CsvEncoder *encoder = (CsvEncoder *) base;
+	FeathubTextModes save;
+	MemoryContext old;
+
+	MemoryContextReset(encoder->scratch);
+	old = MemoryContextSwitchTo(encoder->scratch);
+	FeathubTextModesSet(&save, encoder->settings.zone);
+	PG_TRY();
+	{
+		put_row(encoder, values, isnull, out);
+	}
+	PG_FINALLY();
+	{
+		FeathubTextModesRestore(&save);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	return true;
 }
 
 const FeathubFormat FeathubCsvFormat = {
 	.name = "csv",
+	.options = csv_options,
+	.options_size = sizeof(CsvOptions),
 	.positional = true,
+	.check = csv_check,
 	.begin_decode = csv_begin_decode,
 	.decode = csv_decode,
+	.begin_encode = csv_begin_encode,
+	.encode = csv_encode,
 };
