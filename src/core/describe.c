@@ -34,7 +34,7 @@ FeathubQueryDescribe(const char *query, TupleDesc batch)
 	Query	   *analyzed;
 	TupleDesc	desc;
 	int			nestlevel = NewGUCNestLevel();
-	ErrorContextCallback context = {.callback = query_error_context};
+	ErrorContextCallback context = {.callback = query_error_context, .arg = unconstify(char *, query)};
 
 	context.previous = error_context_stack;
 	error_context_stack = &context;
@@ -66,9 +66,18 @@ FeathubQueryDescribe(const char *query, TupleDesc batch)
 	return desc;
 }
 
+/* Let an error's position point into the query, not the statement that gave it. */
 static void
 query_error_context(void *arg)
 {
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
 	errcontext("query of a job, which runs with an empty search_path");
 }
 
