@@ -178,9 +178,11 @@ set_defaults(KafkaClient *client)
 
 		/*
 		 * A broker answers a fetch as soon as it has a message, so this delays
-		 * none; but other requests wait behind a fetch that waits.
+		 * none; but other requests wait behind a fetch that waits.  The
+		 * embedded broker always lets it wait to the end.
 		 */
-		FeathubKafkaClientSet(client, "fetch.wait.max.ms", "100");
+		FeathubKafkaClientSet(client, "fetch.wait.max.ms",
+							  client->generation != 0 ? "10" : "100");
 		FeathubKafkaClientSet(client, "fetch.error.backoff.ms", "50");
 	}
 	else
@@ -268,6 +270,7 @@ FeathubKafkaClientSet(KafkaClient *client, const char *name, const char *value)
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("invalid value for property \"%s\" of foreign server \"%s\"",
 						name, client->server)));
+	reason[strcspn(reason, "\n")] = '\0';
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 			 errmsg("invalid value for property \"%s\" of foreign server \"%s\"",

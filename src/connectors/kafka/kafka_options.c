@@ -95,7 +95,7 @@ const FeathubOption FeathubKafkaOptions[] = {
 	{
 		"fetch_memory", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_INT,
 		.offset = offsetof(KafkaOptions, fetch_memory),
-		.min = 1024, .max = 2000000, .default_value = "32768",
+		.min = 1024, .max = 2000000, .default_value = "16384",
 		.description = "Kilobytes of messages that are fetched ahead."
 	},
 	{
@@ -370,6 +370,7 @@ check_property(const char *name, const char *value)
 
 	result = rd_kafka_conf_set(conf, name, value, reason, sizeof(reason));
 	rd_kafka_conf_destroy(conf);
+	reason[strcspn(reason, "\n")] = '\0';
 	if (result == RD_KAFKA_CONF_UNKNOWN)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
