@@ -1,7 +1,7 @@
 -- What foreign tables refuse, and what they say; nothing here has a broker to talk to.
 CREATE EXTENSION IF NOT EXISTS feathub;
 CREATE SERVER fdw_errors FOREIGN DATA WRAPPER feathub_kafka
-  OPTIONS (bootstrap_servers '127.0.0.1:1', connect_timeout '1');
+  OPTIONS (bootstrap_servers '127.0.0.1:1', connect_timeout '1', produce_timeout '1');
 CREATE FOREIGN TABLE errors_t (a int, b text) SERVER fdw_errors OPTIONS (topic 't', format 'json');
 
 -- Statements that a stream of messages cannot answer.

@@ -115,6 +115,7 @@ SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 SET max_parallel_workers_per_gather = 2;
+EXPLAIN (COSTS OFF) SELECT count(*), sum(a), sum(twice) FROM scan_t WHERE a < 10;
 SELECT count(*), sum(a), sum(twice) FROM scan_t WHERE a < 10;
 SELECT x, (SELECT count(*) FROM scan_t WHERE a <= x) FROM generate_series(0, 7) x;
 
