@@ -315,6 +315,7 @@ make_producer(FeathubRelation *rel)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	KafkaProducer *producer = palloc0(sizeof(KafkaProducer));
 	KafkaOptions *options;
+	int			npartitions;
 
 	producer->relid = rel->relid;
 	producer->userid = rel->userid;
@@ -337,6 +338,11 @@ make_producer(FeathubRelation *rel)
 	FeathubKafkaClientStart(producer->client);
 	MemoryContextSwitchTo(old);
 
+	/*
+	 * Look for the topics first: the library would hold messages back for a
+	 * while before it says that one does not exist.
+	 */
+	(void) FeathubKafkaPartitions(producer->client, options->topic, &npartitions);
 	if (producer->transactional)
 		init_transactions(producer);
 

@@ -454,7 +454,7 @@ describe_node(List *tree, List *params, bool nested, StringInfo out)
 	}
 }
 
-/* A constant's value, or $n for what is known at the scan only. */
+/* A constant's value, $n for a parameter, ? for what else is known at the scan. */
 static void
 describe_param(List *params, int number, StringInfo out)
 {
@@ -464,9 +464,14 @@ describe_param(List *params, int number, StringInfo out)
 	bool		varlena;
 	char	   *text;
 
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
+	{
+		appendStringInfo(out, "$%d", ((Param *) node)->paramid);
+		return;
+	}
 	if (!IsA(node, Const))
 	{
-		appendStringInfo(out, "$%d", number + 1);
+		appendStringInfoChar(out, '?');
 		return;
 	}
 	if (constant->constisnull)
