@@ -49,6 +49,8 @@ typedef struct ClientData
 	char	   *username;		/* malloc'd copies for wake_fetchers, or NULL */
 	char	   *password;
 	bool		background_sasl;	/* token refresh needs the library's thread */
+	rd_kafka_resp_err_t lost;	/* a topic that was being fetched is gone */
+	char		lost_topic[256];
 	int64		taken;			/* bytes consumed since the last wake-up */
 	int64		wake_bytes;		/* when to wake the fetchers */
 } ClientData;
@@ -481,6 +483,19 @@ note_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 		client->refused = err;
 		strlcpy(client->refused_reason, client->last_reason, sizeof(client->refused_reason));
 	}
+	/* of a topic that is being fetched: "clicks [3]: topic does not exist ..." */
+	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+		err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+		err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+	{
+		ClientData *data = (ClientData *) client;
+		const char *end = strstr(client->last_reason, " [");
+
+		data->lost = err;
+		strlcpy(data->lost_topic, client->last_reason,
+				end ? Min(sizeof(data->lost_topic), end - client->last_reason + 1) : 1);
+	}
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
 		client->fatal = rd_kafka_fatal_error(rk, client->last_reason, sizeof(client->last_reason));
 }
@@ -509,6 +524,9 @@ FeathubKafkaServe(KafkaClient *client)
 		print_log(data);
 	if (client->fatal != RD_KAFKA_RESP_ERR_NO_ERROR)
 		FeathubKafkaError(client, client->fatal, client->last_reason, "use", NULL, -1);
+	if (data->lost != RD_KAFKA_RESP_ERR_NO_ERROR)
+		FeathubKafkaError(client, data->lost, NULL, "fetch from",
+						  data->lost_topic[0] ? data->lost_topic : NULL, -1);
 	if (client->generation != 0 && client->generation != FeathubKafkaEmbeddedGeneration())
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
