@@ -33,6 +33,11 @@
 #error "feathub needs PostgreSQL 15 or newer"
 #endif
 
+/* 16 moved VARDATA_ANY and its like out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* 18 has pg_noreturn instead, in front of declarations. */
 #if PG_VERSION_NUM >= 180000
 #define pg_attribute_noreturn() __attribute__((noreturn))
