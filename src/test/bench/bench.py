@@ -127,7 +127,15 @@ def client(measure, command, **kwargs):
 
 def wait_for(conn, job):
     """All that the topic holds is applied, or the job's own error."""
-    conn.execute("SELECT feathub.wait_for_job(%s, timeout => '1 hour')", [job])
+    for _ in range(60):
+        try:
+            conn.execute("SELECT feathub.wait_for_job(%s, timeout => '20 s')", [job])
+            return
+        except psycopg.Error as e:
+            error, = conn.execute("SELECT last_error FROM feathub.job_status WHERE job = %s", [job]).fetchone()
+            if error:
+                raise AssertionError(error) from e
+    raise AssertionError(f"job {job} did not catch up")
 
 
 def group(name, what, online):

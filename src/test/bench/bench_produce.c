@@ -73,6 +73,7 @@ main(int argc, char **argv)
 
 	if (rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], error, sizeof(error)) ||
 		rd_kafka_conf_set(conf, "enable.idempotence", "true", error, sizeof(error)) ||
+		rd_kafka_conf_set(conf, "log_level", "3", error, sizeof(error)) ||
 		rd_kafka_conf_set(conf, "linger.ms", "50", error, sizeof(error)) ||
 		rd_kafka_conf_set(conf, "batch.size", "500000", error, sizeof(error)) ||
 		rd_kafka_conf_set(conf, "compression.type", "lz4", error, sizeof(error)))
