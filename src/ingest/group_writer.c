@@ -41,6 +41,13 @@
 #include "ingest/group_writer.h"
 #include "ingest/writer_internal.h"
 
+/* A row while a batch is sorted. */
+typedef struct SortItem
+{
+	int64		key[2];			/* if all sort columns are numbers */
+	int			row;			/* index in the batch */
+} SortItem;
+
 /* All writers of this process, for the relcache callback. */
 static dlist_head writers = DLIST_STATIC_INIT(writers);
 static bool callback_registered = false;
@@ -51,9 +58,38 @@ static void prepare_sort(FeathubWriter *writer);
 static void build_statements(FeathubWriter *writer);
 static void note_relcache_change(Datum arg, Oid relid);
 static void forget_writer(void *arg);
-static void sort_rows(FeathubWriter *writer, FeathubWriterRow *rows, int *order, int n);
+static void sort_rows(FeathubWriter *writer, FeathubWriterRow *rows, SortItem *items, int n);
+static bool same_key(FeathubWriter *writer, const FeathubWriterRow *rows,
+					 const SortItem *a, const SortItem *b, int n);
 static void apply_plain(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 						FeathubWriterCounts *counts);
+
+static inline int
+compare_items(const SortItem *a, const SortItem *b)
+{
+	if (a->key[0] != b->key[0])
+		return a->key[0] < b->key[0] ? -1 : 1;
+	if (a->key[1] != b->key[1])
+		return a->key[1] < b->key[1] ? -1 : 1;
+	return a->row < b->row ? -1 : 1;
+}
+
+/* Compare two rows by the first n sort columns. */
+static int
+compare_columns(FeathubWriter *writer, const FeathubWriterRow *a, const FeathubWriterRow *b, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		int			col = writer->sort_cols[i];
+		int			cmp = ApplySortComparator(a->values[col], a->isnull[col],
+											  b->values[col], b->isnull[col],
+											  &writer->sort[i]);
+
+		if (cmp != 0)
+			return cmp;
+	}
+	return 0;
+}
 
 FeathubWriter *
 FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flags)
@@ -167,22 +203,6 @@ cutoff(const Interval *age, TimestampTz now)
 												   IntervalPGetDatum(age)));
 }
 
-/* True if two rows agree in the first n sort columns. */
-static bool
-same_key(FeathubWriter *writer, const FeathubWriterRow *a, const FeathubWriterRow *b, int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		int			col = writer->sort_cols[i];
-
-		if (ApplySortComparator(a->values[col], a->isnull[col],
-								b->values[col], b->isnull[col],
-								&writer->sort[i]) != 0)
-			return false;
-	}
-	return true;
-}
-
 /* Append a row to a tuplestore; history rows carry the deletion mark. */
 static void
 put_row(FeathubWriter *writer, Tuplestorestate *store, TupleDesc desc,
@@ -209,19 +229,58 @@ put_row(FeathubWriter *writer, Tuplestorestate *store, TupleDesc desc,
 	tuplestore_putvalues(store, desc, writer->values, writer->isnull);
 }
 
+/* A batch on its way into the statements. */
+typedef struct Collapse
+{
+	Tuplestorestate *history;
+	Tuplestorestate *latest;
+	int			nhistory;
+	int			nlatest;
+	int64		expired;
+} Collapse;
+
+/* Pick the history rows and the latest rows out of the sorted batch. */
+static void
+collapse_rows(FeathubWriter *writer, FeathubWriterRow *rows, const SortItem *items, int n,
+			  TimestampTz now, Collapse *out)
+{
+	TimestampTz oldest = cutoff(writer->group->retention, now);
+	TimestampTz oldest_online = Max(oldest, cutoff(writer->group->ttl, now));
+
+	for (int i = 0; i < n; i++)
+	{
+		FeathubWriterRow *row = &rows[items[i].row];
+		const SortItem *next = i + 1 < n ? &items[i + 1] : NULL;
+		TimestampTz at = FeathubWriterEventTime(writer, row);
+
+		if ((i & 1023) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (writer->event_time >= 0 && at < oldest)
+		{
+			out->expired++;
+			continue;
+		}
+		/* the sort puts the winner of each group of equals last */
+		if (next && same_key(writer, rows, &items[i], next, writer->nsort))
+			continue;
+		put_row(writer, out->history, writer->history_desc, row);
+		out->nhistory++;
+		if (!(writer->flags & FEATHUB_WRITE_ONLINE) || row->deleted ||
+			(next && same_key(writer, rows, &items[i], next, writer->nkeys)) ||
+			(writer->event_time >= 0 && at < oldest_online))
+			continue;
+		put_row(writer, out->latest, writer->input, row);
+		out->nlatest++;
+	}
+}
+
 void
 FeathubWriterApply(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 				   TimestampTz now, FeathubWriterCounts *counts)
 {
-	Tuplestorestate *history;
-	Tuplestorestate *latest;
-	TimestampTz oldest;
-	TimestampTz oldest_online;
-	int		   *order;
-	int			nlatest = 0;
-	int			nhistory = 0;
+	Collapse	collapse = {0};
+	SortItem   *items;
 	int			ndeletions = 0;
-	int64		expired = 0;
 	int64		written = 0;
 
 	if (nrows == 0)
@@ -238,63 +297,40 @@ FeathubWriterApply(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 	if (ndeletions > 0)
 		FeathubDeletionsResolve(writer, rows, nrows);
 
-	order = palloc(sizeof(int) * nrows);
-	for (int i = 0; i < nrows; i++)
-		order[i] = i;
-	sort_rows(writer, rows, order, nrows);
+	items = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SortItem) * (Size) nrows);
+	sort_rows(writer, rows, items, nrows);
+	collapse.history = tuplestore_begin_heap(false, false, work_mem);
+	collapse.latest = tuplestore_begin_heap(false, false, work_mem);
+	collapse_rows(writer, rows, items, nrows, now, &collapse);
 
-	oldest = cutoff(writer->group->retention, now);
-	oldest_online = Max(oldest, cutoff(writer->group->ttl, now));
-	history = tuplestore_begin_heap(false, false, work_mem);
-	latest = tuplestore_begin_heap(false, false, work_mem);
-	for (int i = 0; i < nrows; i++)
-	{
-		FeathubWriterRow *row = &rows[order[i]];
-		FeathubWriterRow *next = i + 1 < nrows ? &rows[order[i + 1]] : NULL;
-		TimestampTz at = FeathubWriterEventTime(writer, row);
-
-		if (writer->event_time >= 0 && at < oldest)
-		{
-			expired++;
-			continue;
-		}
-		/* the sort puts the winner of each group of equals last */
-		if (next == NULL || !same_key(writer, row, next, writer->nsort))
-		{
-			put_row(writer, history, writer->history_desc, row);
-			nhistory++;
-		}
-		if ((next == NULL || !same_key(writer, row, next, writer->nkeys)) &&
-			!row->deleted &&
-			(writer->event_time < 0 || at >= oldest_online))
-		{
-			put_row(writer, latest, writer->input, row);
-			nlatest++;
-		}
-		CHECK_FOR_INTERRUPTS();
-	}
-
-	if ((writer->flags & FEATHUB_WRITE_OFFLINE) && nhistory > 0)
+	if ((writer->flags & FEATHUB_WRITE_OFFLINE) && collapse.nhistory > 0)
 		written = FeathubWriterExecute(writer, &writer->history_stmt, "feathub_history",
-									   writer->history_desc, history);
+									   writer->history_desc, collapse.history);
 	if ((writer->flags & FEATHUB_WRITE_ONLINE) && ndeletions > 0)
+	{
+		int		   *order = palloc(sizeof(int) * nrows);
+
+		for (int i = 0; i < nrows; i++)
+			order[i] = items[i].row;
 		FeathubDeletionsApply(writer, rows, order, nrows);
-	if ((writer->flags & FEATHUB_WRITE_ONLINE) && nlatest > 0)
+		pfree(order);
+	}
+	if ((writer->flags & FEATHUB_WRITE_ONLINE) && collapse.nlatest > 0)
 	{
 		int64		latest_written;
 
 		latest_written = FeathubWriterExecute(writer, &writer->latest_stmt, "feathub_latest",
-											  writer->input, latest);
+											  writer->input, collapse.latest);
 		if (!(writer->flags & FEATHUB_WRITE_OFFLINE))
 			written = latest_written;
 	}
-	tuplestore_end(history);
-	tuplestore_end(latest);
-	pfree(order);
+	tuplestore_end(collapse.history);
+	tuplestore_end(collapse.latest);
+	pfree(items);
 
 	counts->applied += written;
-	counts->expired += expired;
-	counts->duplicates += nrows - expired - written;
+	counts->expired += collapse.expired;
+	counts->duplicates += nrows - collapse.expired - written;
 }
 
 /* A plain table takes every row as it comes. */
@@ -358,52 +394,83 @@ FeathubWriterExecute(FeathubWriter *writer, FeathubWriterStatement *stmt,
 	return processed;
 }
 
-/* Order by the sort columns, then arrival. */
+/*
+ * Sorting.  Where all sort columns are integers or times, as keys mostly are,
+ * each row becomes an item of two words, compared without a call; else the
+ * types' own comparators are called.
+ */
+#define ST_SORT sort_items
+#define ST_ELEMENT_TYPE SortItem
+#define ST_COMPARE(a, b) compare_items(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/* The comparator of a column's type works on the datum as a signed number. */
+static bool
+is_number(const SortSupportData *key)
+{
+	return key->comparator == ssup_datum_signed_cmp ||
+		key->comparator == ssup_datum_int32_cmp;
+}
+
+/* Order by the sort columns, then arrival, then as the query gave them. */
 static int
 compare_rows(const void *a, const void *b, void *arg)
 {
 	FeathubWriter *writer = arg;
-	const FeathubWriterRow *ra = &writer->sort_rows[*(const int *) a];
-	const FeathubWriterRow *rb = &writer->sort_rows[*(const int *) b];
+	const FeathubWriterRow *ra = &writer->sort_rows[((const SortItem *) a)->row];
+	const FeathubWriterRow *rb = &writer->sort_rows[((const SortItem *) b)->row];
+	int			cmp = compare_columns(writer, ra, rb, writer->nsort);
 
-	for (int i = 0; i < writer->nsort; i++)
-	{
-		int			col = writer->sort_cols[i];
-		int			cmp = ApplySortComparator(ra->values[col], ra->isnull[col],
-											  rb->values[col], rb->isnull[col],
-											  &writer->sort[i]);
-
-		if (cmp != 0)
-			return cmp;
-	}
+	if (cmp != 0)
+		return cmp;
 	if (ra->arrival != rb->arrival)
 		return ra->arrival < rb->arrival ? -1 : 1;
-	/* rows of one record: as the query gave them */
 	return ra < rb ? -1 : (ra > rb ? 1 : 0);
 }
 
+/* Fill the items and sort them. */
 static void
-sort_rows(FeathubWriter *writer, FeathubWriterRow *rows, int *order, int n)
+sort_rows(FeathubWriter *writer, FeathubWriterRow *rows, SortItem *items, int n)
 {
-	writer->sort_rows = rows;
-	qsort_arg(order, n, sizeof(int), compare_rows, writer);
+	for (int i = 0; i < n; i++)
+		items[i].row = i;
+	if (!writer->numbers)
+	{
+		writer->sort_rows = rows;
+		qsort_arg(items, n, sizeof(SortItem), compare_rows, writer);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < writer->nsort; j++)
+		{
+			Datum		value = rows[i].values[writer->sort_cols[j]];
+
+			items[i].key[j] = writer->sort[j].comparator == ssup_datum_int32_cmp ?
+				DatumGetInt32(value) : DatumGetInt64(value);
+		}
+	if (writer->nsort == 1)
+		for (int i = 0; i < n; i++)
+			items[i].key[1] = 0;
+	sort_items(items, n);		/* rows come in order of arrival */
+}
+
+/* True if two items agree in the first n sort columns. */
+static bool
+same_key(FeathubWriter *writer, const FeathubWriterRow *rows, const SortItem *a,
+		 const SortItem *b, int n)
+{
+	if (writer->numbers)
+		return a->key[0] == b->key[0] && (n == 1 || a->key[1] == b->key[1]);
+	return compare_columns(writer, &rows[a->row], &rows[b->row], n) == 0;
 }
 
 int
 FeathubWriterCompareKeys(FeathubWriter *writer, const FeathubWriterRow *a,
 						 const FeathubWriterRow *b)
 {
-	for (int i = 0; i < writer->nkeys; i++)
-	{
-		int			col = writer->sort_cols[i];
-		int			cmp = ApplySortComparator(a->values[col], a->isnull[col],
-											  b->values[col], b->isnull[col],
-											  &writer->sort[i]);
-
-		if (cmp != 0)
-			return cmp;
-	}
-	return 0;
+	return compare_columns(writer, a, b, writer->nkeys);
 }
 
 /* The input column of that name, or -1. */
@@ -535,6 +602,9 @@ prepare_sort(FeathubWriter *writer)
 		key->ssup_attno = writer->sort_cols[i] + 1;
 		PrepareSortSupportFromOrderingOp(type->lt_opr, key);
 	}
+	writer->numbers = writer->nsort <= 2;
+	for (int i = 0; i < writer->nsort; i++)
+		writer->numbers &= is_number(&writer->sort[i]);
 }
 
 /* Append a comma-separated list of quoted names, each with a prefix. */

@@ -54,6 +54,7 @@ struct FeathubWriter
 	int			event_time;		/* or -1 */
 	Oid			event_time_type;
 	SortSupport sort;			/* nsort entries */
+	bool		numbers;		/* the sort columns are one or two numbers */
 	FeathubWriterRow *sort_rows;	/* of the sort that runs */
 
 	/* Statements */
