@@ -219,6 +219,12 @@ create_topics(rd_kafka_mock_cluster_t *cluster)
 		}
 		/* one that exists stays as it is */
 		(void) rd_kafka_mock_topic_create(cluster, name, partitions, 1);
+
+		/*
+		 * A request on the heels of another may go unnoticed until the
+		 * library's thread wakes by itself, a second later.
+		 */
+		pg_usleep(2000);
 	}
 	pfree(list);
 }
