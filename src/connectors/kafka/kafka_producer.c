@@ -24,6 +24,8 @@
  *	 SQL transaction cannot commit any more.
  * - PREPARE TRANSACTION is refused.
  * - Two tables have two Kafka transactions, committed one after the other.
+ * - Kafka answers a commit before its markers are in the partitions: readers
+ *	 see the messages a moment after COMMIT.
  * - A SQL transaction longer than transaction.timeout.ms fails at its end.
  * The transactional id names the backend's slot, not its process: a new session
  * in the slot of one that died fences off what that one left open.
@@ -266,6 +268,14 @@ raise_failure(KafkaDelivery *delivery)
 	KafkaProducer *producer = delivery->producer;
 	rd_kafka_resp_err_t err = delivery->err;
 	const char *reason = NULL;
+
+	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("could not write to topic \"%s\" partition %d of foreign server \"%s\": %s",
+						delivery->topic, delivery->partition, producer->client->server,
+						rd_kafka_err2str(err)),
+				 errhint("The topic's \"max.message.bytes\" limits batches of messages; see properties \"batch.size\" and \"message.max.bytes\".")));
 
 	/* "timed out" alone says little: tell what the connection last said */
 	if (err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && producer->client->last_reason[0] != '\0')
