@@ -80,8 +80,10 @@ COMMENT ON COLUMN feathub.job.epoch IS 'raised by pause, resume, restart and rew
 COMMENT ON COLUMN feathub.job.system_identifier IS 'the server where the job may run: a restored or copied job waits for resume_job';
 COMMENT ON COLUMN feathub.job.database_oid IS 'the database where the job may run';
 
+-- No foreign keys to feathub.job: a parallel restore does not load the tables of
+-- an extension in their order.  core/ deletes what belongs to a job.
 CREATE TABLE feathub.job_position (
-  job_id pg_catalog.int8 NOT NULL REFERENCES feathub.job ON DELETE CASCADE,
+  job_id pg_catalog.int8 NOT NULL,
   partition pg_catalog.text NOT NULL,
   epoch pg_catalog.int8 NOT NULL DEFAULT 1,
   position pg_catalog.text,
@@ -105,7 +107,7 @@ COMMENT ON COLUMN feathub.job_position.replay_until IS 'after a rewind: up to wh
 
 CREATE TABLE feathub.dead_letter_record (
   dead_letter_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  job_id pg_catalog.int8 NOT NULL REFERENCES feathub.job ON DELETE CASCADE,
+  job_id pg_catalog.int8 NOT NULL,
   partition pg_catalog.text NOT NULL,
   sequence pg_catalog.int8 NOT NULL,
   key pg_catalog.bytea,

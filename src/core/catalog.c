@@ -767,9 +767,26 @@ FeathubJobDelete(int64 job_id)
 	static FeathubStatement statement = {
 		.sql = "DELETE FROM feathub.job WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
 	};
+	static FeathubStatement positions = {
+		.sql = "DELETE FROM feathub.job_position WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
+	};
+	static FeathubStatement letters = {
+		.sql = "DELETE FROM feathub.dead_letter_record WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
+	};
+	FeathubCatalogScope scope;
 	Datum		values[1] = {Int64GetDatum(job_id)};
 
-	change_job(&statement, values, NULL);
+	/*
+	 * In this order: a batch under way holds its positions' rows and commits
+	 * first, so that its dead letters are seen here; none can begin after it,
+	 * since new positions need the job's row.
+	 */
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	(void) FeathubCatalogExecute(&positions, values, NULL);
+	(void) FeathubCatalogExecute(&letters, values, NULL);
+	FeathubCatalogLeave(&scope);
+	FeathubJobsChanged();
 }
 
 void

@@ -85,9 +85,9 @@ void
 FeathubDependenciesCheck(void)
 {
 	static FeathubStatement jobs = {
-		.sql = "DELETE FROM feathub.job AS j "
+		.sql = "SELECT j.name, j.job_id FROM feathub.job AS j "
 		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = j.source) "
-		"OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = j.sink) RETURNING j.name"
+		"OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = j.sink) FOR UPDATE"
 	};
 	static FeathubStatement groups = {
 		.sql = "DELETE FROM feathub.feature_group AS g "
@@ -99,10 +99,19 @@ FeathubDependenciesCheck(void)
 		"WHERE g.source IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = g.source)"
 	};
 	FeathubCatalogScope scope;
+	int			njobs;
 
 	FeathubCatalogEnter(&scope);
-	(void) FeathubCatalogExecute(&jobs, NULL, NULL);
+	njobs = FeathubCatalogExecute(&jobs, NULL, NULL);
 	log_removed("job");
+	for (int i = 0; i < njobs; i++)
+	{
+		SPITupleTable *table = SPI_tuptable;
+		bool		isnull;
+
+		/* has an SPI level of its own, so SPI_tuptable stays ours */
+		FeathubJobDelete(DatumGetInt64(SPI_getbinval(table->vals[i], table->tupdesc, 2, &isnull)));
+	}
 	(void) FeathubCatalogExecute(&groups, NULL, NULL);
 	log_removed("feature group");
 	(void) FeathubCatalogExecute(&sources, NULL, NULL);

@@ -148,7 +148,7 @@ FeathubPositionInsert(int64 job_id, int64 epoch, const char *partition,
 	execute_plan(keep_plan(&plan,
 						   "INSERT INTO feathub.job_position (job_id, epoch, partition, position, mark)"
 						   " SELECT j.job_id, $2, $3, $4, $5 FROM feathub.job j"
-						   " WHERE j.job_id = $1 AND j.epoch = $2 AND j.state = 'running'"
+						   " WHERE j.job_id = $1 AND j.epoch = $2 AND j.state = 'running' FOR KEY SHARE OF j"
 						   " ON CONFLICT (job_id, partition) DO UPDATE"
 						   " SET position = EXCLUDED.position, mark = EXCLUDED.mark"
 						   " WHERE job_position.position IS NULL",
