@@ -221,4 +221,13 @@ feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
 	makeJsonLexContextCstringLen((json), (len), PG_UTF8, (need_escapes))
 #endif
 
+/* 16 added onlySummarizing to ExecInsertIndexTuples. */
+#if PG_VERSION_NUM >= 160000
+#define feathub_insert_index_tuples(result, slot, estate, no_dup_err, conflict) \
+	ExecInsertIndexTuples(result, slot, estate, false, no_dup_err, conflict, NIL, false)
+#else
+#define feathub_insert_index_tuples(result, slot, estate, no_dup_err, conflict) \
+	ExecInsertIndexTuples(result, slot, estate, false, no_dup_err, conflict, NIL)
+#endif
+
 #endif							/* FEATHUB_CORE_COMPAT_H */

@@ -37,9 +37,13 @@
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
+#include "ingest/bulk_insert.h"
 #include "ingest/deletions.h"
 #include "ingest/group_writer.h"
 #include "ingest/writer_internal.h"
+
+/* From this many rows on, a batch is inserted in bulk. */
+#define BULK_ROWS 1000
 
 /* A row while a batch is sorted. */
 typedef struct SortItem
@@ -112,6 +116,8 @@ FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flags)
 	if (writer->group)
 		prepare_sort(writer);
 	build_statements(writer);
+	writer->bulk = writer->group != NULL &&
+		FeathubBulkInsertPossible(relid, writer->history_desc);
 
 	if (!callback_registered)
 	{
@@ -203,38 +209,33 @@ cutoff(const Interval *age, TimestampTz now)
 												   IntervalPGetDatum(age)));
 }
 
-/* Append a row to a tuplestore; history rows carry the deletion mark. */
+/* A row's columns as they are written; history rows carry the deletion mark. */
 static void
-put_row(FeathubWriter *writer, Tuplestorestate *store, TupleDesc desc,
-		const FeathubWriterRow *row)
+finish_row(FeathubWriter *writer, const FeathubWriterRow *row, Datum **values, bool **isnull)
 {
 	int			ninput = writer->input->natts;
 
-	if (!row->deleted && desc->natts == ninput)
-	{
-		tuplestore_putvalues(store, desc, row->values, row->isnull);
+	*values = row->values;
+	*isnull = row->isnull;
+	if (writer->history_desc->natts == ninput)
 		return;
-	}
 	memcpy(writer->values, row->values, sizeof(Datum) * ninput);
 	memcpy(writer->isnull, row->isnull, sizeof(bool) * ninput);
-	if (row->deleted)
-		for (int col = 0; col < ninput; col++)
-			if (!writer->is_key[col] && col != writer->event_time)
-				writer->isnull[col] = true;
-	if (desc->natts > ninput)
-	{
-		writer->values[ninput] = BoolGetDatum(row->deleted);
-		writer->isnull[ninput] = false;
-	}
-	tuplestore_putvalues(store, desc, writer->values, writer->isnull);
+	for (int col = 0; row->deleted && col < ninput; col++)
+		if (!writer->is_key[col] && col != writer->event_time)
+			writer->isnull[col] = true;
+	writer->values[ninput] = BoolGetDatum(row->deleted);
+	writer->isnull[ninput] = false;
+	*values = writer->values;
+	*isnull = writer->isnull;
 }
 
 /* A batch on its way into the statements. */
 typedef struct Collapse
 {
-	Tuplestorestate *history;
+	FeathubBulkInsert *bulk;	/* takes the history rows, or NULL */
+	Tuplestorestate *history;	/* takes them, or those that bulk sets aside */
 	Tuplestorestate *latest;
-	int			nhistory;
 	int			nlatest;
 	int64		expired;
 } Collapse;
@@ -251,6 +252,8 @@ collapse_rows(FeathubWriter *writer, FeathubWriterRow *rows, const SortItem *ite
 	{
 		FeathubWriterRow *row = &rows[items[i].row];
 		const SortItem *next = i + 1 < n ? &items[i + 1] : NULL;
+		Datum	   *values;
+		bool	   *isnull;
 		TimestampTz at = FeathubWriterEventTime(writer, row);
 
 		if ((i & 1023) == 0)
@@ -263,13 +266,19 @@ collapse_rows(FeathubWriter *writer, FeathubWriterRow *rows, const SortItem *ite
 		/* the sort puts the winner of each group of equals last */
 		if (next && same_key(writer, rows, &items[i], next, writer->nsort))
 			continue;
-		put_row(writer, out->history, writer->history_desc, row);
-		out->nhistory++;
+		if (writer->flags & FEATHUB_WRITE_OFFLINE)
+		{
+			finish_row(writer, row, &values, &isnull);
+			if (out->bulk)
+				FeathubBulkInsertRow(out->bulk, values, isnull);
+			else
+				tuplestore_putvalues(out->history, writer->history_desc, values, isnull);
+		}
 		if (!(writer->flags & FEATHUB_WRITE_ONLINE) || row->deleted ||
 			(next && same_key(writer, rows, &items[i], next, writer->nkeys)) ||
 			(writer->event_time >= 0 && at < oldest_online))
 			continue;
-		put_row(writer, out->latest, writer->input, row);
+		tuplestore_putvalues(out->latest, writer->input, row->values, row->isnull);
 		out->nlatest++;
 	}
 }
@@ -301,11 +310,17 @@ FeathubWriterApply(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 	sort_rows(writer, rows, items, nrows);
 	collapse.history = tuplestore_begin_heap(false, false, work_mem);
 	collapse.latest = tuplestore_begin_heap(false, false, work_mem);
+	/* small batches are not worth it; and never past a trigger made just now */
+	if (writer->bulk && !writer->stale && nrows >= BULK_ROWS &&
+		(writer->flags & FEATHUB_WRITE_OFFLINE))
+		collapse.bulk = FeathubBulkInsertBegin(writer->relid, writer->history_desc, nrows,
+											   collapse.history);
 	collapse_rows(writer, rows, items, nrows, now, &collapse);
-
-	if ((writer->flags & FEATHUB_WRITE_OFFLINE) && collapse.nhistory > 0)
-		written = FeathubWriterExecute(writer, &writer->history_stmt, "feathub_history",
-									   writer->history_desc, collapse.history);
+	if (collapse.bulk)
+		written = FeathubBulkInsertEnd(collapse.bulk);
+	if (tuplestore_tuple_count(collapse.history) > 0)
+		written += FeathubWriterExecute(writer, &writer->history_stmt, "feathub_history",
+										writer->history_desc, collapse.history);
 	if ((writer->flags & FEATHUB_WRITE_ONLINE) && ndeletions > 0)
 	{
 		int		   *order = palloc(sizeof(int) * nrows);

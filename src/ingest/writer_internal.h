@@ -42,6 +42,7 @@ struct FeathubWriter
 	Oid			relid;
 	uint32		flags;
 	FeathubGroup *group;		/* NULL: a plain table */
+	bool		bulk;			/* history can be inserted in bulk */
 	TupleDesc	input;
 	TupleDesc	history_desc;	/* input, and feathub_deleted if the group has
 								 * deletes */
