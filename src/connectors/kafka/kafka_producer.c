@@ -386,9 +386,12 @@ set_transactional(KafkaProducer *producer)
 						  psprintf("%s-%u-%u-%u-%d", id, MyDatabaseId, producer->relid,
 								   producer->userid,
 								   (int) (MyProc - ProcGlobal->allProcs)));
-	/* a broker allows up to 15 minutes unless told otherwise */
+	/*
+	 * Longer than the library's minute, for the sake of long statements; but
+	 * until then a dead session's transaction holds up readers of the topic.
+	 */
 	set_default(producer, "transaction.timeout.ms",
-				psprintf("%d", Max(600, options->produce_timeout) * 1000));
+				psprintf("%d", Max(300, options->produce_timeout) * 1000));
 }
 
 /* Forget producers that cannot be used any more, and the oldest of too many. */
