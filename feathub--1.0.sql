@@ -231,6 +231,11 @@ CREATE FUNCTION feathub.retry_dead_letters(job pg_catalog.text) RETURNS pg_catal
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_retry_dead_letters';
 COMMENT ON FUNCTION feathub.retry_dead_letters(pg_catalog.text) IS 'apply a job''s dead letters again; returns how many could be applied';
 
+CREATE FUNCTION feathub.delete_dead_letters(job pg_catalog.text, before pg_catalog.timestamptz DEFAULT NULL) RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_delete_dead_letters';
+COMMENT ON FUNCTION feathub.delete_dead_letters(pg_catalog.text, pg_catalog.timestamptz)
+  IS 'delete the dead letters of a job, all or those kept before a time; returns how many';
+
 ------------------------------------------------------------------------------
 -- ingest: monitoring.  A view reads the metadata tables as their owner and
 -- shows each role the jobs whose owner's rights it has, pg_monitor all.

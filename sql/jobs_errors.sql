@@ -84,6 +84,21 @@ SELECT feathub.drop_job('nothing like it');
 SELECT feathub.drop_job('nothing like it', if_exists => true);
 SELECT feathub.drop_job('j', if_exists => true);
 
+-- dead letters go by hand, or with their job
+SELECT feathub.delete_dead_letters(NULL);
+SELECT feathub.delete_dead_letters('nothing like it');
+SELECT feathub.create_job('d', 'stream', 'sink');
+INSERT INTO feathub.dead_letter_record (job_id, partition, sequence, value, sqlstate, message, created_at)
+  SELECT job_id, 't_jobs-0', i, 'raw', '22P02', 'no number', '2013-01-01'::timestamptz + i * interval '1 day'
+    FROM feathub.job, generate_series(1, 5) i WHERE name = 'd';
+SELECT feathub.delete_dead_letters('d', '2013-01-04');
+SELECT job, partition, sequence, value, sqlstate, message, retries FROM feathub.dead_letter;
+SELECT feathub.delete_dead_letters('d');
+INSERT INTO feathub.dead_letter_record (job_id, partition, sequence, sqlstate, message)
+  SELECT job_id, 't_jobs-0', 1, '22P02', 'no number' FROM feathub.job WHERE name = 'd';
+SELECT feathub.drop_job('d');
+SELECT count(*) FROM feathub.dead_letter_record;
+
 -- rewinding: positions are the source's, and move in one transaction with the epoch
 CREATE FOREIGN TABLE records (k int, at timestamptz, v float8, part int OPTIONS (metadata 'partition'))
   SERVER jobs_errors_kafka OPTIONS (topic 't_jobs', format 'json');

@@ -34,6 +34,7 @@ SELECT feathub.drop_job('j', true);
 SELECT feathub.resume_all_jobs();
 SELECT feathub.wait_for_job('j', '1 s');
 SELECT feathub.retry_dead_letters('j');
+SELECT feathub.delete_dead_letters('j');
 SELECT feathub.pause_job('i');  -- no hint at a job that is not to be seen
 SELECT feathub.create_job('k', 'stream', 'sink');
 RESET ROLE;

@@ -35,6 +35,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "core/catalog.h"
@@ -848,6 +849,24 @@ FeathubJobMovePosition(int64 job_id, const char *partition, const char *position
 		CStringGetTextDatum(position), replay_until ? CStringGetTextDatum(replay_until) : (Datum) 0};
 
 	change_job(&statement, values, replay_until ? NULL : "   n");
+}
+
+int64
+FeathubDeadLettersDelete(int64 job_id, TimestampTz before)
+{
+	static FeathubStatement statement = {
+		.sql = "DELETE FROM feathub.dead_letter_record WHERE job_id = $1 AND created_at < $2",
+		.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[2] = {Int64GetDatum(job_id), TimestampTzGetDatum(before)};
+	int64		count;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	count = (int64) SPI_processed;
+	FeathubCatalogLeave(&scope);
+	return count;
 }
 
 void

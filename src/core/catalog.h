@@ -193,6 +193,9 @@ extern void FeathubJobDelete(int64 job_id);
 extern void FeathubJobMovePosition(int64 job_id, const char *partition,
 								   const char *position, const char *replay_until);
 
+/* Delete a job's dead letters made before a time; returns how many there were. */
+extern int64 FeathubDeadLettersDelete(int64 job_id, TimestampTz before);
+
 /* Write state and reason; 'failed' from a worker only while epoch is its own. */
 extern bool FeathubJobSetState(int64 job_id, int64 epoch, const char *state,
 							   const char *reason);

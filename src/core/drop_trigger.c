@@ -46,7 +46,7 @@ static bool drop_cascades(Node *parsetree);
 static void drop_jobs(DroppedObjects *dropped, Datum relations, bool cascade);
 static void drop_groups(DroppedObjects *dropped, Datum relations);
 static void check_columns(DroppedObjects *dropped);
-static void check_keys(void);
+static void check_keys(Node *parsetree);
 static bool is_group_column(const FeathubGroup *group, Oid relid, const char *name);
 static const char *dropped_name(DroppedObjects *dropped, Oid relid);
 
@@ -81,7 +81,7 @@ feathub_on_drop(PG_FUNCTION_ARGS)
 	if (IsA(trigger->parsetree, AlterTableStmt) ||
 		(IsA(trigger->parsetree, DropStmt) &&
 		 ((DropStmt *) trigger->parsetree)->removeType == OBJECT_INDEX))
-		check_keys();
+		check_keys(trigger->parsetree);
 	PG_RETURN_NULL();
 }
 
@@ -306,11 +306,22 @@ check_columns(DroppedObjects *dropped)
 	}
 }
 
-/* Refuse to leave a group's table without its key. */
+/*
+ * Refuse to leave a group's table without its key.  An ALTER TABLE concerns
+ * one table; the server does not tell whose index a DROP INDEX dropped.
+ */
 static void
-check_keys(void)
+check_keys(Node *parsetree)
 {
+	Oid			altered = InvalidOid;
 	ListCell   *lc;
+
+	if (IsA(parsetree, AlterTableStmt))
+	{
+		altered = RangeVarGetRelid(((AlterTableStmt *) parsetree)->relation, NoLock, true);
+		if (!OidIsValid(altered))
+			return;
+	}
 
 	foreach(lc, FeathubGroupsAll())
 	{
@@ -322,7 +333,7 @@ check_keys(void)
 			continue;
 		for (int i = 0; i < lengthof(parts); i++)
 		{
-			if (!OidIsValid(parts[i]) ||
+			if (!OidIsValid(parts[i]) || (OidIsValid(altered) && altered != parts[i]) ||
 				FeathubHasUniqueKey(parts[i], i == 0 ? FeathubGroupHistoryKey(group) : group->primary_key))
 				continue;
 			ereport(ERROR,

@@ -1,6 +1,7 @@
 /*
  * job.c
- *		SQL functions on jobs: create, pause, resume, restart, rewind, drop.
+ *		SQL functions on jobs: create, pause, resume, restart, rewind, drop, and
+ *		delete their dead letters.
  *
  * Each checks rights, locks (extension, job row, tables) and changes rows of
  * feathub.job; schedulers see the change once it has committed.
@@ -16,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "connectors/connector.h"
 #include "core/catalog.h"
@@ -55,6 +57,7 @@ PG_FUNCTION_INFO_V1(feathub_resume_job);
 PG_FUNCTION_INFO_V1(feathub_resume_all_jobs);
 PG_FUNCTION_INFO_V1(feathub_restart_job);
 PG_FUNCTION_INFO_V1(feathub_rewind_job);
+PG_FUNCTION_INFO_V1(feathub_delete_dead_letters);
 
 Datum
 feathub_create_job(PG_FUNCTION_ARGS)
@@ -246,6 +249,22 @@ feathub_restart_job(PG_FUNCTION_ARGS)
 				 errhint("Use feathub.resume_job().")));
 	FeathubJobRestart(job->job_id);
 	PG_RETURN_VOID();
+}
+
+/* feathub.delete_dead_letters(job, before): all of them without a time. */
+Datum
+feathub_delete_dead_letters(PG_FUNCTION_ARGS)
+{
+	FeathubJob *job;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "job")));
+	FeathubExtensionRequire();
+	job = FeathubJobLock(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_INT64(FeathubDeadLettersDelete(job->job_id,
+											 PG_ARGISNULL(1) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(1)));
 }
 
 /*
