@@ -9,7 +9,6 @@
 #include "catalog/pg_type.h"
 #include "common/base64.h"
 #include "mb/pg_wchar.h"
-#include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
@@ -158,12 +157,18 @@ FeathubConvertInvalid(FeathubConverter *converter, const char *s, Size len,
 }
 
 /* The input functions of numbers and their like ignore white space around. */
+static inline bool
+is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 static inline void
 trim(const char **s, Size *len)
 {
-	while (*len > 0 && scanner_isspace(**s))
+	while (*len > 0 && is_space(**s))
 		(*s)++, (*len)--;
-	while (*len > 0 && scanner_isspace((*s)[*len - 1]))
+	while (*len > 0 && is_space((*s)[*len - 1]))
 		(*len)--;
 }
 

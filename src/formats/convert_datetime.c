@@ -20,6 +20,9 @@
 
 #define EPOCH_SHIFT_DAYS (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
 
+/* Longer than any time, with white space and all. */
+#define MAX_TEXT 512
+
 /* A time read: days since 2000-01-01, microseconds of the day, offset. */
 typedef struct IsoTime
 {
@@ -109,6 +112,8 @@ iso_parse(const char *s, Size len, IsoTime *iso)
 
 	memset(iso, 0, sizeof(IsoTime));
 	if (len < 10 || s[4] != '-' || s[7] != '-')
+		return false;
+	if (two_digits(s + 2) > 99)
 		return false;
 	iso->year = two_digits(s) * 100 + two_digits(s + 2);
 	iso->month = two_digits(s + 5);
@@ -217,19 +222,21 @@ parse_with_postgres(FeathubConverter *converter, const char *s, Size len,
 					struct pg_tm *tm, fsec_t *fsec, int *tz, int *dtype,
 					FeathubDecodeError *error)
 {
-	char		text[MAXDATELEN + 1];
+	char		text[MAX_TEXT + 1];
 	char		work[MAXDATELEN + MAXDATEFIELDS];
 	char	   *field[MAXDATEFIELDS];
 	int			ftype[MAXDATEFIELDS];
 	int			nfields;
 	int			status;
 
-	if (len > MAXDATELEN)
+	if (len > MAX_TEXT)
 		return FeathubConvertInvalid(converter, s, len, error);
 	memcpy(text, s, len);
 	text[len] = '\0';
 
-	status = ParseDateTime(text, work, sizeof(work), field, ftype, MAXDATEFIELDS, &nfields);
+	/* the buffers of the input functions, which may be too small */
+	status = ParseDateTime(text, work, converter->kind == FEATHUB_CONVERT_DATE ?
+						   MAXDATELEN + 1 : sizeof(work), field, ftype, MAXDATEFIELDS, &nfields);
 	for (int i = 0; status == 0 && i < nfields; i++)
 	{
 		if (is_moving_word(field[i]))

@@ -21,6 +21,9 @@
 #define NUMERIC_DIGITS_BEFORE 131072
 #define NUMERIC_DIGITS_BEHIND 16383
 
+/* numeric_in's own; beyond any number of digits. */
+#define MAX_EXPONENT (INT_MAX / 2)
+
 /* A decimal number taken apart; digits are in [digits, digits_end), with perhaps a point. */
 typedef struct Decimal
 {
@@ -29,7 +32,7 @@ typedef struct Decimal
 	const char *digits_end;
 	int			ndigits;		/* without the point, without leading zeros */
 	int			nfraction;		/* digits behind the point, all */
-	int			exponent;		/* clamped, beyond any number of digits */
+	int			exponent;		/* clamped to MAX_EXPONENT */
 	int			point;			/* digits before the decimal point, exponent
 								 * applied; may be negative */
 } Decimal;
@@ -90,7 +93,7 @@ decimal_parse(const char *s, Size len, bool json, Decimal *decimal)
 	if (p < end && (*p == 'e' || *p == 'E'))
 	{
 		bool		negative = false;
-		int			exponent = 0;
+		int64		exponent = 0;
 
 		p++;
 		if (p < end && (*p == '-' || *p == '+'))
@@ -98,8 +101,8 @@ decimal_parse(const char *s, Size len, bool json, Decimal *decimal)
 		if (p >= end)
 			return false;
 		for (; p < end && *p >= '0' && *p <= '9'; p++)
-			exponent = exponent >= 100000000 ? 1000000000 : exponent * 10 + (*p - '0');
-		decimal->exponent = negative ? -exponent : exponent;
+			exponent = Min(exponent * 10 + (*p - '0'), MAX_EXPONENT);
+		decimal->exponent = (int) (negative ? -exponent : exponent);
 		if (p[-1] < '0' || p[-1] > '9')
 			return false;
 	}
@@ -399,14 +402,24 @@ FeathubConvertNumeric(FeathubConverter *converter, const char *s, Size len, bool
 		double		word;
 		char		local[128];
 		char	   *text;
+		int32		typmod = -1;
 
 		if (!json && float_word(s, len, &word))
 			;
 		else if (!decimal_parse(s, len, json, &decimal))
 			return FeathubConvertInvalid(converter, s, len, error);
+		else if (decimal.ndigits == 0 && decimal.exponent >= decimal.nfraction &&
+				 decimal.exponent < MAX_EXPONENT)
+		{
+			s = "0";			/* whatever the exponent */
+			len = 1;
+		}
+		else if (converter->has_limit && abs(decimal.exponent) < MAX_EXPONENT &&
+				 decimal.nfraction - decimal.exponent > NUMERIC_DIGITS_BEHIND)
+			typmod = converter->typmod; /* rounded in time, but may raise an error */
 		else if ((decimal.ndigits > 0 && decimal.point > NUMERIC_DIGITS_BEFORE) ||
 				 decimal.nfraction - decimal.exponent > NUMERIC_DIGITS_BEHIND ||
-				 abs(decimal.exponent) >= 1000000)
+				 abs(decimal.exponent) >= MAX_EXPONENT)
 			return FeathubDecodeFail(error, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
 									 "value overflows numeric format");
 
@@ -414,7 +427,7 @@ FeathubConvertNumeric(FeathubConverter *converter, const char *s, Size len, bool
 		memcpy(text, s, len);
 		text[len] = '\0';
 		*result = DirectFunctionCall3(numeric_in, CStringGetDatum(text),
-									  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+									  ObjectIdGetDatum(InvalidOid), Int32GetDatum(typmod));
 		if (text != local)
 			pfree(text);
 	}

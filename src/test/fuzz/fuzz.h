@@ -1,6 +1,6 @@
 /*
  * fuzz.h
- *		Formats without a foreign table: for the fuzzers and for tests.
+ *		Formats without a foreign table, for the fuzzers and for tests.
  */
 #ifndef FEATHUB_TEST_FUZZ_H
 #define FEATHUB_TEST_FUZZ_H
@@ -22,5 +22,22 @@ typedef struct FuzzColumns
 
 extern FuzzColumns *FuzzColumnsMake(Oid rowtype, const char *format, int noptions,
 									char **options);
+
+/*
+ * What the fuzzer feeds with bytes.  init runs once, with the row type that
+ * run.sh made, in a context that lives as long as the process; run is called
+ * in a short-lived one, inside a subtransaction.  A broken promise is reported
+ * with fuzz_fail.
+ */
+typedef struct FuzzTarget
+{
+	const char *name;
+	void		(*init) (Oid rowtype);
+	void		(*run) (const char *data, Size len);
+} FuzzTarget;
+
+extern const FuzzTarget FuzzTargets[];	/* ends with a NULL name */
+
+extern void fuzz_fail(const char *fmt,...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
 
 #endif							/* FEATHUB_TEST_FUZZ_H */
