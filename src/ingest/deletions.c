@@ -11,7 +11,9 @@
  * it.  So a record that had been applied before (row->replayed) finds its
  * former history row instead: the first deletion of its key at or after its
  * time in the source.  Several may find the same one; as all of them are there
- * already, that changes nothing (promise 3).
+ * already, that changes nothing (promise 3).  Where a later row of the same
+ * time has replaced that history row, the key's last deletion stands in: the
+ * row that replaced it arrives again too.
  *
  * <group>_tombstone keeps the last deletion of each key, so that a row that is
  * not newer does not return to the online table (promise 2).
@@ -131,11 +133,16 @@ FeathubDeletionsPrepare(FeathubWriter *writer)
 	writer->deletion_stmts[DELETION_LATEST].result = read_instants;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT s.feathub_number, (SELECT pg_catalog.min(h.%s) FROM %s h WHERE ",
+	appendStringInfo(&sql, "SELECT s.feathub_number, COALESCE((SELECT pg_catalog.min(h.%s) FROM %s h WHERE ",
 					 quote_identifier(group->event_time), offline);
 	append_key_equality(&sql, writer, "h", "s");
-	appendStringInfo(&sql, " AND h.feathub_deleted AND h.%s OPERATOR(pg_catalog.>=) s.feathub_at)"
-					 " FROM feathub_deletions s", quote_identifier(group->event_time));
+	appendStringInfo(&sql, " AND h.feathub_deleted AND h.%s OPERATOR(pg_catalog.>=) s.feathub_at),"
+					 " (SELECT d.deleted_at FROM %s d WHERE ",
+					 quote_identifier(group->event_time),
+					 FeathubWriterQualifiedName(group->tombstone));
+	append_key_equality(&sql, writer, "d", "s");
+	appendStringInfoString(&sql, " AND d.deleted_at OPERATOR(pg_catalog.>=) s.feathub_at))"
+						   " FROM feathub_deletions s");
 	writer->deletion_stmts[DELETION_REPLAYED].sql = sql.data;
 	writer->deletion_stmts[DELETION_REPLAYED].result = read_instants;
 
