@@ -156,6 +156,9 @@ struct KafkaClient
 									 * AUTO_OFFSET_RESET instead of raising it */
 	MemoryContext context;		/* destroys it, when it is reset */
 	void	   *opaque;			/* the user's own */
+	void		(*release) (void *arg); /* or NULL: destroys messages that the
+										 * user holds, before the client goes */
+	void	   *release_arg;
 };
 
 /*
@@ -169,8 +172,8 @@ struct KafkaClient
  * FeathubKafkaClientSet, and delivery report callbacks in client->conf.
  *
  * Messages that were taken must be destroyed before the client: a user that
- * holds some registers a reset callback of its own in the same context after
- * the client is made, so that it runs first.
+ * holds some sets client->release, or registers a reset callback of its own in
+ * the same context after the client is made, so that it runs first.
  */
 extern KafkaClient *FeathubKafkaClientPrepare(ForeignServer *server, UserMapping *user,
 											  List *table_options,

@@ -96,7 +96,8 @@ FeathubKafkaClientPrepare(ForeignServer *server, UserMapping *user,
 
 	if (!exit_registered)
 	{
-		before_shmem_exit(destroy_at_exit, (Datum) 0);
+		/* after transactions are aborted and scans have let go */
+		on_proc_exit(destroy_at_exit, (Datum) 0);
 		exit_registered = true;
 	}
 
@@ -400,6 +401,8 @@ destroy_client(ClientData *data)
 
 	dlist_delete(&data->node);
 	data->holder->data = NULL;
+	if (client->release)
+		client->release(client->release_arg);
 	if (client->wake_read >= 0)
 	{
 		ReleaseExternalFD();

@@ -81,7 +81,6 @@ typedef struct StreamState
 
 	bool		commit_due;
 	TimestampTz last_commit;
-	MemoryContextCallback callback;
 } StreamState;
 
 static void free_messages(void *arg);
@@ -120,10 +119,8 @@ FeathubKafkaOpenStream(FeathubStream *stream)
 		FeathubKafkaClientSet(state->client, "client.id",
 							  psprintf("feathub_%s", stream->job_name));
 
-	/* after the client's own: messages go before it does */
-	state->callback.func = free_messages;
-	state->callback.arg = state;
-	MemoryContextRegisterResetCallback(stream->context, &state->callback);
+	state->client->release = free_messages;
+	state->client->release_arg = state;
 
 	FeathubKafkaClientStart(state->client);
 	MemoryContextSwitchTo(old);
@@ -343,12 +340,12 @@ skip_gap(FeathubStream *stream, int i, int64 low)
 
 	if (!stream->skip_gaps)
 		ereport(ERROR,
-				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("topic \"%s\" partition %d of foreign server \"%s\" no longer has offset " INT64_FORMAT,
-						part->topic, part->partition, state->client->server, part->next),
-				 errdetail("Its first offset is " INT64_FORMAT ": " INT64_FORMAT " offsets were deleted before they were applied.",
-						   low, low - part->next),
-				 errhint("Set the job's on_gap to \"skip\" to go on behind the gap, or use feathub.rewind_job.")));
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("topic \"%s\" partition %d of foreign server \"%s\" no longer has offset " INT64_FORMAT ", its first is " INT64_FORMAT,
+						part->topic, part->partition, state->client->server, part->next, low),
+				 errdetail(INT64_FORMAT " offsets were deleted before they were applied.",
+						   low - part->next),
+				 errhint("To go on behind the gap, call feathub.rewind_job and feathub.resume_job, or make the job with on_gap 'skip'.")));
 	ereport(WARNING,
 			(errmsg("topic \"%s\" partition %d of foreign server \"%s\": skipping " INT64_FORMAT " offsets that were deleted before they were applied",
 					part->topic, part->partition, state->client->server, low - part->next)));
@@ -366,11 +363,11 @@ made_again(FeathubStream *stream, int i, const char *detail)
 	StreamPartition *part = &state->partitions[i];
 
 	ereport(ERROR,
-			(errcode(ERRCODE_FDW_ERROR),
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("topic \"%s\" partition %d of foreign server \"%s\" is not the one that the job has followed",
 					part->topic, part->partition, state->client->server),
 			 errdetail_internal("%s", detail),
-			 errhint("It may have been deleted and made again. Use feathub.rewind_job to follow the new one.")));
+			 errhint("It may have been deleted and made again. To follow the new one, call feathub.rewind_job and feathub.resume_job.")));
 }
 
 /* Polling */
@@ -861,7 +858,6 @@ FeathubKafkaCloseStream(FeathubStream *stream)
 		return;
 	if (state->commit_due)
 		send_commit(stream, true);
-	free_messages(state);
 	FeathubKafkaClientClose(state->client);
 	state->client = NULL;
 	stream->state = NULL;
