@@ -429,7 +429,7 @@ convert_base(FeathubConverter *converter, const char *s, Size len,
 	{
 		case FEATHUB_CONVERT_BOOL:
 			trim(&s, &len);
-			if (!parse_bool_with_len(s, len, &value))
+			if (len == 0 || !parse_bool_with_len(s, len, &value))
 				return FeathubConvertInvalid(converter, s, len, error);
 			*result = BoolGetDatum(value);
 			return true;
