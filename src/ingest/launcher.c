@@ -49,8 +49,10 @@
 static TimestampTz started_at[FEATHUB_MAX_DATABASES];
 static BackgroundWorkerHandle *handles[FEATHUB_MAX_DATABASES];
 
+static int	connectable_databases(Oid *databases);
 static void probe_all_databases(void);
 static bool start_schedulers(void);
+static bool start_scheduler(int index, Oid database);
 static void leave_registry(int code, Datum arg);
 
 void
@@ -145,14 +147,13 @@ leave_registry(int code, Datum arg)
 	LWLockRelease(FeathubTheRegistry->lock);
 }
 
-/* Ask for a look at each database; forget those that are gone. */
-static void
-probe_all_databases(void)
+/* The databases that take connections and are no templates. */
+static int
+connectable_databases(Oid *databases)
 {
 	Relation	rel;
 	TableScanDesc scan;
 	HeapTuple	tuple;
-	Oid			databases[FEATHUB_MAX_DATABASES];
 	int			n = 0;
 
 	StartTransactionCommand();
@@ -178,51 +179,65 @@ probe_all_databases(void)
 	table_endscan(scan);
 	table_close(rel, AccessShareLock);
 	CommitTransactionCommand();
+	return n;
+}
 
-	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < FEATHUB_MAX_DATABASES; i++)
-	{
-		FeathubDatabaseSlot *slot = &FeathubTheRegistry->databases[i];
-		bool		exists = false;
+static bool
+is_member(Oid database, const Oid *databases, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (databases[i] == database)
+			return true;
+	return false;
+}
 
-		for (int j = 0; j < n; j++)
-			exists |= databases[j] == slot->database;
-		if (!exists && slot->pid == 0 && !slot->starting)
-			memset(slot, 0, sizeof(*slot));
-	}
-	LWLockRelease(FeathubTheRegistry->lock);
+/* Ask for a look at each database. */
+static void
+probe_all_databases(void)
+{
+	Oid			databases[FEATHUB_MAX_DATABASES];
+	int			n = connectable_databases(databases);
+
 	for (int i = 0; i < n; i++)
 		FeathubRegistryWake(databases[i]);
 	ResetLatch(MyLatch);		/* that was us */
 }
 
+/* A scheduler that could not be forked leaves its slot "starting". */
+static void
+reap_handle(int index)
+{
+	pid_t		pid;
+
+	if (handles[index] == NULL ||
+		GetBackgroundWorkerPid(handles[index], &pid) != BGWH_STOPPED)
+		return;
+	pfree(handles[index]);
+	handles[index] = NULL;
+	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
+	if (FeathubTheRegistry->databases[index].pid == 0)
+		FeathubTheRegistry->databases[index].starting = false;
+	LWLockRelease(FeathubTheRegistry->lock);
+}
+
 /*
- * Start a scheduler where one is wanted and none is there.  False if one has to
- * wait for its turn.
+ * Start a scheduler where one is wanted and none is there; forget databases
+ * that are gone or take no connections.  False if one has to wait for its turn.
  */
 static bool
 start_schedulers(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	Oid			connectable[FEATHUB_MAX_DATABASES];
+	int			nconnectable = -1;	/* not looked up */
 	bool		done = true;
 
 	for (int i = 0; i < FEATHUB_MAX_DATABASES; i++)
 	{
 		FeathubDatabaseSlot *slot = &FeathubTheRegistry->databases[i];
-		BackgroundWorker worker = {0};
 		Oid			database = InvalidOid;
-		pid_t		pid;
 
-		/* a scheduler that could not be forked leaves its slot "starting" */
-		if (handles[i] && GetBackgroundWorkerPid(handles[i], &pid) == BGWH_STOPPED)
-		{
-			pfree(handles[i]);
-			handles[i] = NULL;
-			LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
-			slot->starting = false;
-			LWLockRelease(FeathubTheRegistry->lock);
-		}
-
+		reap_handle(i);
 		LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 		if (OidIsValid(slot->database) && slot->wake && slot->pid == 0 && !slot->starting &&
 			!FeathubRegistryIsBlocked(slot->database))
@@ -238,33 +253,51 @@ start_schedulers(void)
 		LWLockRelease(FeathubTheRegistry->lock);
 		if (!OidIsValid(database))
 			continue;
-
-		worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-		worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-		worker.bgw_restart_time = BGW_NEVER_RESTART;
-		worker.bgw_notify_pid = MyProcPid;
-		worker.bgw_main_arg = Int32GetDatum(i);
-		memcpy(worker.bgw_extra, &database, sizeof(Oid));
-		snprintf(worker.bgw_library_name, BGW_MAXLEN, "feathub");
-		snprintf(worker.bgw_function_name, BGW_MAXLEN, "FeathubSchedulerMain");
-		snprintf(worker.bgw_name, BGW_MAXLEN, "feathub scheduler for database %u", database);
-		snprintf(worker.bgw_type, BGW_MAXLEN, "feathub scheduler");
-		started_at[i] = now;
-		MemoryContextSwitchTo(TopMemoryContext);
-		if (!RegisterDynamicBackgroundWorker(&worker, &handles[i]))
+		if (nconnectable < 0)
+			nconnectable = connectable_databases(connectable);
+		if (!is_member(database, connectable, nconnectable))
 		{
-			handles[i] = NULL;
 			LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
-			slot->starting = false;
+			memset(slot, 0, sizeof(*slot));
 			LWLockRelease(FeathubTheRegistry->lock);
-			ereport(WARNING,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("could not start the feathub scheduler for database %u", database),
-					 errhint("You may need to increase max_worker_processes.")));
-			return true;
+			continue;
 		}
+		started_at[i] = now;
+		if (!start_scheduler(i, database))
+			break;
 	}
 	return done;
+}
+
+/* False if there is no room for another background worker. */
+static bool
+start_scheduler(int index, Oid database)
+{
+	BackgroundWorker worker = {0};
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_main_arg = Int32GetDatum(index);
+	memcpy(worker.bgw_extra, &database, sizeof(Oid));
+	snprintf(worker.bgw_library_name, BGW_MAXLEN, "feathub");
+	snprintf(worker.bgw_function_name, BGW_MAXLEN, "FeathubSchedulerMain");
+	snprintf(worker.bgw_name, BGW_MAXLEN, "feathub scheduler for database %u", database);
+	snprintf(worker.bgw_type, BGW_MAXLEN, "feathub scheduler");
+	MemoryContextSwitchTo(TopMemoryContext);
+	if (RegisterDynamicBackgroundWorker(&worker, &handles[index]))
+		return true;
+
+	handles[index] = NULL;
+	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
+	FeathubTheRegistry->databases[index].starting = false;
+	LWLockRelease(FeathubTheRegistry->lock);
+	ereport(WARNING,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("could not start the feathub scheduler for database %u", database),
+			 errhint("You may need to increase max_worker_processes.")));
+	return false;
 }
 
 /* End the processes of ours in a database; returns how many are there still. */

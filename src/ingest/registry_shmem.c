@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -124,8 +126,12 @@ bool
 FeathubRegistryIsBlocked(Oid database)
 {
 	for (int i = 0; i < FEATHUB_MAX_BLOCKED; i++)
-		if (FeathubTheRegistry->blocked[i].database == database)
+	{
+		/* a backend that was killed takes nothing back: its word is void */
+		if (FeathubTheRegistry->blocked[i].database == database &&
+			kill(FeathubTheRegistry->blocked[i].pid, 0) == 0)
 			return true;
+	}
 	return false;
 }
 
