@@ -464,6 +464,9 @@ describe_param(List *params, int number, StringInfo out)
 	bool		varlena;
 	char	   *text;
 
+	/* the cast to the type that we compare in is not the user's */
+	if (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST)
+		node = linitial(((FuncExpr *) node)->args);
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
 	{
 		appendStringInfo(out, "$%d", ((Param *) node)->paramid);
