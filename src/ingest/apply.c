@@ -166,6 +166,7 @@ run_transaction(Batch *batch)
 	if (batch->nadvances > 0)
 		FeathubPositionsAdvance(pipeline->job->job_id, pipeline->job->epoch,
 								batch->advances, batch->nadvances);
+	FeathubPipelineRefresh(pipeline);
 	apply_once(batch);
 	keep_bad_records(batch);
 	if (batch->nadvances > 0)

@@ -33,6 +33,7 @@ typedef struct FeathubPipeline
 	TimestampTz *last_record_at;	/* of the last record, for job_partition */
 
 	MemoryContext context;		/* lives as long as the pipeline */
+	MemoryContext sink_context; /* of transform, writer and their columns */
 	MemoryContext batch_context;	/* reset after each batch */
 } FeathubPipeline;
 
@@ -44,8 +45,17 @@ typedef struct FeathubPipeline
  */
 extern FeathubPipeline *FeathubPipelineOpen(FeathubJob *job);
 
-/* True if the source, the sink or the query's objects have been altered. */
+/* True if the source has been altered: the pipeline must be opened again. */
 extern bool FeathubPipelineIsStale(FeathubPipeline *pipeline);
+
+/*
+ * FeathubPipelineRefresh
+ *		Open query and sink again if the sink has been altered.
+ *
+ * At the start of a batch's transaction.  The stream goes on undisturbed: a
+ * vacuum of the sink is such a change too.
+ */
+extern void FeathubPipelineRefresh(FeathubPipeline *pipeline);
 
 extern void FeathubPipelineClose(FeathubPipeline *pipeline);
 

@@ -25,6 +25,7 @@ static bool callbacks_registered = false;
 
 static void note_relcache_change(Datum arg, Oid relid);
 static void note_server_change(Datum arg, int cacheid, uint32 hashvalue);
+static void open_sink(FeathubPipeline *pipeline);
 static void match_source(FeathubPipeline *pipeline);
 
 FeathubPipeline *
@@ -35,23 +36,12 @@ FeathubPipelineOpen(FeathubJob *job)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	FeathubPipeline *pipeline = palloc0(sizeof(FeathubPipeline));
-	FeathubGroup *group;
 
 	LockRelationOid(job->source, AccessShareLock);
-	LockRelationOid(job->sink, AccessShareLock);
 	pipeline->context = context;
 	pipeline->batch_context = AllocSetContextCreate(context, "feathub batch",
 													ALLOCSET_DEFAULT_SIZES);
 	pipeline->job = job;
-	pipeline->sink_name = get_rel_name(job->sink);
-	if (pipeline->sink_name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the sink of job \"%s\" does not exist", job->name)));
-	group = FeathubGroupLoad(job->sink);
-	pipeline->is_group = group != NULL;
-	pipeline->deletes = group != NULL && group->deletes;
-	pipeline->maintained = group != NULL && (group->partition_interval || group->retention);
 	pipeline->rel = FeathubRelationOpen(job->source, GetUserId());
 	if (pipeline->rel->connector->open_stream == NULL)
 		ereport(ERROR,
@@ -63,7 +53,7 @@ FeathubPipelineOpen(FeathubJob *job)
 	pipeline->stream.start = job->start;
 	pipeline->stream.skip_gaps = strcmp(job->on_gap, "skip") == 0;
 	pipeline->stream.context = context;
-	match_source(pipeline);
+	open_sink(pipeline);
 
 	watched_source = job->source;
 	source_changed = false;
@@ -78,10 +68,47 @@ FeathubPipelineOpen(FeathubJob *job)
 	return pipeline;
 }
 
+/* Open the query and the sink, in a context of their own. */
+static void
+open_sink(FeathubPipeline *pipeline)
+{
+	FeathubJob *job = pipeline->job;
+	MemoryContext context = AllocSetContextCreate(pipeline->context, "feathub sink",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	FeathubGroup *group;
+
+	LockRelationOid(job->sink, AccessShareLock);
+	pipeline->sink_name = get_rel_name(job->sink);
+	if (pipeline->sink_name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the sink of job \"%s\" does not exist", job->name)));
+	group = FeathubGroupLoad(job->sink);
+	pipeline->is_group = group != NULL;
+	pipeline->deletes = group != NULL && group->deletes;
+	pipeline->maintained = group != NULL && (group->partition_interval || group->retention);
+	match_source(pipeline);
+	pipeline->sink_context = context;
+	MemoryContextSwitchTo(old);
+}
+
 bool
 FeathubPipelineIsStale(FeathubPipeline *pipeline)
 {
-	return source_changed || FeathubWriterIsStale(pipeline->writer);
+	return source_changed;
+}
+
+void
+FeathubPipelineRefresh(FeathubPipeline *pipeline)
+{
+	if (!FeathubWriterIsStale(pipeline->writer))
+		return;
+	/* should opening fail, nothing is left to point to */
+	pipeline->transform = NULL;
+	pipeline->writer = NULL;
+	MemoryContextDelete(pipeline->sink_context);
+	open_sink(pipeline);
 }
 
 void

@@ -470,7 +470,7 @@ partition_is_mine(const char *name)
 	return number % my_slot->workers == my_slot->worker;
 }
 
-/* Records that wait in the source, as far as the client knows. */
+/* Records behind the positions, as far as the client knows. */
 static int64
 total_lag(FeathubPipeline *pipeline)
 {
@@ -502,7 +502,7 @@ collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max)
 		if (n > 0)
 		{
 			long		passed = TimestampDifferenceMilliseconds(first, GetCurrentTimestamp());
-			bool		behind = total_lag(pipeline) > feathub_batch_rows / CATCH_UP_PART;
+			bool		behind = total_lag(pipeline) - n > feathub_batch_rows / CATCH_UP_PART;
 
 			wait = (behind ? CATCH_UP_INTERVAL : feathub_batch_interval) - passed;
 			if (wait <= 0)
