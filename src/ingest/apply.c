@@ -148,8 +148,8 @@ begin_try(Batch *batch)
 	memset(&batch->counts, 0, sizeof(batch->counts));
 }
 
-/* The transaction of a batch. */
-static void
+/* The transaction of a batch.  False, with nothing done, if the source changed. */
+static bool
 run_transaction(Batch *batch)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
@@ -163,6 +163,13 @@ run_transaction(Batch *batch)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("extension feathub has been dropped")));
+	/* the records must be decoded by the columns that the source has now */
+	if (FeathubPipelineIsStale(pipeline))
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		return false;
+	}
 	if (batch->nadvances > 0)
 		FeathubPositionsAdvance(pipeline->job->job_id, pipeline->job->epoch,
 								batch->advances, batch->nadvances);
@@ -173,19 +180,28 @@ run_transaction(Batch *batch)
 		FeathubPositionsCount(pipeline->job->job_id, batch->advances, batch->nadvances);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	return true;
 }
 
-/* Apply the batch; false if it must be tried once more, with care. */
-static bool
+typedef enum TryResult
+{
+	BATCH_APPLIED,
+	BATCH_WITH_CARE,			/* it must be tried once more, with care */
+	BATCH_SOURCE_CHANGED
+} TryResult;
+
+static TryResult
 try_batch(Batch *batch)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
+	volatile TryResult result = BATCH_APPLIED;
 
 	MemoryContextSwitchTo(pipeline->batch_context);
 	begin_try(batch);
 	PG_TRY();
 	{
-		run_transaction(batch);
+		if (!run_transaction(batch))
+			result = BATCH_SOURCE_CHANGED;
 	}
 	PG_CATCH();
 	{
@@ -202,10 +218,10 @@ try_batch(Batch *batch)
 		AbortCurrentTransaction();
 		MemoryContextReset(pipeline->batch_context);
 		batch->careful = true;
-		return false;
+		result = BATCH_WITH_CARE;
 	}
 	PG_END_TRY();
-	return true;
+	return result;
 }
 
 int64
@@ -215,14 +231,21 @@ FeathubApplyBatch(FeathubPipeline *pipeline, FeathubRecord *records, int n)
 	MemoryContext old = CurrentMemoryContext;
 	ErrorContextCallback callback;
 	Batch		batch = {.pipeline = pipeline,.records = records,.n = n};
+	TryResult	result;
 
 	callback.callback = describe_batch;
 	callback.arg = pipeline;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	if (!try_batch(&batch))
-		(void) try_batch(&batch);
+	result = try_batch(&batch);
+	if (result == BATCH_WITH_CARE)
+		result = try_batch(&batch);
 	error_context_stack = callback.previous;
+	if (result == BATCH_SOURCE_CHANGED)
+	{
+		MemoryContextSwitchTo(old);
+		return -1;
+	}
 
 	/* committed: this is where we stand now */
 	MemoryContextSwitchTo(pipeline->context);

@@ -67,7 +67,8 @@ extern void FeathubPipelineClose(FeathubPipeline *pipeline);
  * a record is refused.  Each record is applied, kept as a dead letter or
  * counted; a failure that is no record's fault is raised, with nothing done
  * (promises 1, 4 and 5).  With on_error 'stop' a bad record is raised too, and
- * FeathubApplyFailed is then true.  Returns the rows written.
+ * FeathubApplyFailed is then true.  Returns the rows written, or -1 with
+ * nothing done if the source has been altered: open the pipeline again.
  */
 extern int64 FeathubApplyBatch(FeathubPipeline *pipeline, FeathubRecord *records, int n);
 

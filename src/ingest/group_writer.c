@@ -26,6 +26,7 @@
 #include "executor/spi.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/inval.h"
@@ -327,6 +328,7 @@ FeathubWriterApply(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 	collapse.history = tuplestore_begin_heap(false, false, work_mem);
 	collapse.latest = tuplestore_begin_heap(false, false, work_mem);
 	/* small batches are not worth it; and never past a trigger made just now */
+	LockRelationOid(writer->relid, RowExclusiveLock);
 	if (writer->bulk && !writer->stale && nrows >= BULK_ROWS &&
 		(writer->flags & FEATHUB_WRITE_OFFLINE))
 		collapse.bulk = FeathubBulkInsertBegin(writer->relid, writer->history_desc, nrows,

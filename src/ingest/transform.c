@@ -4,12 +4,16 @@
  *
  * "batch" is an ephemeral named relation, as a trigger's transition table is.
  * The rows that the query gives must keep the order in which their records
- * arrived, whatever join the planner chooses.  So "batch" has one more column,
- * the record's number, and where the query is row-wise that column is added to
- * its select list: in the parse tree, before analysis, never in the text.
+ * arrived, whatever join the planner chooses.  So the tuplestore has one more
+ * column, the record's number, which the query cannot see: not by name, not in
+ * a star and not in a whole row.  Where the query is row-wise, its analysed
+ * form is changed: "batch" becomes a subquery that has the number as a junk
+ * column, and the number is added to the target list.  The planner pulls the
+ * subquery up.
  *
- * The plan cache holds the query, so it is planned once and analysed again
- * when an object changes.
+ * The plan cache holds the query, so it is planned once.  When an object it
+ * reads changes, it is made again here: the cache would analyse the query as
+ * the user wrote it, without the number.
  */
 #include "postgres.h"
 
@@ -19,6 +23,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "parser/parsetree.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
@@ -34,10 +39,9 @@
 struct FeathubTransform
 {
 	char	   *query;
-	TupleDesc	input;			/* batch's columns and the arrival */
-	TupleDesc	output;			/* without the arrival */
-	int		   *columns;		/* output's columns among those of the plan */
-	int			arrival;		/* the arrival among those of the plan, or -1 */
+	TupleDesc	batch;			/* the columns that the query sees */
+	TupleDesc	input;			/* the same and the arrival */
+	TupleDesc	output;			/* without the arrival, which the plan has last */
 	bool		row_wise;
 	CachedPlanSource *source;
 	MemoryContext context;
@@ -51,15 +55,18 @@ typedef struct TransformDest
 	FeathubTransform *transform;
 	FeathubTransformReceiver receive;
 	void	   *arg;
-	Datum	   *values;
-	bool	   *isnull;
 } TransformDest;
+
+/* The name of the relation that has the arrival, which no query can mention. */
+#define NUMBERED_BATCH "batch with " FEATHUB_ARRIVAL_COLUMN
 
 static RawStmt *parse_query(const char *query);
 static QueryEnvironment *make_environment(FeathubTransform *transform,
 										  Tuplestorestate *batch, double nrows);
-static bool add_arrival(RawStmt *stmt);
+static void prepare_query(FeathubTransform *transform);
+static bool add_arrival(Query *query, TupleDesc input);
 static void describe_output(FeathubTransform *transform);
+static void check_output(FeathubTransform *transform);
 static void drop_source(void *arg);
 
 FeathubTransform *
@@ -70,51 +77,54 @@ FeathubTransformBegin(const char *query, TupleDesc batch)
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	FeathubTransform *transform = palloc0(sizeof(FeathubTransform));
-	RawStmt    *stmt = parse_query(query);
-	QueryEnvironment *env;
-	Query	   *analysed;
-	List	   *queries;
 
 	transform->context = context;
 	transform->query = pstrdup(query);
+	transform->batch = CreateTupleDescCopy(batch);
 	transform->input = CreateTemplateTupleDesc(batch->natts + 1);
 	for (int i = 1; i <= batch->natts; i++)
-	{
 		TupleDescCopyEntry(transform->input, i, batch, i);
-		TupleDescAttr(transform->input, i - 1)->attisdropped =
-			TupleDescAttr(batch, i - 1)->attisdropped;
-	}
 	TupleDescInitEntry(transform->input, batch->natts + 1, FEATHUB_ARRIVAL_COLUMN,
 					   INT8OID, -1, 0);
-	env = make_environment(transform, NULL, 0);
-
-	/* As the user wrote it: is it what we run, and is it row-wise? */
-	analysed = parse_analyze_fixedparams(copyObject(stmt), query, NULL, 0, env);
-	if (analysed->commandType != CMD_SELECT || analysed->utilityStmt)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("the query of a job must be a SELECT")));
-	if (analysed->hasModifyingCTE || analysed->rowMarks != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the query of a job cannot modify or lock rows")));
-	transform->row_wise = !analysed->hasAggs && !analysed->hasWindowFuncs &&
-		!analysed->hasDistinctOn && analysed->groupClause == NIL &&
-		analysed->groupingSets == NIL && analysed->distinctClause == NIL &&
-		analysed->setOperations == NULL && analysed->havingQual == NULL &&
-		add_arrival(stmt);
-
-	transform->source = CreateCachedPlan(stmt, transform->query, CMDTAG_SELECT);
-	queries = pg_analyze_and_rewrite_fixedparams(stmt, query, NULL, 0, env);
-	CompleteCachedPlan(transform->source, queries, NULL, NULL, 0, NULL, NULL, 0, true);
-
-	describe_output(transform);
-	SaveCachedPlan(transform->source);
 	transform->reset.func = drop_source;
 	transform->reset.arg = transform;
 	MemoryContextRegisterResetCallback(context, &transform->reset);
+	prepare_query(transform);
+	describe_output(transform);
 	MemoryContextSwitchTo(old);
 	return transform;
+}
+
+/* Analyse the query and keep it in the plan cache. */
+static void
+prepare_query(FeathubTransform *transform)
+{
+	RawStmt    *stmt = parse_query(transform->query);
+	QueryEnvironment *env = make_environment(transform, NULL, 0);
+	CachedPlanSource *source = CreateCachedPlan(stmt, transform->query, CMDTAG_SELECT);
+	List	   *queries = pg_analyze_and_rewrite_fixedparams(stmt, transform->query, NULL, 0, env);
+	Query	   *query = linitial_node(Query, queries);
+
+	if (list_length(queries) != 1 || query->commandType != CMD_SELECT || query->utilityStmt)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("the query of a job must be a SELECT")));
+	if (query->hasModifyingCTE || query->rowMarks != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the query of a job cannot modify or lock rows")));
+	transform->row_wise = !query->hasAggs && !query->hasWindowFuncs &&
+		!query->hasDistinctOn && query->groupClause == NIL &&
+		query->groupingSets == NIL && query->distinctClause == NIL &&
+		query->setOperations == NULL && query->havingQual == NULL &&
+		query->limitCount == NULL && query->limitOffset == NULL &&
+		add_arrival(query, transform->input);
+
+	CompleteCachedPlan(source, queries, NULL, NULL, 0, NULL, NULL, 0, false);
+	SaveCachedPlan(source);
+	if (transform->source)
+		DropCachedPlan(transform->source);
+	transform->source = source;
 }
 
 TupleDesc
@@ -147,17 +157,13 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 {
 	TransformDest *dest = (TransformDest *) self;
 	FeathubTransform *transform = dest->transform;
+	int			last = transform->output->natts;
 	int64		arrival = -1;
 
 	slot_getallattrs(slot);
-	if (transform->arrival >= 0 && !slot->tts_isnull[transform->arrival])
-		arrival = DatumGetInt64(slot->tts_values[transform->arrival]);
-	for (int i = 0; i < transform->output->natts; i++)
-	{
-		dest->values[i] = slot->tts_values[transform->columns[i]];
-		dest->isnull[i] = slot->tts_isnull[transform->columns[i]];
-	}
-	dest->receive(dest->arg, arrival, dest->values, dest->isnull);
+	if (transform->row_wise && !slot->tts_isnull[last])
+		arrival = DatumGetInt64(slot->tts_values[last]);
+	dest->receive(dest->arg, arrival, slot->tts_values, slot->tts_isnull);
 	return true;
 }
 
@@ -181,12 +187,27 @@ FeathubTransformRun(FeathubTransform *transform, Tuplestorestate *batch, double 
 	TransformDest dest = {
 		.pub = {.receiveSlot = receive_row, .rStartup = start_rows,
 			.rShutdown = end_rows, .rDestroy = end_rows, .mydest = DestNone},
-		.transform = transform,.receive = receive,.arg = arg,
-		.values = palloc(sizeof(Datum) * transform->output->natts),
-		.isnull = palloc(sizeof(bool) * transform->output->natts)
+		.transform = transform,.receive = receive,.arg = arg
 	};
 
-	plan = GetCachedPlan(transform->source, NULL, CurrentResourceOwner, env);
+	for (;;)
+	{
+		if (!transform->source->is_valid)
+		{
+			MemoryContext old = MemoryContextSwitchTo(transform->context);
+
+			prepare_query(transform);
+			MemoryContextSwitchTo(old);
+		}
+		plan = GetCachedPlan(transform->source, NULL, CurrentResourceOwner, env);
+		if (transform->source->resultDesc->natts == transform->output->natts + transform->row_wise)
+			break;
+		/* it went stale in between, and the cache has analysed it itself */
+		ReleaseCachedPlan(plan, CurrentResourceOwner);
+		transform->source->is_valid = false;
+		CHECK_FOR_INTERRUPTS();
+	}
+	check_output(transform);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	desc = feathub_create_query_desc(linitial_node(PlannedStmt, plan->stmt_list), plan,
 									 transform->query, GetActiveSnapshot(),
@@ -217,89 +238,132 @@ parse_query(const char *query)
 	return linitial_node(RawStmt, statements);
 }
 
-/* An environment in which "batch" is known. */
-static QueryEnvironment *
-make_environment(FeathubTransform *transform, Tuplestorestate *batch, double nrows)
+/* Make a relation known by a name in an environment. */
+static void
+add_relation(QueryEnvironment *env, const char *name, TupleDesc desc,
+			 Tuplestorestate *batch, double nrows)
 {
-	QueryEnvironment *env = create_queryEnv();
 	EphemeralNamedRelation enr = palloc0(sizeof(EphemeralNamedRelationData));
 
-	enr->md.name = pstrdup("batch");
+	enr->md.name = pstrdup(name);
 	enr->md.reliddesc = InvalidOid;
-	enr->md.tupdesc = transform->input;
+	enr->md.tupdesc = desc;
 	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
 	enr->md.enrtuples = Max(nrows, 1000);	/* the plan is kept */
 	enr->reldata = batch;
 	register_ENR(env, enr);
+}
+
+/*
+ * An environment in which "batch" is known, and the same with the arrival.
+ * Both read one tuplestore: a tuple may have more columns than asked for.
+ */
+static QueryEnvironment *
+make_environment(FeathubTransform *transform, Tuplestorestate *batch, double nrows)
+{
+	QueryEnvironment *env = create_queryEnv();
+
+	add_relation(env, "batch", transform->batch, batch, nrows);
+	add_relation(env, NUMBERED_BATCH, transform->input, batch, nrows);
 	return env;
 }
 
-/* The alias under which a FROM item reads "batch", or NULL. */
-static const char *
-find_batch(Node *item)
+/* The range table index of "batch" in a FROM item, or 0. */
+static Index
+find_batch(Query *query, Node *item)
 {
-	if (IsA(item, RangeVar))
-	{
-		RangeVar   *var = (RangeVar *) item;
+	ListCell   *lc;
+	Index		found = 0;
 
-		if (var->schemaname == NULL && strcmp(var->relname, "batch") == 0)
-			return var->alias ? var->alias->aliasname : var->relname;
-	}
-	else if (IsA(item, JoinExpr))
+	if (item == NULL)
+		return 0;
+	if (IsA(item, RangeTblRef))
 	{
-		JoinExpr   *join = (JoinExpr *) item;
-		const char *found;
+		Index		index = ((RangeTblRef *) item)->rtindex;
+		RangeTblEntry *rte = rt_fetch(index, query->rtable);
 
-		if (join->alias)
-			return NULL;		/* its inner names cannot be seen */
-		found = find_batch(join->larg);
-		return found ? found : find_batch(join->rarg);
+		return rte->rtekind == RTE_NAMEDTUPLESTORE && strcmp(rte->enrname, "batch") == 0 ? index : 0;
 	}
-	return NULL;
+	if (IsA(item, JoinExpr))
+	{
+		found = find_batch(query, ((JoinExpr *) item)->larg);
+		return found ? found : find_batch(query, ((JoinExpr *) item)->rarg);
+	}
+	foreach(lc, castNode(FromExpr, item)->fromlist)
+		if (found == 0)
+			found = find_batch(query, lfirst(lc));
+	return found;
 }
 
-/* Add the arrival to the select list.  False if "batch" is not in its FROM. */
-static bool
-add_arrival(RawStmt *stmt)
+/* SELECT all columns FROM the numbered batch, the arrival as junk. */
+static Query *
+make_numbered_batch(TupleDesc input)
 {
-	SelectStmt *select = castNode(SelectStmt, stmt->stmt);
-	const char *alias = NULL;
-	ColumnRef  *column;
-	ResTarget  *target;
-	ListCell   *lc;
+	Query	   *query = makeNode(Query);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	RangeTblRef *ref = makeNode(RangeTblRef);
 
-	foreach(lc, select->fromClause)
-		if (alias == NULL)
-			alias = find_batch(lfirst(lc));
-	if (alias == NULL)
+	rte->rtekind = RTE_NAMEDTUPLESTORE;
+	rte->enrname = pstrdup(NUMBERED_BATCH);
+	rte->enrtuples = 1000;
+	rte->eref = makeAlias("batch", NIL);
+	for (int i = 0; i < input->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(input, i);
+		Var		   *var = makeVar(1, i + 1, att->atttypid, att->atttypmod, att->attcollation, 0);
+
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(NameStr(att->attname))));
+		rte->coltypes = lappend_oid(rte->coltypes, att->atttypid);
+		rte->coltypmods = lappend_int(rte->coltypmods, att->atttypmod);
+		rte->colcollations = lappend_oid(rte->colcollations, att->attcollation);
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry((Expr *) var, i + 1,
+													pstrdup(NameStr(att->attname)),
+													i + 1 == input->natts));
+	}
+	rte->inFromCl = true;
+	ref->rtindex = 1;
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(rte);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	return query;
+}
+
+/* Add the arrival to the target list.  False if "batch" is not in its FROM. */
+static bool
+add_arrival(Query *query, TupleDesc input)
+{
+	Index		index = find_batch(query, (Node *) query->jointree);
+	RangeTblEntry *rte;
+	Var		   *var;
+
+	if (index == 0)
 		return false;
-	column = makeNode(ColumnRef);
-	column->fields = list_make2(makeString(pstrdup(alias)),
-								makeString(pstrdup(FEATHUB_ARRIVAL_COLUMN)));
-	column->location = -1;
-	target = makeNode(ResTarget);
-	target->name = pstrdup(FEATHUB_ARRIVAL_COLUMN);
-	target->val = (Node *) column;
-	target->location = -1;
-	select->targetList = lappend(select->targetList, target);
+	rte = rt_fetch(index, query->rtable);
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = make_numbered_batch(input);
+	rte->enrname = NULL;
+	rte->enrtuples = 0;
+	rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
+	var = makeVar(index, input->natts, INT8OID, -1, InvalidOid, 0);
+	query->targetList = lappend(query->targetList,
+								makeTargetEntry((Expr *) var, list_length(query->targetList) + 1,
+												pstrdup(FEATHUB_ARRIVAL_COLUMN), false));
 	return true;
 }
 
-/* The columns that the user asked for: a star gives the arrival once more. */
+/* The columns that the user asked for; their names are all different. */
 static void
 describe_output(FeathubTransform *transform)
 {
 	TupleDesc	all = transform->source->resultDesc;
-	int			n = 0;
+	int			n = all->natts - (transform->row_wise ? 1 : 0);
 
-	transform->arrival = transform->row_wise ? all->natts - 1 : -1;
-	transform->columns = palloc(sizeof(int) * all->natts);
-	for (int i = 0; i < all->natts; i++)
-		if (strcmp(NameStr(TupleDescAttr(all, i)->attname), FEATHUB_ARRIVAL_COLUMN) != 0)
-			transform->columns[n++] = i;
 	transform->output = CreateTemplateTupleDesc(n);
 	for (int i = 0; i < n; i++)
-		TupleDescCopyEntry(transform->output, i + 1, all, transform->columns[i] + 1);
+		TupleDescCopyEntry(transform->output, i + 1, all, i + 1);
 	for (int i = 0; i < n; i++)
 		for (int j = i + 1; j < n; j++)
 			if (strcmp(NameStr(TupleDescAttr(transform->output, i)->attname),
@@ -311,10 +375,28 @@ describe_output(FeathubTransform *transform)
 						 errhint("Name the columns apart with AS.")));
 }
 
+/* Analysed again, the query must still give columns of the same types. */
+static void
+check_output(FeathubTransform *transform)
+{
+	for (int i = 0; i < transform->output->natts; i++)
+	{
+		Form_pg_attribute old = TupleDescAttr(transform->output, i);
+		Form_pg_attribute new = TupleDescAttr(transform->source->resultDesc, i);
+
+		if (old->atttypid != new->atttypid || old->atttypmod != new->atttypmod ||
+			strcmp(NameStr(old->attname), NameStr(new->attname)) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("the query of the job gives other columns than before")));
+	}
+}
+
 static void
 drop_source(void *arg)
 {
 	FeathubTransform *transform = arg;
 
-	DropCachedPlan(transform->source);
+	if (transform->source)
+		DropCachedPlan(transform->source);
 }

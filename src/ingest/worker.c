@@ -335,7 +335,11 @@ follow(FeathubPipeline *pipeline)
 		if (n != 0)
 		{
 			report_batch(pipeline, records, Max(n, 0));
-			FeathubApplyBatch(pipeline, records, Max(n, 0));
+			if (FeathubApplyBatch(pipeline, records, Max(n, 0)) < 0)
+			{
+				connector->release_records(stream);
+				break;
+			}
 			check_budget(pipeline);
 			report_partitions(pipeline);
 			connector->release_records(stream);
