@@ -2,7 +2,7 @@
 CREATE EXTENSION feathub;
 CREATE SERVER kafka FOREIGN DATA WRAPPER feathub_kafka OPTIONS (bootstrap_servers 'embedded');
 CREATE SCHEMA imported;
-SET timezone = 'UTC';
+SET timezone = 'UTC'; SET datestyle = ISO;
 
 CREATE FUNCTION columns(tab regclass) RETURNS TABLE (name name, type text, options text) LANGUAGE sql AS $$
   SELECT attname, format_type(atttypid, atttypmod), array_to_string(attfdwoptions, ', ')

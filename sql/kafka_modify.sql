@@ -2,7 +2,7 @@
 -- (2 partitions) and t_modify_b.  Transactions are tested on Apache Kafka.
 CREATE EXTENSION feathub;
 CREATE SERVER kafka FOREIGN DATA WRAPPER feathub_kafka OPTIONS (bootstrap_servers 'embedded');
-SET timezone = 'UTC';
+SET timezone = 'UTC'; SET datestyle = ISO;
 
 -- what was written, raw
 CREATE FOREIGN TABLE seen (

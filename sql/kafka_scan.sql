@@ -26,7 +26,7 @@ INSERT INTO scan (value, partition, key, "timestamp", headers)
          CASE WHEN i % 2 = 0 THEN '{"source": "test", "empty": null}'::jsonb END
     FROM generate_series(0, 899) i;
 
-SET timezone = 'UTC';
+SET timezone = 'UTC'; SET datestyle = ISO;
 SELECT * FROM scan WHERE "offset" < 2 ORDER BY partition, "offset";
 SELECT partition, count(*), min("offset"), max("offset"), count(key), count(headers)
   FROM scan GROUP BY partition ORDER BY partition;

@@ -77,6 +77,7 @@ struct KafkaProducer
 
 static KafkaProducer *producers = NULL; /* most recently used first */
 static bool callbacks_registered = false;
+static bool exit_registered = false;
 static uintptr_t last_delivery = 0;
 
 static KafkaProducer *find_producer(FeathubRelation *rel);
@@ -211,6 +212,7 @@ release_delivery(void *arg)
 	KafkaDelivery *delivery = arg;
 	KafkaProducer *producer = delivery->producer;
 	KafkaDelivery **link;
+	bool		unfinished;
 
 	if (producer == NULL)
 		return;					/* the process exits */
@@ -225,10 +227,12 @@ release_delivery(void *arg)
 	 * The statement failed.  Messages that are still queued would go out later,
 	 * with the next statement's: drop them with the producer.
 	 */
-	if (delivery->reported != delivery->sent ||
-		producer->client->fatal != RD_KAFKA_RESP_ERR_NO_ERROR)
+	unfinished = delivery->reported != delivery->sent;
+	if (producer->transactional && !producer->begun)
+		unfinished = false;		/* aborting the transaction has purged it all */
+	if (unfinished || producer->client->fatal != RD_KAFKA_RESP_ERR_NO_ERROR)
 		producer->broken = true;
-	if (producer->broken || delivery->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (unfinished || delivery->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		producer->doomed = true;
 	if (producer->deliveries == NULL && !producer->begun &&
 		(producer->broken || producer->invalid))
@@ -339,6 +343,12 @@ make_producer(FeathubRelation *rel)
 	producer->client = FeathubKafkaClientForRelation(producer->rel, RD_KAFKA_PRODUCER,
 													 context);
 	producer->client->opaque = producer;
+	if (!exit_registered)
+	{
+		/* after the clients' own callback, thus called before it */
+		before_shmem_exit(at_exit, (Datum) 0);
+		exit_registered = true;
+	}
 	rd_kafka_conf_set_dr_msg_cb(producer->client->conf, note_report);
 	set_default(producer, "queue.buffering.max.kbytes", "65536");
 	/* where Java's clients send a key, too */
@@ -522,16 +532,16 @@ abort_transaction(KafkaProducer *producer)
 	rd_kafka_error_t *error;
 
 	producer->begun = false;
-	if (!producer->broken)
+	producer->broken = true;
+	if (producer->client->fatal == RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
 		error = rd_kafka_abort_transaction(producer->client->rk, ABORT_TIMEOUT);
-		if (error != NULL)
-		{
-			producer->broken = true;
+		if (error == NULL)
+			producer->broken = false;
+		else
 			rd_kafka_error_destroy(error);
-		}
 	}
-	producer->doomed = producer->broken;
+	producer->doomed = false;
 }
 
 static void
@@ -559,8 +569,6 @@ register_callbacks(void)
 	CacheRegisterSyscacheCallback(FOREIGNTABLEREL, invalidate_producers, (Datum) 0);
 	RegisterXactCallback(at_xact_event, NULL);
 	RegisterSubXactCallback(at_subxact_event, NULL);
-	/* before any client exists, thus called after clients are destroyed */
-	before_shmem_exit(at_exit, (Datum) 0);
 	callbacks_registered = true;
 }
 
@@ -595,8 +603,6 @@ at_xact_event(XactEvent event, void *arg)
 				break;
 			case XACT_EVENT_ABORT:
 				abort_transaction(producer);
-				if (producer->broken && producer->deliveries == NULL)
-					drop_producer(producer);
 				break;
 			default:
 				break;
@@ -622,12 +628,15 @@ at_subxact_event(SubXactEvent event, SubTransactionId subid,
 	}
 }
 
-/* The clients are gone already: leave nothing that would touch them. */
+/* The clients are about to go: leave nothing that would touch them later. */
 static void
 at_exit(int code, Datum arg)
 {
 	for (KafkaProducer *producer = producers; producer != NULL; producer = producer->next)
 	{
+		/* or readers of the topic would wait until it times out */
+		if (producer->begun)
+			abort_transaction(producer);
 		for (KafkaDelivery *delivery = producer->deliveries; delivery != NULL;
 			 delivery = delivery->next)
 			delivery->producer = NULL;

@@ -92,8 +92,8 @@ $session->query_safe(q{BEGIN; INSERT INTO tx VALUES ('k1')});
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 sql("SELECT pg_terminate_backend($pid)");
 poll_query($node, "SELECT count(*) FROM pg_stat_activity WHERE pid = $pid", '0');
-sql(q{INSERT INTO tx VALUES ('l1')});
-is_committed('a1 b1 b2 d2 d3 g1 g2 i1 l1', 'nothing of a session that was terminated');
+kafka_produce($kafka, 'tx', ['l1']);
+is_committed('a1 b1 b2 d2 d3 g1 g2 i1 l1', 'nothing of a session that was terminated, which holds up no reader');
 eval { $session->{run}->kill_kill };
 
 # Concurrent sessions have transactional ids of their own
