@@ -167,17 +167,15 @@ detach(int code, Datum arg)
 		my_slot->state = FEATHUB_SLOT_FREE;
 	else
 	{
-		int64		delay = feathub_retry_delay;
+		/* a signal or a changed epoch is no failure, but must not spin either */
+		int64		delay = feathub_retry_delay / 10;
 
-		/* a signal from the scheduler or a changed epoch is no failure */
 		if (my_slot->failures > 0 && !job_changed)
 		{
 			delay = (int64) feathub_retry_delay << Min(my_slot->failures - 1, 16);
 			delay = Min(delay, feathub_retry_delay_max);
 			delay = delay / 2 + pg_prng_uint64_range(&pg_global_prng_state, 0, delay / 2 + 1);
 		}
-		else
-			delay = 0;
 		my_slot->state = FEATHUB_SLOT_BACKOFF;
 		my_slot->retry_at = TimestampTzPlusMilliseconds(now, delay);
 	}
