@@ -609,6 +609,8 @@ FeathubKafkaColumnsOf(FeathubRelation *rel, Bitmapset *needed, KafkaColumns *col
 	TupleDesc	tupdesc = rel->tupdesc;
 	bool		whole = needed == NULL ||
 		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, needed);
+	bool		key_wanted = false;
+	bool		value_wanted = false;
 
 	memset(columns, 0, sizeof(KafkaColumns));
 	columns->value = palloc0(sizeof(FeathubColumn) * Max(tupdesc->natts, 1));
@@ -626,15 +628,16 @@ FeathubKafkaColumnsOf(FeathubRelation *rel, Bitmapset *needed, KafkaColumns *col
 		FeathubColumn column;
 		int			kind;
 		bool		in_key;
+		bool		wanted = whole ||
+			bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, needed);
 
 		if (att->attisdropped || att->attgenerated)
-			continue;
-		if (!whole && !bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, needed))
 			continue;
 		kind = column_metadata(rel, attnum);
 		if (kind >= 0)
 		{
-			columns->metadata[kind] = attnum;
+			if (wanted)
+				columns->metadata[kind] = attnum;
 			continue;
 		}
 		memset(&column, 0, sizeof(column));
@@ -644,9 +647,21 @@ FeathubKafkaColumnsOf(FeathubRelation *rel, Bitmapset *needed, KafkaColumns *col
 		column.typmod = att->atttypmod;
 		column.options = rel->column_options ? rel->column_options[i] : NIL;
 		in_key = columns->key_format != NULL && column_is_key(rel, attnum);
-		if (in_key)
+		/* fields that are known by their place all count */
+		if (in_key && (wanted || columns->key_format->positional))
+		{
 			columns->key[columns->nkey++] = column;
-		if (!in_key || options->value_fields == KAFKA_VALUE_ALL)
+			key_wanted |= wanted;
+		}
+		if ((!in_key || options->value_fields == KAFKA_VALUE_ALL) &&
+			(wanted || rel->format->positional))
+		{
 			columns->value[columns->nvalue++] = column;
+			value_wanted |= wanted;
+		}
 	}
+	if (!key_wanted)
+		columns->nkey = 0;
+	if (!value_wanted)
+		columns->nvalue = 0;
 }
