@@ -72,7 +72,7 @@ FeathubWorkerMain(Datum arg)
 	Oid			database;
 	Oid			owner;
 	MemoryContext context;
-	FeathubJob *job = NULL;
+	FeathubJob *volatile job = NULL;	/* set below PG_TRY, read in PG_CATCH */
 
 	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
 	FeathubProcessSetup();
@@ -231,7 +231,7 @@ override_settings(void)
 static FeathubJob *
 load_job(MemoryContext context)
 {
-	FeathubJob *job = NULL;
+	FeathubJob *volatile job = NULL;	/* set below PG_TRY, read in PG_CATCH */
 	MemoryContext old;
 
 	SetCurrentStatementStartTimestamp();
