@@ -4,10 +4,10 @@
  */
 #include "postgres.h"
 
-#include "commands/explain.h"
 #include "nodes/value.h"
 
 #include "connectors/kafka/kafka_scan.h"
+#include "core/compat.h"
 
 /* Ranges shown; the rest is counted. */
 #define MAX_RANGES_SHOWN	32
@@ -16,7 +16,7 @@ static void explain_ranges(KafkaScanState *state, ExplainState *es);
 
 /*
  * FeathubConnector.explain_scan: what is asked for, and with ANALYZE what was
- * read.  The numbers of a parallel scan are those of the leader's share.
+ * read.  Of a parallel scan only the leader's share is known here.
  */
 void
 FeathubKafkaExplainScan(FeathubScan *scan, ExplainState *es)
@@ -37,8 +37,11 @@ FeathubKafkaExplainScan(FeathubScan *scan, ExplainState *es)
 		return;
 	if (state->partitions != NULL)
 		ExplainPropertyInteger("Partitions", NULL, state->npartitions, es);
-	explain_ranges(state, es);
-	ExplainPropertyInteger("Messages Read", NULL,
+	/* what one process of several has taken last says little */
+	if (state->shared == NULL)
+		explain_ranges(state, es);
+	ExplainPropertyInteger(state->shared == NULL ? "Messages Read" : "Messages Read by Leader",
+						   NULL,
 						   state->reader != NULL ? FeathubKafkaReaderCount(state->reader) : 0,
 						   es);
 }

@@ -459,7 +459,7 @@ static void
 describe_param(List *params, int number, StringInfo out)
 {
 	Node	   *node = list_nth(params, number);
-	Const	   *constant = (Const *) node;
+	Const	   *constant;
 	Oid			output;
 	bool		varlena;
 	char	   *text;
@@ -477,6 +477,7 @@ describe_param(List *params, int number, StringInfo out)
 		appendStringInfoChar(out, '?');
 		return;
 	}
+	constant = (Const *) node;
 	if (constant->constisnull)
 	{
 		appendStringInfoString(out, "NULL");

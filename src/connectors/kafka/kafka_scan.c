@@ -47,7 +47,7 @@ static void set_part(KafkaScanState *state, KafkaPartition *partition);
 static void find_ranges(KafkaScanState *state);
 static int64 first_offset_at(void *arg, int64 time);
 static void decode_error_context(void *arg);
-static void raise_decode_error(FeathubDecodeError *error) pg_attribute_noreturn();
+static void raise_decode_error(KafkaScanState *state, FeathubDecodeError *error) pg_attribute_noreturn();
 
 /* What first_offset_at needs beside the time. */
 typedef struct TimeQuestion
@@ -194,7 +194,7 @@ FeathubKafkaNextRow(FeathubScan *scan, TupleTableSlot *slot)
 
 	if (!FeathubKafkaRowDecode(state->decoder, state->message, slot->tts_values,
 							   slot->tts_isnull, &error))
-		raise_decode_error(&error);
+		raise_decode_error(state, &error);
 
 	error_context_stack = callback.previous;
 	return true;
@@ -486,9 +486,16 @@ decode_error_context(void *arg)
 }
 
 static void
-raise_decode_error(FeathubDecodeError *error)
+raise_decode_error(KafkaScanState *state, FeathubDecodeError *error)
 {
+	const char *message = error->message != NULL ? error->message : "record does not decode";
+	TupleDesc	tupdesc = state->scan->rel->tupdesc;
+
 	ereport(ERROR,
 			(errcode(error->sqlerrcode != 0 ? error->sqlerrcode : ERRCODE_BAD_COPY_FILE_FORMAT),
-			 errmsg("%s", error->message != NULL ? error->message : "record does not decode")));
+			 errmsg_internal("%s", message),
+	/* formats begin with the column's name */
+			 error->attnum > 0 && strncmp(message, "column ", 7) != 0 ?
+			 errdetail("Column \"%s\".",
+					   NameStr(TupleDescAttr(tupdesc, error->attnum - 1)->attname)) : 0));
 }
