@@ -41,6 +41,7 @@ typedef enum RecordFate
 typedef struct RecordState
 {
 	RecordFate	fate;
+	bool		left_out;		/* good, but the query gave no row for it */
 	int			sqlerrcode;
 	char	   *message;
 } RecordState;
@@ -85,6 +86,7 @@ static void run_query(Batch *batch, int from, int to);
 static void receive_row(void *arg, int64 arrival, Datum *values, bool *isnull);
 static void check_rows(Batch *batch);
 static void keep_bad_records(Batch *batch);
+static void stop_at_batch(Batch *batch, const ErrorData *edata);
 static void describe_batch(void *arg);
 
 bool
@@ -211,10 +213,12 @@ try_batch(Batch *batch)
 		edata = CopyErrorData();
 		/* a record's fault, and not looked into yet? */
 		if (batch->careful || FeathubApplyFailed || batch->n == 0 ||
-			!FeathubApplyIsDataError(edata->sqlerrcode) ||
-			(pipeline->transform && !FeathubTransformIsRowWise(pipeline->transform)))
+			!FeathubApplyIsDataError(edata->sqlerrcode))
 			PG_RE_THROW();
 		FlushErrorState();
+		/* which record's, nobody can tell */
+		if (pipeline->transform && !FeathubTransformIsRowWise(pipeline->transform))
+			stop_at_batch(batch, edata);
 		AbortCurrentTransaction();
 		MemoryContextReset(pipeline->batch_context);
 		batch->careful = true;
@@ -539,6 +543,7 @@ run_query(Batch *batch, int from, int to)
 		}
 		values[pipeline->ncolumns] = Int64GetDatum(i);
 		isnull[pipeline->ncolumns] = false;
+		batch->states[i].left_out = FeathubTransformIsRowWise(pipeline->transform);
 		tuplestore_putvalues(store, desc, values, isnull);
 		n++;
 	}
@@ -554,11 +559,13 @@ receive_row(void *arg, int64 arrival, Datum *values, bool *isnull)
 	MemoryContext old = MemoryContextSwitchTo(batch->pipeline->batch_context);
 	FeathubWriterRow *row;
 
-	/* without a record of its own, a row stands for the batch's last one */
+	/* of the whole batch, as of aggregates, or of no record, as of outer joins */
 	row = add_row(batch, arrival >= 0 ? (int) arrival : batch->n - 1);
-	if (arrival < 0)
+	if (arrival >= 0)
+		batch->states[arrival].left_out = false;
+	else
 	{
-		row->arrival = batch->nrows;
+		row->arrival = -1;
 		row->deleted = false;
 	}
 	row->values = palloc(sizeof(Datum) * desc->natts);
@@ -574,13 +581,15 @@ receive_row(void *arg, int64 arrival, Datum *values, bool *isnull)
 	MemoryContextSwitchTo(old);
 }
 
-/* Take out the rows that cannot be written; note watermarks. */
+/*
+ * Take out the rows that cannot be written, with all other rows of their
+ * record; note watermarks.
+ */
 static void
 check_rows(Batch *batch)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
-	bool		row_wise = pipeline->transform == NULL ||
-		FeathubTransformIsRowWise(pipeline->transform);
+	int			nrefused = 0;
 	int			kept = 0;
 
 	for (int i = 0; i < batch->nrows; i++)
@@ -589,16 +598,23 @@ check_rows(Batch *batch)
 		int			sqlerrcode;
 		char	   *reason = FeathubWriterRefuses(pipeline->writer, row, &sqlerrcode);
 
-		if (reason && !row_wise)
+		if (reason == NULL)
+			continue;
+		if (row->arrival < 0)
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 							errmsg("the query of job \"%s\" gave a row that cannot be written: %s",
 								   pipeline->job->name, reason)));
-		if (reason)
-		{
-			refuse_record(batch, (int) row->arrival, sqlerrcode, reason);
+		refuse_record(batch, (int) row->arrival, sqlerrcode, reason);
+		nrefused++;
+	}
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		FeathubWriterRow *row = &batch->rows[i];
+
+		if (nrefused > 0 && row->arrival >= 0 &&
+			batch->states[row->arrival].fate != RECORD_GOOD)
 			continue;
-		}
-		if (!row->deleted && row_wise && !batch->stored)
+		if (!row->deleted && row->arrival >= 0 && !batch->stored)
 		{
 			int			partition = batch->records[row->arrival].partition;
 			TimestampTz at = FeathubWriterEventTime(pipeline->writer, row);
@@ -606,9 +622,32 @@ check_rows(Batch *batch)
 			if (!TIMESTAMP_NOT_FINITE(at))
 				batch->watermarks[partition] = Max(batch->watermarks[partition], at);
 		}
-		batch->rows[kept++] = *row;
+		if (kept < i)
+			batch->rows[kept] = *row;
+		kept++;
 	}
 	batch->nrows = kept;
+}
+
+/* Raise what was wrong with a batch whose query is not row-wise, as the job's end. */
+static void
+stop_at_batch(Batch *batch, const ErrorData *edata)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+	const FeathubConnector *connector = pipeline->rel->connector;
+	StringInfoData from;
+	StringInfoData to;
+
+	initStringInfo(&from);
+	initStringInfo(&to);
+	connector->describe_record(&pipeline->stream, &batch->records[0], &from);
+	connector->describe_record(&pipeline->stream, &batch->records[batch->n - 1], &to);
+	FeathubApplyFailed = true;
+	ereport(ERROR,
+			(errcode(edata->sqlerrcode),
+			 errmsg("batch from %s to %s could not be applied: %s", from.data, to.data,
+					edata->message),
+			 errdetail("The job's query is not row-wise, so the failure cannot be pinned on a record.")));
 }
 
 /* Raise what was wrong with a record, as the job's end. */
@@ -645,7 +684,10 @@ keep_bad_records(Batch *batch)
 
 		advance->records++;
 		if (state->fate == RECORD_GOOD)
+		{
+			advance->skipped += state->left_out;
 			continue;
+		}
 		if (state->fate == RECORD_BAD && pipeline->job->on_error == FEATHUB_ON_ERROR_STOP)
 			stop_at_record(batch, i);
 		if (state->fate == RECORD_SKIPPED || pipeline->job->on_error == FEATHUB_ON_ERROR_SKIP)

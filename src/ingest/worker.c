@@ -231,7 +231,7 @@ override_settings(void)
 static FeathubJob *
 load_job(MemoryContext context)
 {
-	FeathubJob *volatile job = NULL;	/* set below PG_TRY, read in PG_CATCH */
+	FeathubJob *job = NULL;
 	MemoryContext old;
 
 	SetCurrentStatementStartTimestamp();
