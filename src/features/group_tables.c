@@ -27,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
 #include "core/compat.h"
@@ -37,7 +38,8 @@
 static void check_key_columns(FeathubGroupRequest *request);
 static void check_event_time(FeathubGroupRequest *request);
 static Oid	find_table(FeathubGroupRequest *request, const char *relname);
-static TupleDesc describe_features(Oid relid);
+static TupleDesc describe_features(Oid relid, bool generated);
+static char *generation_expression(Oid relid, const char *column);
 static void adopt_offline(FeathubGroupRequest *request, Oid relid);
 static void adopt_online(FeathubGroupRequest *request, Oid relid);
 static void adopt_tombstone(FeathubGroupRequest *request, Oid relid);
@@ -47,8 +49,9 @@ static void check_partitioning(FeathubGroupRequest *request, Oid relid);
 static Oid	create_offline(FeathubGroupRequest *request);
 static Oid	create_online(FeathubGroupRequest *request, const char *relname);
 static Oid	create_tombstone(FeathubGroupRequest *request, const char *relname);
-static void append_columns(StringInfo sql, FeathubGroupRequest *request);
-static void append_column(StringInfo sql, Form_pg_attribute att, bool not_null);
+static void append_columns(StringInfo sql, FeathubGroupRequest *request, Oid like);
+static void append_column(StringInfo sql, Form_pg_attribute att, const char *generated,
+						  bool not_null);
 static void append_key(StringInfo sql, List *columns);
 static bool in_list(List *names, const char *name);
 
@@ -72,7 +75,7 @@ FeathubGroupMakeTables(FeathubGroupRequest *request)
 		TupleDesc	source = request->columns;
 
 		check_adoptable(offline);
-		request->columns = describe_features(offline);
+		request->columns = describe_features(offline, true);
 		check_key_columns(request);
 		check_event_time(request);
 		adopt_offline(request, offline);
@@ -192,21 +195,59 @@ find_table(FeathubGroupRequest *request, const char *relname)
 	return relid;
 }
 
-/* A table's columns but the one that marks deletions. */
+/*
+ * A table's columns but the one that marks deletions, and with or without
+ * those that the table computes itself.
+ */
 static TupleDesc
-describe_features(Oid relid)
+describe_features(Oid relid, bool generated)
 {
 	TupleDesc	all = FeathubSourceDescribe(relid);
-	TupleDesc	desc;
+	TupleDesc	desc = NULL;
 	int			natts = 0;
 
-	if (FeathubDescribeColumn(all, FEATHUB_DELETED_COLUMN) == NULL)
-		return all;
-	desc = CreateTemplateTupleDesc(all->natts - 1);
-	for (int i = 0; i < all->natts; i++)
-		if (strcmp(NameStr(TupleDescAttr(all, i)->attname), FEATHUB_DELETED_COLUMN) != 0)
-			TupleDescCopyEntry(desc, ++natts, all, i + 1);
+	for (int pass = 0; pass < 2; pass++)
+	{
+		if (pass == 1)
+			desc = CreateTemplateTupleDesc(natts);
+		natts = 0;
+		for (int i = 0; i < all->natts; i++)
+		{
+			const char *name = NameStr(TupleDescAttr(all, i)->attname);
+
+			if (strcmp(name, FEATHUB_DELETED_COLUMN) == 0 ||
+				(!generated && generation_expression(relid, name) != NULL))
+				continue;
+			natts++;
+			if (pass == 1)
+				TupleDescCopyEntry(desc, natts, all, i + 1);
+		}
+	}
 	return desc;
+}
+
+/* What a generated column is computed from, or NULL if it is none. */
+static char *
+generation_expression(Oid relid, const char *column)
+{
+	AttrNumber	attnum = get_attnum(relid, column);
+	char	   *result = NULL;
+	Relation	rel;
+
+	if (attnum == InvalidAttrNumber || !get_attgenerated(relid, attnum))
+		return NULL;
+	rel = relation_open(relid, NoLock);
+	for (int i = 0; i < RelationGetDescr(rel)->constr->num_defval; i++)
+	{
+		AttrDefault *value = &RelationGetDescr(rel)->constr->defval[i];
+
+		if (value->adnum == attnum)
+			result = deparse_expression(stringToNode(value->adbin),
+										deparse_context_for(RelationGetRelationName(rel), relid),
+										false, false);
+	}
+	relation_close(rel, NoLock);
+	return result;
 }
 
 /*
@@ -239,7 +280,8 @@ adopt_online(FeathubGroupRequest *request, Oid relid)
 {
 	check_adoptable(relid);
 	check_unique_key(relid, request->group->primary_key);
-	FeathubCheckColumnsFit(request->columns, relid, FeathubGroupHistoryKey(request->group));
+	FeathubCheckColumnsFit(describe_features(request->group->relid, false), relid,
+						   FeathubGroupHistoryKey(request->group));
 }
 
 static void
@@ -375,7 +417,7 @@ create_offline(FeathubGroupRequest *request)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TABLE %s (",
 					 quote_qualified_identifier(request->nspname, request->relname));
-	append_columns(&sql, request);
+	append_columns(&sql, request, InvalidOid);
 	if (group->deletes)
 		appendStringInfo(&sql, "%s pg_catalog.bool NOT NULL DEFAULT false, ", FEATHUB_DELETED_COLUMN);
 	append_key(&sql, FeathubGroupHistoryKey(group));
@@ -394,7 +436,7 @@ create_online(FeathubGroupRequest *request, const char *relname)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TABLE %s (",
 					 quote_qualified_identifier(request->nspname, relname));
-	append_columns(&sql, request);
+	append_columns(&sql, request, request->group->relid);
 	append_key(&sql, request->group->primary_key);
 	appendStringInfoString(&sql, ") WITH (fillfactor = 80)");
 	FeathubGroupRunCommand(sql.data);
@@ -416,7 +458,7 @@ create_tombstone(FeathubGroupRequest *request, const char *relname)
 	appendStringInfo(&sql, "CREATE TABLE %s (",
 					 quote_qualified_identifier(request->nspname, relname));
 	foreach(lc, group->primary_key)
-		append_column(&sql, FeathubDescribeColumn(request->columns, (const char *) lfirst(lc)), true);
+		append_column(&sql, FeathubDescribeColumn(request->columns, (const char *) lfirst(lc)), NULL, true);
 	appendStringInfo(&sql, "deleted_at %s NOT NULL, ",
 					 format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY));
 	append_key(&sql, group->primary_key);
@@ -425,9 +467,12 @@ create_tombstone(FeathubGroupRequest *request, const char *relname)
 	return find_table(request, relname);
 }
 
-/* All columns; key and event time NOT NULL, features may be null. */
+/*
+ * All columns; key and event time NOT NULL, features may be null.  What is
+ * computed in the table "like" is so in this one.
+ */
 static void
-append_columns(StringInfo sql, FeathubGroupRequest *request)
+append_columns(StringInfo sql, FeathubGroupRequest *request, Oid like)
 {
 	List	   *key = FeathubGroupHistoryKey(request->group);
 
@@ -435,12 +480,14 @@ append_columns(StringInfo sql, FeathubGroupRequest *request)
 	{
 		Form_pg_attribute att = TupleDescAttr(request->columns, i);
 
-		append_column(sql, att, in_list(key, NameStr(att->attname)));
+		append_column(sql, att,
+					  OidIsValid(like) ? generation_expression(like, NameStr(att->attname)) : NULL,
+					  in_list(key, NameStr(att->attname)));
 	}
 }
 
 static void
-append_column(StringInfo sql, Form_pg_attribute att, bool not_null)
+append_column(StringInfo sql, Form_pg_attribute att, const char *generated, bool not_null)
 {
 	appendStringInfo(sql, "%s %s", quote_identifier(NameStr(att->attname)),
 					 format_type_extended(att->atttypid, att->atttypmod,
@@ -459,6 +506,8 @@ append_column(StringInfo sql, Form_pg_attribute att, bool not_null)
 													NameStr(collation->collname)));
 		ReleaseSysCache(tuple);
 	}
+	if (generated)
+		appendStringInfo(sql, " GENERATED ALWAYS AS (%s) STORED", generated);
 	appendStringInfoString(sql, not_null ? " NOT NULL, " : ", ");
 }
 
