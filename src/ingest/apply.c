@@ -92,17 +92,31 @@ static void describe_batch(void *arg);
 bool
 FeathubApplyIsDataError(int sqlerrcode)
 {
+	char		first;
+
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
+		case MAKE_SQLSTATE('0', '9', '0', '0', '0'):	/* triggered action */
 		case MAKE_SQLSTATE('2', '1', '0', '0', '0'):	/* cardinality */
 		case MAKE_SQLSTATE('2', '2', '0', '0', '0'):	/* data exception */
 		case MAKE_SQLSTATE('2', '3', '0', '0', '0'):	/* constraints */
+		case MAKE_SQLSTATE('2', '7', '0', '0', '0'):	/* triggered data change */
+		case MAKE_SQLSTATE('3', '8', '0', '0', '0'):	/* PL/Python, PL/Perl */
 		case MAKE_SQLSTATE('4', '4', '0', '0', '0'):	/* WITH CHECK OPTION */
 		case MAKE_SQLSTATE('5', '4', '0', '0', '0'):	/* program limits */
 		case MAKE_SQLSTATE('P', '0', '0', '0', '0'):	/* RAISE in PL/pgSQL */
 			return true;
-		default:
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '5', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '7', '0', '0', '0'):
+		case MAKE_SQLSTATE('5', '8', '0', '0', '0'):
+		case MAKE_SQLSTATE('7', '2', '0', '0', '0'):
+		case MAKE_SQLSTATE('X', 'X', '0', '0', '0'):
 			return false;
+		default:
+			/* the classes that the standard leaves to users: RAISE again */
+			first = (char) PGUNSIXBIT(sqlerrcode);
+			return (first >= '5' && first <= '9') || (first >= 'I' && first <= 'Z');
 	}
 }
 
