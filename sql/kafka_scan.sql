@@ -106,6 +106,14 @@ EXECUTE by_place(NULL, '{1}');
 EXECUTE by_place(1, NULL);
 EXPLAIN (COSTS off) EXECUTE by_place(1, NULL);
 RESET plan_cache_mode;
+-- joins pass the places of the outer rows
+CREATE TABLE places (p int, o bigint);
+INSERT INTO places VALUES (1, 5), (2, 7), (NULL, 1), (9, 1);
+ANALYZE places;
+EXPLAIN (COSTS off) SELECT value FROM places JOIN scan ON partition = p AND "offset" = o;
+SELECT value FROM places JOIN scan ON partition = p AND "offset" = o ORDER BY 1;
+SELECT p, value FROM places LEFT JOIN scan ON partition = p AND "offset" BETWEEN o AND o + 1 ORDER BY 1, 2;
+SELECT * FROM places WHERE EXISTS (SELECT FROM scan WHERE partition = p AND "offset" = o) ORDER BY 1;
 -- cursors: forward, with hold, and two at a time
 BEGIN;
 DECLARE a CURSOR FOR SELECT value FROM scan WHERE partition = 0;

@@ -182,6 +182,13 @@ struct FeathubConnector
 							  FeathubScanPlan *plan);
 
 	/*
+	 * The columns (attnums) for which a value known from the other side of a
+	 * join saves remote work: nested loops that pass it as a parameter are then
+	 * considered, and plan_scan gets the join's clauses.  Optional.
+	 */
+	Bitmapset  *(*lookup_columns) (FeathubRelation *rel);
+
+	/*
 	 * Scanning: required.  begin_scan makes state only; it may connect, but
 	 * fetches nothing: params have no values yet.  rescan is called before the
 	 * first row too, with the params evaluated, and starts again from nothing.
@@ -241,7 +248,8 @@ struct FeathubConnector
 	 * partitions to follow, in stream->partitions, and fills the position of
 	 * those that have none from stream->start; it raises an error that names
 	 * the partition if a position is not to be had any more or the source was
-	 * made again.  It may be called again with other partitions.
+	 * made again, with OBJECT_NOT_IN_PREREQUISITE_STATE: the job fails, instead
+	 * of being tried again.  It may be called again with other partitions.
 	 *
 	 * poll fills up to max records, waits at most timeout milliseconds for the
 	 * first, returns as soon as it has some and no more are at hand, and

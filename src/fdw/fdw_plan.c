@@ -35,6 +35,9 @@ typedef struct FdwPlanState
 static void estimate_default(RelOptInfo *baserel, FeathubEstimate *estimate);
 static void add_parallel_path(PlannerInfo *root, RelOptInfo *baserel,
 							  const FeathubEstimate *estimate);
+static void add_lookup_paths(PlannerInfo *root, RelOptInfo *baserel, FdwPlanState *state);
+static bool is_lookup_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
+							 EquivalenceMember *em, void *arg);
 static List *list_needed(PlannerInfo *root, RelOptInfo *baserel, Oid relid,
 						 List *local_clauses);
 static int	safe_limit(PlannerInfo *root, RelOptInfo *baserel, List *local_clauses);
@@ -78,6 +81,9 @@ FeathubFdwGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntab
 	if (state->rel->connector->parallel_size && baserel->consider_parallel &&
 		baserel->lateral_relids == NULL)
 		add_parallel_path(root, baserel, &state->estimate);
+
+	if (state->rel->connector->lookup_columns)
+		add_lookup_paths(root, baserel, state);
 }
 
 ForeignScan *
@@ -166,6 +172,81 @@ add_parallel_path(PlannerInfo *root, RelOptInfo *baserel,
 	path->path.parallel_aware = true;
 	path->path.parallel_workers = workers;
 	add_partial_path(baserel, (Path *) path);
+}
+
+/*
+ * Scans for the inner side of nested loops: one for each set of other relations
+ * that join clauses on lookup columns refer to.
+ */
+static void
+add_lookup_paths(PlannerInfo *root, RelOptInfo *baserel, FdwPlanState *state)
+{
+	const FeathubEstimate *estimate = &state->estimate;
+	Bitmapset  *columns = state->rel->connector->lookup_columns(state->rel);
+	List	   *clauses = list_copy(baserel->joininfo);
+	List	   *infos = NIL;
+	ListCell   *lc;
+
+	if (bms_is_empty(columns))
+		return;
+	if (baserel->has_eclass_joins)
+		clauses = list_concat(clauses,
+							  generate_implied_equalities_for_column(root, baserel,
+																	 is_lookup_member,
+																	 columns,
+																	 baserel->lateral_referencers));
+	foreach(lc, clauses)
+	{
+		RestrictInfo *rinfo = lfirst(lc);
+		Bitmapset  *attrs = NULL;
+		Bitmapset  *used = NULL;
+		Relids		outer;
+		int			i = -1;
+
+		if (!join_clause_is_movable_to(rinfo, baserel))
+			continue;
+		pull_varattnos((Node *) rinfo->clause, baserel->relid, &attrs);
+		while ((i = bms_next_member(attrs, i)) >= 0)
+		{
+			if (i + FirstLowInvalidHeapAttributeNumber > 0)
+				used = bms_add_member(used, i + FirstLowInvalidHeapAttributeNumber);
+		}
+		if (!bms_overlap(used, columns))
+			continue;
+		outer = bms_union(rinfo->clause_relids, baserel->lateral_relids);
+		outer = bms_del_member(outer, baserel->relid);
+		if (!bms_is_empty(outer))
+			infos = list_append_unique_ptr(infos,
+										   get_baserel_parampathinfo(root, baserel, outer));
+	}
+
+	foreach(lc, infos)
+	{
+		ParamPathInfo *info = lfirst(lc);
+		double		share = info->ppi_rows / Max(baserel->rows, 1);
+		Cost		run = (estimate->total_cost - estimate->startup_cost) * Min(share, 1);
+
+		add_path(baserel, (Path *)
+				 feathub_create_foreignscan_path(root, baserel, NULL,
+												 info->ppi_rows,
+												 estimate->startup_cost,
+												 estimate->startup_cost + run,
+												 NIL, info->ppi_req_outer, NULL, NIL));
+	}
+}
+
+/* Is this member of an equivalence class one of the columns? */
+static bool
+is_lookup_member(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
+				 EquivalenceMember *em, void *arg)
+{
+	Expr	   *expr = em->em_expr;
+
+	while (IsA(expr, RelabelType))
+		expr = ((RelabelType *) expr)->arg;
+	return IsA(expr, Var) && ((Var *) expr)->varno == rel->relid &&
+		((Var *) expr)->varattno > 0 &&
+		bms_is_member(((Var *) expr)->varattno, (Bitmapset *) arg);
 }
 
 /*

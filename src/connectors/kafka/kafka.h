@@ -364,6 +364,7 @@ extern void FeathubKafkaEstimate(FeathubRelation *rel, PlannerInfo *root,
 extern void FeathubKafkaPlanScan(FeathubRelation *rel, PlannerInfo *root,
 								 RelOptInfo *baserel, List *clauses,
 								 FeathubScanPlan *plan);
+extern Bitmapset *FeathubKafkaLookupColumns(FeathubRelation *rel);
 extern void FeathubKafkaBeginScan(FeathubScan *scan);
 extern void FeathubKafkaRescan(FeathubScan *scan);
 extern bool FeathubKafkaNextRow(FeathubScan *scan, TupleTableSlot *slot);

@@ -21,6 +21,7 @@ const FeathubConnector FeathubKafkaConnector = {
 
 	.estimate = FeathubKafkaEstimate,
 	.plan_scan = FeathubKafkaPlanScan,
+	.lookup_columns = FeathubKafkaLookupColumns,
 	.begin_scan = FeathubKafkaBeginScan,
 	.rescan = FeathubKafkaRescan,
 	.next_row = FeathubKafkaNextRow,

@@ -126,6 +126,21 @@ FeathubKafkaPlanScan(FeathubRelation *rel, PlannerInfo *root, RelOptInfo *basere
 	}
 }
 
+/* FeathubConnector.lookup_columns: those that become ranges. */
+Bitmapset *
+FeathubKafkaLookupColumns(FeathubRelation *rel)
+{
+	KafkaPlace *places = places_of(rel);
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < rel->tupdesc->natts; i++)
+	{
+		if (places[i] != KAFKA_PLACE_NONE)
+			columns = bms_add_member(columns, i + 1);
+	}
+	return columns;
+}
+
 /* Scanning */
 
 void
