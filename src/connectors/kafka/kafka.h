@@ -7,8 +7,11 @@
  *					metadata and offsets; errors
  * kafka_row.c		messages to rows; headers to jsonb and back
  * kafka_scan.c		SELECT, with kafka_restrict.c and kafka_explain.c
+ * kafka_reader.c	reads given offsets, for scans, ANALYZE and imports
  * kafka_modify.c	INSERT and COPY
+ * kafka_producer.c producers kept between statements, transactions
  * kafka_import.c	IMPORT FOREIGN SCHEMA, ANALYZE
+ * kafka_infer.c	columns from a sample of JSON records
  * kafka_stream.c	jobs
  * kafka_broker.c	the embedded broker
  *
