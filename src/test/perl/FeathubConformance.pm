@@ -271,7 +271,8 @@ sub view_query_sql
 		my $time = $table->{timestamp_field};
 
 		$relation{$name} = {
-			sql => 'SELECT *, ' . time_sql(quoted($time), $table->{timestamp_format}) . ' AS event_time FROM ' . quoted($name),
+			sql => 'SELECT *, ' . time_sql(quoted($time), $table->{timestamp_format})
+			  . ' AS event_time FROM ' . quoted($name),
 			columns => [ sort keys %{ $table->{schema} } ],
 			keys => $table->{keys} || [],
 			time => $time
@@ -327,7 +328,8 @@ sub one_view
 
 		$value .= '::' . sql_types({ t => $feature->{dtype} })->{t} if defined $feature->{dtype};
 		@columns = grep { $_ ne $feature->{name} } @columns;
-		$sql = 'SELECT ' . column_list([ @columns, 'event_time' ]) . ", $value AS " . quoted($feature->{name}) . " FROM ($sql) v";
+		$sql = 'SELECT ' . column_list([ @columns, 'event_time' ])
+		  . ", $value AS " . quoted($feature->{name}) . " FROM ($sql) v";
 		push @columns, $feature->{name};
 	}
 	@columns = grep { $keep{$_} } @columns;
@@ -351,21 +353,22 @@ comes, undef compares both sorted.
 sub same_rows
 {
 	my ($node, $settings, $query, $expected, $columns, $types, $order) = @_;
-	my @have = map { defined $expected->[0] ? keys %{ $expected->[0] } : () } 1;
+	my @have = @$expected ? keys %{ $expected->[0] } : @$columns;
 	my $list = column_list($columns);
 	my $by = !defined $order ? $list : @$order ? column_list($order) : undef;
 
 	is_deeply([ sort @have ], [ sort @$columns ], 'the columns that are expected') or return 0;
 	$query = "SELECT $list FROM ($query) q";
 	$query .= " ORDER BY $by" if defined $by;
-	my $want = "SELECT $list FROM (" . recordset_sql($expected, { map { $_ => $types->{$_} } @$columns }) . ') e ORDER BY '
-	  . (defined $order ? 'ord' : $list);
+	my $want = recordset_sql($expected, { map { $_ => $types->{$_} } @$columns });
+	$want = "SELECT $list FROM ($want) e ORDER BY " . (defined $order ? 'ord' : $list);
 
 	$settings .= "; SET client_min_messages = warning; \\pset null '(null)'\n";
-	my $got_types = $node->safe_psql('postgres',
-		"$settings; CREATE TEMP VIEW result AS $query; SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'result'::regclass ORDER BY attnum"
-	);
-	is($got_types, join("\n", map { "$_|$types->{$_}" } @$columns), 'types');
+	my $have_types = $node->safe_psql('postgres', qq{$settings;
+		CREATE TEMP VIEW result AS $query;
+		SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+		 WHERE attrelid = 'result'::regclass ORDER BY attnum});
+	is($have_types, join("\n", map { "$_|$types->{$_}" } @$columns), 'types');
 	return is($node->safe_psql('postgres', "$settings; $query"),
 		$node->safe_psql('postgres', "$settings; $want"), 'rows');
 }
