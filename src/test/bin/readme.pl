@@ -125,8 +125,40 @@ sub reference
 		}
 	}
 	die "part \"$name\" does not end\n" if defined $name;
+	check_names();
 	die 'README lacks the part ' . join(', ', sort keys %make) . "\n" if %make;
 	return $out;
+}
+
+# Files that are named must be there, and arguments be explained.
+sub check_names
+{
+	my ($text, $made) = ('', 0);
+
+	foreach my $line (@lines)
+	{
+		$made = 1 if $line =~ /^<!-- begin: /;
+		$made = 0 if $line =~ /^<!-- end: /;
+		$text .= $line if !$made;
+	}
+	foreach my $file ($text =~ m{(?<![\w/])((?:src|sql|\.ci)/[\w./]+\w)}g)
+	{
+		die "README names $file, which is not there\n" if !-e "$dir/$file";
+	}
+	my $map = slurp("$dir/src/README");
+	foreach my $file (sort split /\n/, `cd "$dir/src" && find . -mindepth 2 -name '*.c*' ! -path './test/*' ! -name '*.o'`)
+	{
+		my ($name) = $file =~ m{([^/]+\.(?:c|cpp))$} or next;
+		die "src/README does not tell what $name is for\n" if $map !~ /\b\Q$name\E/;
+	}
+	foreach my $row (query(q{
+		SELECT DISTINCT unnest(p.proargnames[:p.pronargs]), p.proname FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
+		 WHERE p.pronamespace = 'feathub'::regnamespace AND t.typname NOT IN ('trigger', 'event_trigger', 'fdw_handler')
+		   AND p.pronargs > 0 AND p.proname !~ '_validator$|^job_is_local$'}))
+	{
+		die "README does not explain argument $row->[0] of feathub.$row->[1]\n"
+		  if $text !~ /\b$row->[0]\b/;
+	}
 }
 
 # Rows of a query; psql finds its server in the environment.
@@ -211,8 +243,12 @@ sub views
 			$out .= "#### feathub.$name\n\n" . ucfirst(sentence($comment)) . "\n\n";
 			$out .= table([ 'column', 'type', 'meaning' ], query(qq{
 				SELECT '`' || attname || '`', replace(format_type(atttypid, atttypmod), 'timestamp with time zone', 'timestamptz'),
-				       coalesce(col_description(attrelid, attnum), '')
-				  FROM pg_attribute WHERE attrelid = $oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum})) . "\n";
+				       coalesce(col_description(attrelid, attnum),
+				         (SELECT min(col_description(b.attrelid, b.attnum))
+				            FROM pg_attribute b JOIN pg_class c ON c.oid = b.attrelid
+				           WHERE c.relnamespace = 'feathub'::regnamespace AND b.attname = a.attname
+				             AND c.relname IN ('job', 'job_status', 'worker')), '')
+				  FROM pg_attribute a WHERE attrelid = $oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum})) . "\n";
 		}
 		else
 		{
@@ -243,11 +279,12 @@ sub options
 {
 	my $out = '';
 	my $string = qr/"((?:[^"\\]|\\.)*)"/;
-	my (%tables, %values);
+	my (%tables, %values, %format);
 
 	foreach my $file (sort split /\n/, `find "$dir/src" -name '*.c' ! -path '*/test/*'`)
 	{
 		my $text = slurp($file);
+		$format{$1} = $2 if $text =~ /const FeathubConnector \w+ = \{\s*\.name = "(\w+)".*\.default_format = "(\w+)"/s;
 		while ($text =~ /const FeathubOptionValue (\w+)\[\] = \{(.*?)\n\};/gs)
 		{
 			my ($name, $body) = ($1, $2);
@@ -277,11 +314,12 @@ sub options
 			$takes = 'number' if $type eq 'FLOAT';
 			if (defined $of{min})
 			{
-				my ($min, $max) = map { /(-?\d+)/ ? $1 : $_ } @of{qw(min max)};
+				my ($min, $max) = map { /(-?\d+)\D*$/ ? $1 : $_ } @of{qw(min max)};
 				$takes .= ", $min to $max";
 			}
 			$default = !defined $default ? '' : $default eq '' ? "`''`" : '`' . unescape($default) . '`';
 			$default = 'required' if ($of{flags} || '') =~ /REQUIRED/;
+			$default = join ', ', map { "`$format{$_}` ($_)" } sort keys %format if $name eq 'FeathubFormatOption';
 			push @rows, [ "`$option`", $where, $takes, $default, unescape($description) ];
 		}
 		die "no options in $name\n" if !@rows;

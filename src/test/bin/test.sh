@@ -3,7 +3,7 @@
 #
 #   TEST=name          only the tests of that name (sql, spec or t/ file; a
 #                      shell pattern, * is added around names of t/ files)
-#   TEST_KINDS=...     of regress, isolation, tap (all)
+#   TEST_KINDS=...     of regress, isolation, tap, readme (all)
 #   SANITIZE=1         build with the address and undefined-behaviour
 #                      sanitizers, and run them in the server
 #   TEST_JOBS=n        TAP files run at a time (2)
@@ -14,7 +14,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$bin/server.sh"
 
-kinds=${TEST_KINDS:-regress isolation tap}
+kinds=${TEST_KINDS:-regress isolation tap readme}
 has_kind() { [[ " $kinds " == *" $1 "* ]]; }
 want() { [ -z "${TEST:-}" ] || [[ $1 == $TEST ]]; }	# a pattern, so unquoted
 
@@ -199,4 +199,10 @@ if has_kind tap; then
 		count "$passed" "$bad" "$skipped"
 		say "tap: $passed passed, $bad failed${skipped:+, $skipped skipped}"
 	fi
+fi
+
+# The user's manual counts its results itself.
+if has_kind readme && want readme; then
+	say "readme"
+	"$bin/readme.sh" </dev/null || failed=$((failed + 1))
 fi
