@@ -5,6 +5,7 @@
 #                        on a fresh database, and compare its reference tables
 #                        with the catalog and the sources
 #   readme.sh --update   the same, but write the tables anew
+#   readme.sh --show     the same, with what the statements answer
 #
 # How a block is run is said in a comment before it; readme.pl knows.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -43,6 +44,7 @@ psql -X -q -d postgres -c 'CREATE DATABASE readme' </dev/null
 while read -r role line file; do
 	if psql -X -U "$role" -v ON_ERROR_STOP=1 -a -f "$file" </dev/null >"$file.out" 2>&1; then
 		passed=$((passed + 1))
+		[ "${1:-}" != --show ] || cat "$file.out"
 	else
 		failed=$((failed + 1))
 		echo "README.md:$line: the block fails, run as $role:"
