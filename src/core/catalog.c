@@ -558,10 +558,31 @@ report_unknown_job(const char *name)
  * Jobs: rights
  */
 
+/* Who owns the job's sink now; InvalidOid if it is gone. */
+static Oid
+sink_owner(const FeathubJob *job)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(job->sink));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * The job goes with its sink: where that was given to another role (REASSIGN
+ * OWNED), the new owner may drop the job, or resume it as its own.
+ */
 void
 FeathubJobCheckOwner(const FeathubJob *job)
 {
-	if (has_privs_of_role(GetUserId(), job->owner))
+	Oid			owner = sink_owner(job);
+
+	if (has_privs_of_role(GetUserId(), job->owner) ||
+		(OidIsValid(owner) && has_privs_of_role(GetUserId(), owner)))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -580,7 +601,7 @@ FeathubJobCheckRunnable(const FeathubJob *job)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("owner of job \"%s\" does not exist", job->name),
-				 errhint("Drop the job and make it again as another role.")));
+				 errhint("The owner of its sink can call feathub.resume_job.")));
 	can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
 	owner = pstrdup(NameStr(((Form_pg_authid) GETSTRUCT(tuple))->rolname));
 	ReleaseSysCache(tuple);
@@ -804,19 +825,29 @@ FeathubJobPause(int64 job_id, const char *reason)
 }
 
 void
-FeathubJobResume(int64 job_id, bool keep_state)
+FeathubJobAdopt(FeathubJob *job)
+{
+	Oid			owner = sink_owner(job);
+
+	if (OidIsValid(owner) && owner != job->owner && has_privs_of_role(GetUserId(), owner))
+		job->owner = owner;
+}
+
+void
+FeathubJobResume(const FeathubJob *job, bool keep_state)
 {
 	static FeathubStatement statement = {
-		.sql = "UPDATE feathub.job SET state = CASE WHEN $4 THEN state ELSE 'running' END, "
+		.sql = "UPDATE feathub.job SET owner = $5, state = CASE WHEN $4 THEN state ELSE 'running' END, "
 		"reason = CASE WHEN $4 THEN reason END, "
 		"dead_letters_before = CASE WHEN $4 THEN dead_letters_before ELSE ("
 		"SELECT coalesce(sum(p.dead_letters), 0) FROM feathub.job_position AS p WHERE p.job_id = $1) END, "
 		"epoch = epoch + 1, system_identifier = $2, database_oid = $3, "
 		"changed_at = pg_catalog.now() WHERE job_id = $1",
-		.nargs = 4, .argtypes = {INT8OID, INT8OID, OIDOID, BOOLOID}
+		.nargs = 5, .argtypes = {INT8OID, INT8OID, OIDOID, BOOLOID, REGROLEOID}
 	};
-	Datum		values[4] = {Int64GetDatum(job_id), Int64GetDatum((int64) GetSystemIdentifier()),
-		ObjectIdGetDatum(MyDatabaseId), BoolGetDatum(keep_state)};
+	Datum		values[5] = {Int64GetDatum(job->job_id), Int64GetDatum((int64) GetSystemIdentifier()),
+		ObjectIdGetDatum(MyDatabaseId), BoolGetDatum(keep_state),
+		ObjectIdGetDatum(job->owner)};
 
 	change_job(&statement, values, NULL);
 }

@@ -173,6 +173,15 @@ extern void FeathubJobCheckRunnable(const FeathubJob *job);
 extern int64 FeathubJobInsert(const FeathubJob *job);
 
 /*
+ * FeathubJobAdopt
+ *		Make the job its sink's owner's, if that has changed and is the user's.
+ *
+ * Changes *job only; Resume writes it.  The query then runs with the new
+ * owner's rights, which is why that one must ask for it.
+ */
+extern void FeathubJobAdopt(FeathubJob *job);
+
+/*
  * What the SQL functions on jobs do, once rights are checked and the row is
  * locked.  All but Delete raise the epoch, so that running workers stop.
  * Resume makes this database the job's own, and with keep_state no more than
@@ -180,7 +189,7 @@ extern int64 FeathubJobInsert(const FeathubJob *job);
  */
 extern void FeathubJobRestart(int64 job_id);
 extern void FeathubJobPause(int64 job_id, const char *reason);
-extern void FeathubJobResume(int64 job_id, bool keep_state);
+extern void FeathubJobResume(const FeathubJob *job, bool keep_state);
 extern void FeathubJobSetWorkers(int64 job_id, int workers);
 extern void FeathubJobDelete(int64 job_id);
 

@@ -202,8 +202,9 @@ feathub_resume_job(PG_FUNCTION_ARGS)
 
 	FeathubExtensionRequire();
 	job = FeathubJobLock(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	FeathubJobAdopt(job);
 	FeathubJobCheckRunnable(job);
-	FeathubJobResume(job->job_id, false);
+	FeathubJobResume(job, false);
 	PG_RETURN_VOID();
 }
 
@@ -228,7 +229,7 @@ feathub_resume_all_jobs(PG_FUNCTION_ARGS)
 		job = FeathubJobLock(job->name);
 		if (running)
 			FeathubJobCheckRunnable(job);
-		FeathubJobResume(job->job_id, !running);
+		FeathubJobResume(job, !running);
 		count++;
 	}
 	PG_RETURN_INT32(count);
