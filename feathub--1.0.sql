@@ -254,7 +254,8 @@ REVOKE ALL ON FUNCTION feathub.worker_activity() FROM PUBLIC;  -- shows others' 
 CREATE FUNCTION feathub.partition_activity()
 RETURNS TABLE (
   job_id pg_catalog.int8, partition pg_catalog.text, end_position pg_catalog.text, lag pg_catalog.int8,
-  last_record_at pg_catalog.timestamptz, worker pg_catalog.int4, seen_at pg_catalog.timestamptz)
+  last_record_at pg_catalog.timestamptz, worker pg_catalog.int4, seen_at pg_catalog.timestamptz,
+  epoch pg_catalog.int8)
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 100 AS 'MODULE_PATHNAME', 'feathub_partition_activity';
 COMMENT ON FUNCTION feathub.partition_activity() IS 'partitions as the workers of this database last saw them, of all jobs';
 REVOKE ALL ON FUNCTION feathub.partition_activity() FROM PUBLIC;  -- shows others' jobs
@@ -316,6 +317,11 @@ CREATE VIEW feathub.job_status WITH (security_barrier) AS
         FROM feathub.visible_partition_activity() GROUP BY job_id) AS a ON a.job_id OPERATOR(pg_catalog.=) j.job_id
    WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW feathub.job_status IS 'jobs: what they should do and what they do; own ones, and all for pg_monitor';
+COMMENT ON COLUMN feathub.job_status.job IS 'name';
+COMMENT ON COLUMN feathub.job_status.source IS 'foreign table that it follows';
+COMMENT ON COLUMN feathub.job_status.sink IS 'table that it writes to: the offline table of a feature group, or a plain table';
+COMMENT ON COLUMN feathub.job_status.query IS 'SQL over "batch" that its records go through; null if there is none';
+COMMENT ON COLUMN feathub.job_status.owner IS 'role whose rights it has';
 COMMENT ON COLUMN feathub.job_status.state IS 'running, paused or failed';
 COMMENT ON COLUMN feathub.job_status.reason IS 'why it is paused or has failed; "restored": it comes from a dump or a copy and waits for resume_job';
 COMMENT ON COLUMN feathub.job_status.workers IS 'workers wanted';
@@ -325,7 +331,7 @@ COMMENT ON COLUMN feathub.job_status.applied IS 'rows written, new or changed';
 COMMENT ON COLUMN feathub.job_status.duplicates IS 'rows that changed nothing';
 COMMENT ON COLUMN feathub.job_status.dead_letters IS 'records that could not be applied and were kept';
 COMMENT ON COLUMN feathub.job_status.skipped IS 'records left out, by on_error or the query';
-COMMENT ON COLUMN feathub.job_status.expired IS 'rows older than retention or ttl, which were not written';
+COMMENT ON COLUMN feathub.job_status.expired IS 'rows older than the group''s retention, which were not written';
 COMMENT ON COLUMN feathub.job_status.lag IS 'records between position and end, over all partitions; null if not known';
 COMMENT ON COLUMN feathub.job_status.lag_seconds IS 'age of the last record applied, of the partition farthest behind; 0 if none is behind';
 COMMENT ON COLUMN feathub.job_status.watermark IS 'least of the partitions'' greatest event times';
@@ -333,6 +339,17 @@ COMMENT ON COLUMN feathub.job_status.last_error IS 'of the worker that failed la
 COMMENT ON COLUMN feathub.job_status.retry_at IS 'when a worker that failed is started again';
 COMMENT ON COLUMN feathub.job_status.restarts IS 'workers started again since the server started';
 COMMENT ON COLUMN feathub.job_status.dead_letters_used IS 'dead letters since the last resume, which max_dead_letters limits';
+COMMENT ON COLUMN feathub.job_status.started_at IS 'when its longest running worker was started';
+COMMENT ON COLUMN feathub.job_status.last_commit_at IS 'when a batch was committed last';
+COMMENT ON COLUMN feathub.job_status.last_error_at IS 'when a worker failed last';
+COMMENT ON COLUMN feathub.job_status.start IS 'where a partition without position begins: earliest, latest or a time';
+COMMENT ON COLUMN feathub.job_status.on_error IS 'what becomes of a bad record: dead_letter, skip or stop';
+COMMENT ON COLUMN feathub.job_status.max_dead_letters IS 'dead letters since the last resume at which it stops; -1: no limit';
+COMMENT ON COLUMN feathub.job_status.on_gap IS 'when retention has taken records that were not applied yet: stop or skip';
+COMMENT ON COLUMN feathub.job_status.synchronous_commit IS 'whether a commit waits for the disk';
+COMMENT ON COLUMN feathub.job_status.epoch IS 'raised by each pause, resume, restart, rewind and change of workers';
+COMMENT ON COLUMN feathub.job_status.created_at IS 'when it was made';
+COMMENT ON COLUMN feathub.job_status.changed_at IS 'when its definition or state was changed last';
 GRANT SELECT ON feathub.job_status TO PUBLIC;  -- shows each role its own jobs
 
 CREATE VIEW feathub.job_partition WITH (security_barrier) AS
@@ -356,6 +373,15 @@ COMMENT ON COLUMN feathub.job_partition.replay_until IS 'after a rewind: up to w
 COMMENT ON COLUMN feathub.job_partition.worker IS 'which of the job''s workers follows it, from 0';
 COMMENT ON COLUMN feathub.job_partition.last_record_at IS 'timestamp, in its source, of the last record applied';
 COMMENT ON COLUMN feathub.job_partition.seen_at IS 'when the worker last looked for the end';
+COMMENT ON COLUMN feathub.job_partition.job IS 'name of the job';
+COMMENT ON COLUMN feathub.job_partition.partition IS 'what the source calls it; of Kafka: topic-number';
+COMMENT ON COLUMN feathub.job_partition.records IS 'records read and accounted for';
+COMMENT ON COLUMN feathub.job_partition.applied IS 'rows written; those of a batch count for one of its partitions';
+COMMENT ON COLUMN feathub.job_partition.duplicates IS 'rows that changed nothing, counted as applied ones are';
+COMMENT ON COLUMN feathub.job_partition.dead_letters IS 'records that could not be applied and were kept';
+COMMENT ON COLUMN feathub.job_partition.skipped IS 'records left out, by on_error, on_gap or the query';
+COMMENT ON COLUMN feathub.job_partition.expired IS 'rows older than the retention of the group, counted as applied ones are';
+COMMENT ON COLUMN feathub.job_partition.changed_at IS 'when the position was moved last';
 GRANT SELECT ON feathub.job_partition TO PUBLIC;  -- shows each role its own jobs
 
 CREATE VIEW feathub.worker WITH (security_barrier) AS
@@ -368,6 +394,13 @@ COMMENT ON VIEW feathub.worker IS 'background workers of jobs; own jobs, and all
 COMMENT ON COLUMN feathub.worker.worker IS 'number of the worker within its job, from 0';
 COMMENT ON COLUMN feathub.worker.pid IS 'process, as in pg_stat_activity; null if it does not run';
 COMMENT ON COLUMN feathub.worker.state IS 'starting, running, backoff (it failed and waits for retry_at) or waiting (for a slot of max_worker_processes)';
+COMMENT ON COLUMN feathub.worker.job IS 'name of the job';
+COMMENT ON COLUMN feathub.worker.started_at IS 'when it was started last';
+COMMENT ON COLUMN feathub.worker.last_commit_at IS 'when it committed a batch last';
+COMMENT ON COLUMN feathub.worker.last_error IS 'why it failed last';
+COMMENT ON COLUMN feathub.worker.last_error_at IS 'when it failed last';
+COMMENT ON COLUMN feathub.worker.retry_at IS 'when it is started again';
+COMMENT ON COLUMN feathub.worker.restarts IS 'how often it was started again since the server started';
 GRANT SELECT ON feathub.worker TO PUBLIC;  -- shows each role its own jobs
 
 CREATE VIEW feathub.dead_letter WITH (security_barrier) AS
@@ -384,6 +417,11 @@ COMMENT ON COLUMN feathub.dead_letter."timestamp" IS 'of the record in its sourc
 COMMENT ON COLUMN feathub.dead_letter.sqlstate IS 'error code';
 COMMENT ON COLUMN feathub.dead_letter.message IS 'why it could not be applied';
 COMMENT ON COLUMN feathub.dead_letter.retries IS 'how often it has been tried again';
+COMMENT ON COLUMN feathub.dead_letter.dead_letter_id IS 'number';
+COMMENT ON COLUMN feathub.dead_letter.job IS 'name of the job';
+COMMENT ON COLUMN feathub.dead_letter.partition IS 'partition that it came from';
+COMMENT ON COLUMN feathub.dead_letter.headers IS 'the record''s headers, as a metadata column shows them';
+COMMENT ON COLUMN feathub.dead_letter.created_at IS 'when it was kept';
 GRANT SELECT ON feathub.dead_letter TO PUBLIC;  -- shows each role its own jobs
 
 ------------------------------------------------------------------------------
@@ -463,6 +501,16 @@ CREATE VIEW feathub.backfill_progress AS
   SELECT pid, feature_group, role, phase, rows_estimated, rows_read, rows_written, duplicates, expired, started_at
     FROM feathub.backfills();
 COMMENT ON VIEW feathub.backfill_progress IS 'backfills that run in this database: own ones, and all for pg_read_all_stats';
+COMMENT ON COLUMN feathub.backfill_progress.pid IS 'process, as in pg_stat_activity';
+COMMENT ON COLUMN feathub.backfill_progress.feature_group IS 'offline table that is filled';
+COMMENT ON COLUMN feathub.backfill_progress.role IS 'who runs it';
+COMMENT ON COLUMN feathub.backfill_progress.phase IS 'loading, writing online or making partitions';
+COMMENT ON COLUMN feathub.backfill_progress.rows_estimated IS 'rows that the planner expects of the query';
+COMMENT ON COLUMN feathub.backfill_progress.rows_read IS 'rows read of the query';
+COMMENT ON COLUMN feathub.backfill_progress.rows_written IS 'history rows written, new or changed';
+COMMENT ON COLUMN feathub.backfill_progress.duplicates IS 'rows that changed nothing';
+COMMENT ON COLUMN feathub.backfill_progress.expired IS 'rows older than the group''s retention, which were not written';
+COMMENT ON COLUMN feathub.backfill_progress.started_at IS 'when it began';
 GRANT SELECT ON feathub.backfill_progress TO PUBLIC;  -- the function shows each role its own
 
 ------------------------------------------------------------------------------

@@ -58,7 +58,10 @@ Datum
 feathub_visible_partition_activity(PG_FUNCTION_ARGS)
 {
 	static FeathubStatement statement = {
-		.sql = "SELECT a.* FROM feathub.partition_activity() AS a " OF_VISIBLE_JOBS,
+		/* what a worker saw before a rewind says nothing any more */
+		.sql = "SELECT a.job_id, a.partition, a.end_position, a.lag, a.last_record_at, a.worker, a.seen_at "
+		"FROM (feathub.partition_activity() AS a JOIN feathub.job AS e ON e.job_id = a.job_id AND e.epoch = a.epoch) "
+		OF_VISIBLE_JOBS,
 		.nargs = 1, .argtypes = {OIDOID}
 	};
 

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -164,6 +165,16 @@ begin_try(Batch *batch)
 	memset(&batch->counts, 0, sizeof(batch->counts));
 }
 
+/*
+ * Have deferred constraints and triggers fire at the end of each statement,
+ * where a failure can be pinned on a record.
+ */
+static void
+defer_nothing(void)
+{
+	AfterTriggerSetState(makeNode(ConstraintsSetStmt));
+}
+
 /* The transaction of a batch.  False, with nothing done, if the source changed. */
 static bool
 run_transaction(Batch *batch)
@@ -190,6 +201,8 @@ run_transaction(Batch *batch)
 		FeathubPositionsAdvance(pipeline->job->job_id, pipeline->job->epoch,
 								batch->advances, batch->nadvances);
 	FeathubPipelineRefresh(pipeline);
+	if (batch->careful)
+		defer_nothing();
 	apply_once(batch);
 	keep_bad_records(batch);
 	if (batch->nadvances > 0)
@@ -748,6 +761,7 @@ FeathubApplyStored(FeathubPipeline *pipeline, FeathubRecord *records,
 
 	batch.states = palloc0(sizeof(RecordState) * (n + 1));
 	batch.now = GetCurrentTransactionStartTimestamp();
+	defer_nothing();
 	decode_records(&batch);
 	apply_with_care(&batch, 0, n);
 	MemoryContextSwitchTo(old);

@@ -84,6 +84,8 @@ open_sink(FeathubPipeline *pipeline)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the sink of job \"%s\" does not exist", job->name)));
+	/* the table may have another owner now, whose triggers would run as ours */
+	FeathubJobCheckRunnable(job);
 	group = FeathubGroupLoad(job->sink);
 	pipeline->is_group = group != NULL;
 	pipeline->deletes = group != NULL && group->deletes;

@@ -159,14 +159,14 @@ make_partition_key(FeathubPartitionKey *key, Oid database, int64 job_id, const c
 }
 
 void
-FeathubRegistryNotePartition(Oid database, int64 job_id, const char *partition, int worker,
+FeathubRegistryNotePartition(const FeathubWorkerSlot *worker, const char *partition,
 							 const char *end_position, int64 lag, TimestampTz last_record_at)
 {
 	FeathubPartitionKey key;
 	FeathubPartitionSlot *slot;
 	bool		found;
 
-	make_partition_key(&key, database, job_id, partition);
+	make_partition_key(&key, worker->database, worker->job_id, partition);
 	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 	/* a full table costs a line in a view, nothing else */
 	slot = hash_search(partitions, &key, HASH_ENTER_NULL, &found);
@@ -174,7 +174,8 @@ FeathubRegistryNotePartition(Oid database, int64 job_id, const char *partition, 
 	{
 		if (!found)
 			slot->last_record_at = 0;
-		slot->worker = worker;
+		slot->worker = worker->worker;
+		slot->epoch = worker->epoch;
 		slot->lag = lag;
 		strlcpy(slot->end_position, end_position ? end_position : "", sizeof(slot->end_position));
 		if (last_record_at != DT_NOBEGIN)
@@ -185,7 +186,7 @@ FeathubRegistryNotePartition(Oid database, int64 job_id, const char *partition, 
 }
 
 void
-FeathubRegistryForgetPartitions(Oid database, int64 job_id)
+FeathubRegistryForgetPartitions(Oid database, const int64 *job_ids, int n)
 {
 	HASH_SEQ_STATUS status;
 	FeathubPartitionSlot *slot;
@@ -193,8 +194,14 @@ FeathubRegistryForgetPartitions(Oid database, int64 job_id)
 	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 	hash_seq_init(&status, partitions);
 	while ((slot = hash_seq_search(&status)) != NULL)
-		if (slot->key.database == database && slot->key.job_id == job_id)
+	{
+		bool		wanted = slot->key.database != database;
+
+		for (int i = 0; i < n && !wanted; i++)
+			wanted = slot->key.job_id == job_ids[i];
+		if (!wanted)
 			hash_search(partitions, &slot->key, HASH_REMOVE, NULL);
+	}
 	LWLockRelease(FeathubTheRegistry->lock);
 }
 
@@ -280,8 +287,8 @@ feathub_partition_activity(PG_FUNCTION_ARGS)
 	LWLockRelease(FeathubTheRegistry->lock);
 	for (int i = 0; i < n; i++)
 	{
-		Datum		values[7];
-		bool		isnull[7] = {0};
+		Datum		values[8];
+		bool		isnull[8] = {0};
 
 		slot = &copy[i];
 		values[0] = Int64GetDatum(slot->key.job_id);
@@ -293,6 +300,7 @@ feathub_partition_activity(PG_FUNCTION_ARGS)
 		put_time(&values[4], &isnull[4], slot->last_record_at);
 		values[5] = Int32GetDatum(slot->worker);
 		put_time(&values[6], &isnull[6], slot->seen_at);
+		values[7] = Int64GetDatum(slot->epoch);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
 	}
 	return (Datum) 0;

@@ -44,6 +44,9 @@ typedef struct FeathubWorkerSlot
 	int			worker;			/* 0 .. workers - 1 */
 	int			workers;
 	pid_t		pid;			/* 0: not there */
+	Latch	   *latch;			/* of that process */
+	bool		stop;			/* the scheduler asks it to end */
+	TimestampTz stop_at;		/* when it was asked */
 	bool		waiting;		/* no free max_worker_processes */
 	TimestampTz started_at;
 	TimestampTz last_commit_at; /* 0: none yet */
@@ -77,6 +80,7 @@ typedef struct FeathubPartitionSlot
 {
 	FeathubPartitionKey key;
 	int			worker;
+	int64		epoch;			/* under which that was */
 	int64		lag;			/* -1: unknown */
 	char		end_position[64];
 	TimestampTz last_record_at; /* timestamp of the last record applied */
@@ -119,10 +123,13 @@ extern bool FeathubRegistryIsBlocked(Oid database);
 /* The slot of a worker of a job, or NULL.  Lock held by the caller. */
 extern FeathubWorkerSlot *FeathubRegistryFind(Oid database, int64 job_id, int worker);
 
-/* Note what a worker knows of a partition; drop what is known of a job. */
-extern void FeathubRegistryNotePartition(Oid database, int64 job_id, const char *partition,
-										 int worker, const char *end_position, int64 lag,
+/*
+ * Note what the worker of a slot knows of a partition; drop what is known of
+ * jobs of a database that are not among the given ones.
+ */
+extern void FeathubRegistryNotePartition(const FeathubWorkerSlot *slot, const char *partition,
+										 const char *end_position, int64 lag,
 										 TimestampTz last_record_at);
-extern void FeathubRegistryForgetPartitions(Oid database, int64 job_id);
+extern void FeathubRegistryForgetPartitions(Oid database, const int64 *job_ids, int n);
 
 #endif							/* FEATHUB_INGEST_REGISTRY_SHMEM_H */

@@ -32,12 +32,16 @@
 #include "ingest/launcher.h"
 #include "ingest/registry_shmem.h"
 
+/* A worker has this long to end by itself, in milliseconds. */
+#define STOP_PATIENCE 1000
+
 static FeathubDatabaseSlot *my_slot = NULL; /* set by FeathubSchedulerMain */
 static BackgroundWorkerHandle **handles;	/* of the workers, by slot */
 static bool first_look = true;
 
 static void leave_registry(int code, Datum arg);
 static List *read_jobs(MemoryContext context, bool *installed);
+static void forget_partitions(List *jobs);
 static long reconcile(List *jobs, int *nslots);
 static void start_worker(FeathubScheduledJob *job, int number);
 static FeathubWorkerSlot *claim_slot(FeathubScheduledJob *job, int number, int *index);
@@ -86,6 +90,7 @@ FeathubSchedulerMain(Datum arg)
 
 		MemoryContextReset(context);
 		jobs = read_jobs(context, &installed);
+		forget_partitions(jobs);
 		wait = reconcile(jobs, &nslots);
 		if (jobs == NIL && nslots == 0)
 		{
@@ -152,6 +157,20 @@ read_jobs(MemoryContext context, bool *installed)
 	return jobs;
 }
 
+/* What is known of partitions of jobs that run no more is of no use. */
+static void
+forget_partitions(List *jobs)
+{
+	int64	   *job_ids = palloc(sizeof(int64) * (list_length(jobs) + 1));
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, jobs)
+		job_ids[n++] = ((FeathubScheduledJob *) lfirst(lc))->job_id;
+	FeathubRegistryForgetPartitions(MyDatabaseId, job_ids, n);
+	pfree(job_ids);
+}
+
 /* Forget workers that could not be forked or were lost without a word. */
 static void
 reap_handles(void)
@@ -173,6 +192,21 @@ reap_handles(void)
 		}
 		LWLockRelease(FeathubTheRegistry->lock);
 	}
+}
+
+/* Ask a worker to end; one that does not listen is terminated. */
+static void
+stop_worker(FeathubWorkerSlot *slot, TimestampTz now)
+{
+	if (!slot->stop)
+	{
+		slot->stop = true;
+		slot->stop_at = now;
+		if (slot->latch)
+			SetLatch(slot->latch);
+	}
+	else if (TimestampDifferenceExceeds(slot->stop_at, now, STOP_PATIENCE))
+		kill(slot->pid, SIGTERM);
 }
 
 /*
@@ -208,7 +242,7 @@ reconcile(List *jobs, int *nslots)
 		if (!wanted)
 		{
 			if (slot->pid != 0)
-				kill(slot->pid, SIGTERM);
+				stop_worker(slot, now);
 			else if (slot->state == FEATHUB_SLOT_BACKOFF)
 				slot->state = FEATHUB_SLOT_FREE;
 		}
@@ -323,6 +357,8 @@ claim_slot(FeathubScheduledJob *job, int number, int *index)
 		slot->worker = number;
 		slot->workers = job->workers;
 		slot->pid = 0;
+		slot->latch = NULL;
+		slot->stop = false;
 		slot->started_at = now;
 	}
 	else if (FeathubRegistryFind(MyDatabaseId, job->job_id, number) == NULL && !warned)

@@ -56,6 +56,7 @@ static void override_settings(void);
 static FeathubJob *load_job(MemoryContext context);
 static void run_job(FeathubJob *job);
 static void follow(FeathubPipeline *pipeline);
+static void stop_if_asked(FeathubJob *job);
 static bool assign_partitions(FeathubPipeline *pipeline);
 static bool partition_is_mine(const char *name);
 static int	collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max);
@@ -104,14 +105,19 @@ FeathubWorkerMain(Datum arg)
 		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(TopMemoryContext);
 		edata = CopyErrorData();
-		if (edata->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE)
-			job_changed = true;
+		/* our positions were moved by another: that is no failure */
+		job_changed = edata->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 		if (edata->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
 			FeathubApplyFailed = true;
-		EmitErrorReport();
+		if (!job_changed)
+			EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
-		note_error(edata);
+		if (job_changed)
+			ereport(LOG, (errmsg("feathub worker %d stopped: %s",
+								 my_slot->worker, edata->message)));
+		else
+			note_error(edata);
 		if (FeathubApplyFailed && job)
 			fail_job(job, edata->message);
 		RESUME_INTERRUPTS();
@@ -134,6 +140,7 @@ attach(int index, uint32 generation)
 	if (mine)
 	{
 		slot->pid = MyProcPid;
+		slot->latch = MyLatch;
 		slot->state = FEATHUB_SLOT_RUNNING;
 		slot->waiting = false;
 		my_slot = slot;
@@ -155,6 +162,7 @@ detach(int code, Datum arg)
 		return;
 	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 	my_slot->pid = 0;
+	my_slot->latch = NULL;
 	if (code != 0 && !connected)
 	{
 		my_slot->failures++;
@@ -191,8 +199,7 @@ note_error(ErrorData *edata)
 	if (my_slot == NULL)
 		return;
 	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
-	if (!job_changed)
-		my_slot->failures++;
+	my_slot->failures++;
 	my_slot->last_error_at = GetCurrentTimestamp();
 	strlcpy(my_slot->last_error, edata->message, FEATHUB_ERROR_SIZE);
 	LWLockRelease(FeathubTheRegistry->lock);
@@ -298,6 +305,7 @@ follow(FeathubPipeline *pipeline)
 		TimestampTz now = GetCurrentTimestamp();
 		int			n;
 
+		stop_if_asked(pipeline->job);
 		if (now >= next_look)
 		{
 			/* a transaction's start takes in what others have altered */
@@ -351,6 +359,17 @@ follow(FeathubPipeline *pipeline)
 			pgstat_report_activity(STATE_IDLE, NULL);
 		}
 	}
+}
+
+/* The scheduler wants this worker to end: the job has been changed. */
+static void
+stop_if_asked(FeathubJob *job)
+{
+	if (!my_slot->stop)
+		return;
+	ereport(LOG,
+			(errmsg("feathub worker %d of job \"%s\" stopped", my_slot->worker, job->name)));
+	proc_exit(0);
 }
 
 /*
@@ -565,8 +584,7 @@ report_partitions(FeathubPipeline *pipeline)
 
 	pipeline->rel->connector->partition_status(stream);
 	for (int i = 0; i < stream->npartitions; i++)
-		FeathubRegistryNotePartition(MyDatabaseId, pipeline->job->job_id,
-									 stream->partitions[i].name, my_slot->worker,
+		FeathubRegistryNotePartition(my_slot, stream->partitions[i].name,
 									 stream->partitions[i].end_position,
 									 stream->partitions[i].lag, pipeline->last_record_at[i]);
 }
