@@ -95,6 +95,17 @@ SELECT * FROM counters WHERE job = 'checked';
 SELECT feathub.retry_dead_letters('checked'), feathub.retry_dead_letters('checked');
 SELECT feathub.retry_dead_letters('nope');
 
+-- A deferred constraint is a record's fault too, though only the commit tells.
+CREATE TABLE deferred (k int PRIMARY KEY REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+SELECT feathub.create_job('deferred', 'two_stream', 'deferred', query => 'SELECT k FROM batch WHERE k < 4 AND v < 14');
+SELECT feathub.wait_for_job('deferred', '60 s');
+TABLE deferred;
+SELECT sequence, message FROM letters WHERE job = 'deferred' ORDER BY sequence;
+SELECT * FROM counters WHERE job = 'deferred';
+INSERT INTO parent VALUES (3);
+SELECT feathub.retry_dead_letters('deferred');
+TABLE deferred;
+
 -- on_error: skip counts, stop stops at the record and names it.
 SELECT feathub.create_feature_group('skipped', 'stream', '{k}', 'at', on_error => 'skip');
 SELECT feathub.wait_for_job('skipped', '60 s');
