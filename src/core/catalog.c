@@ -42,6 +42,7 @@
 #include "core/compat.h"
 
 void		(*FeathubJobsChangedHook) (void) = NULL;
+void		(*FeathubJobInterruptHook) (int64 job_id) = NULL;
 
 #define GROUP_COLUMNS \
 	"SELECT feature_group::oid, online::oid, tombstone::oid, source::oid, primary_key, " \
@@ -763,6 +764,8 @@ change_job(FeathubStatement *statement, Datum *values, const char *nulls)
 	};
 	FeathubCatalogScope scope;
 
+	if (FeathubJobInterruptHook != NULL)
+		FeathubJobInterruptHook(DatumGetInt64(values[0]));
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(statement, values, nulls);
 	(void) FeathubCatalogExecute(&positions, values, NULL);
@@ -799,10 +802,12 @@ FeathubJobDelete(int64 job_id)
 	Datum		values[1] = {Int64GetDatum(job_id)};
 
 	/*
-	 * In this order: a batch under way holds its positions' rows and commits
+	 * In this order: a batch under way holds its positions' rows and ends
 	 * first, so that its dead letters are seen here; none can begin after it,
 	 * since new positions need the job's row.
 	 */
+	if (FeathubJobInterruptHook != NULL)
+		FeathubJobInterruptHook(job_id);
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, NULL);
 	(void) FeathubCatalogExecute(&positions, values, NULL);

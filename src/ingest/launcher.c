@@ -329,6 +329,21 @@ terminate_processes(Oid database)
 }
 
 void
+FeathubJobInterrupt(int64 job_id)
+{
+	LWLockAcquire(FeathubTheRegistry->lock, LW_SHARED);
+	for (int i = 0; i < FeathubTheRegistry->nworkers; i++)
+	{
+		FeathubWorkerSlot *slot = &FeathubTheRegistry->workers[i];
+
+		if (slot->state != FEATHUB_SLOT_FREE && slot->database == MyDatabaseId &&
+			slot->job_id == job_id && slot->pid != 0 && slot->pid != MyProcPid)
+			kill(slot->pid, SIGTERM);
+	}
+	LWLockRelease(FeathubTheRegistry->lock);
+}
+
+void
 FeathubDatabaseBlock(Oid database)
 {
 	bool		blocked = false;

@@ -39,4 +39,10 @@ extern PGDLLEXPORT void FeathubLauncherMain(Datum arg);
 extern PGDLLEXPORT void FeathubSchedulerMain(Datum arg);
 extern PGDLLEXPORT void FeathubWorkerMain(Datum arg);
 
+/*
+ * End the workers of a job of this database: FeathubJobInterruptHook.  They are
+ * started again if the job still wants them.
+ */
+extern void FeathubJobInterrupt(int64 job_id);
+
 #endif							/* FEATHUB_INGEST_LAUNCHER_H */

@@ -120,5 +120,6 @@ FeathubUtilityHookInit(void)
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
 	FeathubJobsChangedHook = note_jobs_changed;
+	FeathubJobInterruptHook = FeathubJobInterrupt;
 	RegisterXactCallback(end_of_transaction, NULL);
 }
