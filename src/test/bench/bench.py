@@ -13,6 +13,8 @@ import time
 
 import psycopg
 
+import peer_connect
+
 TICK = os.sysconf("SC_CLK_TCK")
 BOOTSTRAP = os.environ["BENCH_BOOTSTRAP"]
 TOOLS = os.environ["BENCH_TOOLS"]
@@ -205,10 +207,23 @@ def part_python():
 
 
 def part_connect():
+    rows = ROWS // 10
+    peer_connect.prepare(BOOTSTRAP, f"{TOOLS}/bench_produce", PARTITIONS, rows, KEYS)
     with connect() as conn:
-        conn.execute("DROP TABLE IF EXISTS peer_connect")
-    import peer_connect
-    peer_connect.run(Measure, connect, BOOTSTRAP, TOPIC, ROWS, KEYS)
+        conn.execute("DROP TABLE IF EXISTS connect_offline, connect_online")
+        conn.execute(f"CREATE TABLE connect_offline ({COLUMNS}, PRIMARY KEY (user_id, event_time))")
+        conn.execute(f"CREATE TABLE connect_online ({COLUMNS}, PRIMARY KEY (user_id))")
+        with peer_connect.Connect(BOOTSTRAP) as peer:
+            peer.wait_for(lambda: conn.execute("SELECT count(*) > 0 FROM connect_offline").fetchone()[0])
+            # its start does not count, nor do the rows until then
+            with Measure("connect", rows, "Kafka Connect, Debezium's JDBC sink, both tables") as m:
+                before = tree_cpu(peer.process.pid)
+                m.rows -= conn.execute("SELECT count(*) FROM connect_offline").fetchone()[0]
+                peer.wait_for(lambda: peer.caught_up(rows))
+                m.client = tree_cpu(peer.process.pid) - before
+        late = conn.execute("""SELECT count(*) FROM (SELECT user_id, max(event_time) AS event_time FROM connect_offline GROUP BY 1) c
+            FULL JOIN connect_online o USING (user_id, event_time) WHERE c.user_id IS NULL OR o.user_id IS NULL""").fetchone()[0]
+        notes["connect"] = f"Kafka Connect: {late} online rows are not the latest of its own offline rows"
 
 
 def part_correct():

@@ -3,6 +3,7 @@
 #
 #   BENCH_ROWS=n       messages in the topic (2000000)
 #   BENCH="part..."    some parts only; bench.py lists them
+#   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
 . "$(dirname "${BASH_SOURCE[0]}")/../bin/lib.sh"
@@ -43,14 +44,32 @@ gcc -O1 -o "$tools/kafka_client" "$bin/test_kafka_client.c" $(pkg-config --cflag
 say "starting Apache Kafka"
 port=$(free_port 2)
 bootstrap=$(KAFKA_HEAP=1g "$bin/kafka.sh" up "$run/kafka" "$port")
-printf 'create\tbench\t6\ncreate\tbench_freshness\t6\n' | "$tools/kafka_client" "$bootstrap"
+printf 'create\tbench\t6\ncreate\tbench_freshness\t6\ncreate\tbench_connect\t6\n' | "$tools/kafka_client" "$bootstrap"
 
 say "producing ${BENCH_ROWS:-2000000} messages"
 "$tools/bench_produce" "$bootstrap" bench 6 "${BENCH_ROWS:-2000000}" "${BENCH_KEYS:-100000}" "$run/rows.csv"
 
 say "starting PostgreSQL $(pg_version)"
 # no vacuum by chance in one part and not in the other
+if [[ "${PEER:-} ${BENCH:-}" == *connect* ]]; then
+	listen=1	# JDBC knows no sockets
+	BENCH_CONNECT=$cache/connect-3.9.2
+	export BENCH_CONNECT
+	if [ ! -e "$BENCH_CONNECT/.complete" ]; then
+		say "fetching Kafka Connect and Debezium's JDBC sink"
+		rm -rf "$BENCH_CONNECT"
+		mkdir -p "$BENCH_CONNECT/plugins"
+		mvn -q -B -f "$src/src/test/bench/peer_connect-pom.xml" -Dmaven.repo.local="$cache/m2" dependency:copy-dependencies \
+			-DoutputDirectory="$BENCH_CONNECT/runtime" -DincludeScope=runtime </dev/null
+		mvn -q -B -Dmaven.repo.local="$cache/m2" org.apache.maven.plugins:maven-dependency-plugin:2.8:copy \
+			-Dartifact=io.debezium:debezium-connector-jdbc:3.0.7.Final:tar.gz:plugin -DoutputDirectory="$BENCH_CONNECT" </dev/null
+		tar -C "$BENCH_CONNECT/plugins" --no-same-owner -xzf "$BENCH_CONNECT"/debezium-connector-jdbc-*.tar.gz
+		rm -rf "$BENCH_CONNECT"/debezium-connector-jdbc-*.tar.gz "$cache/m2"
+		: >"$BENCH_CONNECT/.complete"
+	fi
+fi
 server_start server "shared_buffers = '1GB'" "max_wal_size = '16GB'" "checkpoint_timeout = '1h'" "fsync = on" "autovacuum = off" "${BENCH_CONF:-}"
+export BENCH_RUN=$run
 BENCH_BOOTSTRAP=$bootstrap BENCH_TOOLS=$tools BENCH_CSV=$run/rows.csv BENCH_PSQL=$pgbin/psql \
 	BENCH_POSTMASTER=$(head -1 "$server_data/postmaster.pid") BENCH_BROKER=$(cat "$run/kafka/kafka.pid") \
 	"$venv/bin/python3" "$src/src/test/bench/bench.py" </dev/null

@@ -2,11 +2,12 @@
  * bench_produce.c
  *		Fill the topic of the benchmark, and write the same rows as CSV.
  *
- *	bench_produce BOOTSTRAP TOPIC PARTITIONS ROWS KEYS CSV
+ *	bench_produce BOOTSTRAP TOPIC PARTITIONS ROWS KEYS CSV [PREFIX]
  *
  * ROWS messages of about 200 bytes, keyed by user_id, of which one in twenty
  * repeats an earlier message; event times are out of order by up to five
  * seconds.  The CSV has each row once, in the order of its first appearance.
+ * With PREFIX, a message is PREFIX, the JSON object, and a closing brace.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include <librdkafka/rdkafka.h>
 
 #define HISTORY 4096			/* repeats come from among the last ones */
-#define MESSAGE_SIZE 512
+#define MESSAGE_SIZE 2048
 
 static struct
 {
@@ -56,14 +57,16 @@ main(int argc, char **argv)
 	rd_kafka_topic_t *topic;
 	rd_kafka_t *rk;
 	FILE	   *csv;
+	const char *prefix;
 	long		rows;
 	long		bytes = 0;
 	long		distinct = 0;
 	int			keys;
 	int			partitions;
 
-	if (argc != 7)
-		return fprintf(stderr, "usage: bench_produce BOOTSTRAP TOPIC PARTITIONS ROWS KEYS CSV\n"), 1;
+	if (argc != 7 && argc != 8)
+		return fprintf(stderr, "usage: bench_produce BOOTSTRAP TOPIC PARTITIONS ROWS KEYS CSV [PREFIX]\n"), 1;
+	prefix = argc == 8 ? argv[7] : "";
 	partitions = atoi(argv[3]);
 	rows = atol(argv[4]);
 	keys = atoi(argv[5]);
@@ -114,9 +117,10 @@ main(int argc, char **argv)
 			snprintf(stamp + strlen(stamp), 12, ".%03d%03ldZ", (int) (micros / 1000 % 1000), i % 1000);
 			history[slot].user = user;
 			history[slot].len = snprintf(history[slot].text, MESSAGE_SIZE,
-										 "{\"user_id\": %d, \"event_time\": \"%s\", \"clicks_7d\": %d, \"amount_30d\": %.2f, "
-										 "\"conversion_score\": %.6f, \"account_age\": %d, \"is_active\": %s, \"country\": \"country_%03d\"}",
-										 user, stamp, clicks, amount, score, age, active ? "true" : "false", country);
+										 "%s{\"user_id\": %d, \"event_time\": \"%s\", \"clicks_7d\": %d, \"amount_30d\": %.2f, "
+										 "\"conversion_score\": %.6f, \"account_age\": %d, \"is_active\": %s, \"country\": \"country_%03d\"}%s",
+										 prefix, user, stamp, clicks, amount, score, age, active ? "true" : "false", country,
+										 prefix[0] ? "}" : "");
 			fprintf(csv, "%d,%s,%d,%.2f,%.6f,%d,%s,country_%03d\n",
 					user, stamp, clicks, amount, score, age, active ? "t" : "f", country);
 			distinct++;

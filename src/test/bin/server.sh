@@ -127,7 +127,8 @@ end_run() {
 
 # server_start NAME [line of postgresql.conf...]: a new cluster in $run/NAME,
 # PGHOST, PGPORT and PGUSER set for its clients.  FEATHUB_PRELOAD is put into
-# the server's LD_PRELOAD.
+# the server's LD_PRELOAD.  With listen=1 it listens on 127.0.0.1 as well, for
+# roles that have a password.
 server_start() {
 	local dir=$run/$1
 	shift
@@ -137,8 +138,12 @@ server_start() {
 		{ cat "$dir/initdb.log" >&2; die "initdb failed"; }
 	export PGHOST=$sockets PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
 	while [ -e "$sockets/.s.PGSQL.$PGPORT" ]; do PGPORT=$((PGPORT + 1)); done
+	if [ -n "${listen:-}" ]; then
+		PGPORT=$(free_port)
+		printf '%s\n' 'local all all trust' 'host all all 127.0.0.1/32 scram-sha-256' | "${run_as[@]}" tee "$dir/data/pg_hba.conf" >/dev/null
+	fi
 	{
-		echo "listen_addresses = ''"
+		echo "listen_addresses = '${listen:+127.0.0.1}'"
 		echo "unix_socket_directories = '$sockets'"
 		echo "port = $PGPORT"
 		echo "fsync = off"
