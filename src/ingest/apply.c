@@ -54,6 +54,7 @@ typedef struct Batch
 	FeathubRecord *records;
 	int			n;
 	bool		careful;		/* second try: subtransactions */
+	bool		begun;			/* an error may be a record's fault */
 	bool		stored;			/* dead letters, not a stream's records */
 	const char **partitions;	/* of stored records */
 	Datum	   *headers;
@@ -64,6 +65,7 @@ typedef struct Batch
 	bool	   *isnull;
 
 	/* Rows for the writer, of the records that are being applied */
+	MemoryContext range_context;	/* for what they need no longer than that */
 	FeathubWriterRow *rows;
 	int			nrows;
 	int			maxrows;
@@ -160,6 +162,8 @@ begin_try(Batch *batch)
 	batch->watermarks = palloc(sizeof(TimestampTz) * (n + 1));
 	for (int i = 0; i < n; i++)
 		batch->watermarks[i] = DT_NOBEGIN;
+	batch->range_context = batch->pipeline->batch_context;
+	batch->begun = false;
 	batch->rows = NULL;
 	batch->maxrows = 0;
 	memset(&batch->counts, 0, sizeof(batch->counts));
@@ -203,6 +207,7 @@ run_transaction(Batch *batch)
 	FeathubPipelineRefresh(pipeline);
 	if (batch->careful)
 		defer_nothing();
+	batch->begun = true;
 	apply_once(batch);
 	keep_bad_records(batch);
 	if (batch->nadvances > 0)
@@ -239,7 +244,7 @@ try_batch(Batch *batch)
 		MemoryContextSwitchTo(pipeline->batch_context);
 		edata = CopyErrorData();
 		/* a record's fault, and not looked into yet? */
-		if (batch->careful || FeathubApplyFailed || batch->n == 0 ||
+		if (batch->careful || !batch->begun || FeathubApplyFailed || batch->n == 0 ||
 			!FeathubApplyIsDataError(edata->sqlerrcode))
 			PG_RE_THROW();
 		FlushErrorState();
@@ -432,7 +437,8 @@ apply_range(Batch *batch, int from, int to)
 
 /*
  * The same in a subtransaction; what fails is halved until the bad record
- * stands alone.
+ * stands alone.  What a try allocates goes with it: of a batch without a good
+ * record there are twice as many tries as records.
  */
 static void
 apply_with_care(Batch *batch, int from, int to)
@@ -445,8 +451,9 @@ apply_with_care(Batch *batch, int from, int to)
 	if (from >= to)
 		return;
 	CHECK_FOR_INTERRUPTS();
+	batch->range_context = AllocSetContextCreate(context, "feathub range", ALLOCSET_DEFAULT_SIZES);
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(batch->range_context);
 	PG_TRY();
 	{
 		apply_range(batch, from, to);
@@ -471,6 +478,7 @@ apply_with_care(Batch *batch, int from, int to)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	MemoryContextDelete(batch->range_context);
 	if (failed && to - from > 1)
 	{
 		int			middle = from + (to - from) / 2;
@@ -583,7 +591,7 @@ receive_row(void *arg, int64 arrival, Datum *values, bool *isnull)
 {
 	Batch	   *batch = arg;
 	TupleDesc	desc = FeathubTransformOutput(batch->pipeline->transform);
-	MemoryContext old = MemoryContextSwitchTo(batch->pipeline->batch_context);
+	MemoryContext old = MemoryContextSwitchTo(batch->range_context);
 	FeathubWriterRow *row;
 
 	/* of the whole batch, as of aggregates, or of no record, as of outer joins */
@@ -779,6 +787,7 @@ describe_batch(void *arg)
 {
 	FeathubPipeline *pipeline = arg;
 
-	errcontext("applying a batch of job \"%s\" to table \"%s\"",
-			   pipeline->job->name, pipeline->sink_name);
+	if (pipeline->sink_name)
+		errcontext("applying a batch of job \"%s\" to table \"%s\"",
+				   pipeline->job->name, pipeline->sink_name);
 }

@@ -45,6 +45,8 @@ feathub_retry_dead_letters(PG_FUNCTION_ARGS)
 	int64		applied = 0;
 	int64		last_id = 0;
 	List	   *letters;
+	MemoryContext context;
+	MemoryContext old;
 
 	FeathubExtensionRequire();
 	/* the row's lock keeps a second retry out */
@@ -65,11 +67,15 @@ feathub_retry_dead_letters(PG_FUNCTION_ARGS)
 	pipeline = FeathubPipelineOpen(job);
 	pipeline->stream.read_metadata_only = true;
 	pipeline->rel->connector->open_stream(&pipeline->stream);
+	context = AllocSetContextCreate(CurrentMemoryContext, "feathub letters", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
 	while ((letters = FeathubDeadLettersLoad(job->job_id, last_id, RETRY_BATCH)) != NIL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		applied += retry_some(pipeline, letters, &last_id);
+		MemoryContextReset(context);
 	}
+	MemoryContextSwitchTo(old);
 	FeathubPipelineClose(pipeline);
 	AtEOXact_GUC(false, save_nestlevel);
 	SetUserIdAndSecContext(save_userid, save_sec_context);
