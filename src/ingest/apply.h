@@ -52,6 +52,8 @@ extern bool FeathubPipelineIsStale(FeathubPipeline *pipeline);
  * FeathubPipelineRefresh
  *		Open query and sink again if the sink has been altered.
  *
+ * Raises an error if the sink is no longer the job's owner's: code that its
+ * new owner attaches must not run as the former one (promise 7).
  * At the start of a batch's transaction.  The stream goes on undisturbed: a
  * vacuum of the sink is such a change too.
  */

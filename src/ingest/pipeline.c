@@ -104,9 +104,13 @@ FeathubPipelineIsStale(FeathubPipeline *pipeline)
 void
 FeathubPipelineRefresh(FeathubPipeline *pipeline)
 {
+	/* with its lock, nobody can give the sink away or put a trigger on it */
+	LockRelationOid(pipeline->job->sink, RowExclusiveLock);
 	if (!FeathubWriterIsStale(pipeline->writer))
 		return;
+	FeathubJobCheckRunnable(pipeline->job);
 	/* should opening fail, nothing is left to point to */
+	pipeline->sink_name = NULL;
 	pipeline->transform = NULL;
 	pipeline->writer = NULL;
 	MemoryContextDelete(pipeline->sink_context);
