@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/errcodes.h"
 #include "utils/jsonb.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "core/catalog.h"
@@ -110,10 +111,13 @@ FeathubPositionsLoad(int64 job_id)
 	Datum		values[] = {Int64GetDatum(job_id)};
 
 	FeathubCatalogEnter(&scope);
-	execute_plan(keep_plan(&plan,
-						   "SELECT partition, position, mark, replay_until"
-						   " FROM feathub.job_position WHERE job_id = $1 ORDER BY partition",
-						   1, types), values, NULL, SPI_OK_SELECT);
+	keep_plan(&plan,
+			  "SELECT partition, position, mark, replay_until"
+			  " FROM feathub.job_position WHERE job_id = $1 ORDER BY partition", 1, types);
+	/* as they are now, whatever the isolation level: wait_for_job looks again and again */
+	if (SPI_execute_snapshot(plan, values, NULL, GetLatestSnapshot(), InvalidSnapshot,
+							 false, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read feathub.job_position");
 	old = MemoryContextSwitchTo(context);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
