@@ -48,6 +48,9 @@ enum
 	ARG_JOB_NAME = ARG_JOB_FIRST + FEATHUB_JOB_ARGUMENTS
 };
 
+/* Of a retention, in years. */
+#define LONGEST_AGE 1000
+
 static RangeVar *read_group_name(text *name);
 static void place_group(FeathubGroupRequest *request, text *name);
 static void read_key(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
@@ -203,6 +206,14 @@ read_interval(FunctionCallInfo fcinfo, int arg, const char *name, const FeathubG
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be greater than zero", name)));
+	/* else there would be no instant that long before now */
+	if (Max(value->month, -(int64) value->month) > LONGEST_AGE * MONTHS_PER_YEAR ||
+		Max(value->day, -(int64) value->day) > LONGEST_AGE * 366 ||
+		value->time / USECS_PER_DAY > LONGEST_AGE * 366 ||
+		value->time / USECS_PER_DAY < -LONGEST_AGE * 366)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be longer than %d years", name, LONGEST_AGE)));
 	if (group->event_time == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
