@@ -393,7 +393,7 @@ CREATE VIEW feathub.worker WITH (security_barrier) AS
 COMMENT ON VIEW feathub.worker IS 'background workers of jobs; own jobs, and all for pg_monitor';
 COMMENT ON COLUMN feathub.worker.worker IS 'number of the worker within its job, from 0';
 COMMENT ON COLUMN feathub.worker.pid IS 'process, as in pg_stat_activity; null if it does not run';
-COMMENT ON COLUMN feathub.worker.state IS 'starting, running, backoff (it failed and waits for retry_at) or waiting (for a slot of max_worker_processes)';
+COMMENT ON COLUMN feathub.worker.state IS 'starting, running, backoff (it failed and waits for retry_at) or waiting (for max_worker_processes or feathub.max_workers)';
 COMMENT ON COLUMN feathub.worker.job IS 'name of the job';
 COMMENT ON COLUMN feathub.worker.started_at IS 'when it was started last';
 COMMENT ON COLUMN feathub.worker.last_commit_at IS 'when it committed a batch last';

@@ -749,6 +749,13 @@ FeathubJobSetState(int64 job_id, int64 epoch, const char *state, const char *rea
 	return found;
 }
 
+static void
+interrupt_workers(int64 job_id)
+{
+	if (FeathubJobInterruptHook != NULL)
+		FeathubJobInterruptHook(job_id);
+}
+
 /*
  * Run a statement on a job, whose first parameter is its id, and wake
  * schedulers.  The job's positions take over its epoch, so that a batch of the
@@ -764,8 +771,6 @@ change_job(FeathubStatement *statement, Datum *values, const char *nulls)
 	};
 	FeathubCatalogScope scope;
 
-	if (FeathubJobInterruptHook != NULL)
-		FeathubJobInterruptHook(DatumGetInt64(values[0]));
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(statement, values, nulls);
 	(void) FeathubCatalogExecute(&positions, values, NULL);
@@ -783,6 +788,7 @@ FeathubJobRestart(int64 job_id)
 	};
 	Datum		values[1] = {Int64GetDatum(job_id)};
 
+	interrupt_workers(job_id);
 	change_job(&statement, values, NULL);
 }
 
@@ -806,8 +812,7 @@ FeathubJobDelete(int64 job_id)
 	 * first, so that its dead letters are seen here; none can begin after it,
 	 * since new positions need the job's row.
 	 */
-	if (FeathubJobInterruptHook != NULL)
-		FeathubJobInterruptHook(job_id);
+	interrupt_workers(job_id);
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, NULL);
 	(void) FeathubCatalogExecute(&positions, values, NULL);
@@ -826,6 +831,7 @@ FeathubJobPause(int64 job_id, const char *reason)
 	};
 	Datum		values[2] = {Int64GetDatum(job_id), reason ? CStringGetTextDatum(reason) : (Datum) 0};
 
+	interrupt_workers(job_id);
 	change_job(&statement, values, reason ? NULL : " n");
 }
 
@@ -854,6 +860,7 @@ FeathubJobResume(const FeathubJob *job, bool keep_state)
 		ObjectIdGetDatum(MyDatabaseId), BoolGetDatum(keep_state),
 		ObjectIdGetDatum(job->owner)};
 
+	interrupt_workers(job->job_id);
 	change_job(&statement, values, NULL);
 }
 
@@ -867,6 +874,7 @@ FeathubJobSetWorkers(int64 job_id, int workers)
 	};
 	Datum		values[2] = {Int64GetDatum(job_id), Int32GetDatum(workers)};
 
+	interrupt_workers(job_id);
 	change_job(&statement, values, NULL);
 }
 

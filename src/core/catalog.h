@@ -218,9 +218,9 @@ extern void (*FeathubJobsChangedHook) (void);
 
 /*
  * Called before a job is changed or deleted, in a transaction that will do so:
- * its workers give up the batch they are at.  Else a worker that waits for a
- * table would hold up whoever changes the job, for ever if that is who holds
- * the table's lock.  Set by ingest/, or NULL.
+ * its workers end.  Else a worker that waits for a table would hold up whoever
+ * changes the job, for ever if that is who holds the table's lock.  Set by
+ * ingest/, or NULL.
  */
 extern void (*FeathubJobInterruptHook) (int64 job_id);
 

@@ -27,6 +27,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 #include "storage/procsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -328,19 +329,63 @@ terminate_processes(Oid database)
 	return n;
 }
 
-void
-FeathubJobInterrupt(int64 job_id)
+/* True if a process waits for a lock, perhaps one of ours. */
+static bool
+waits_for_lock(pid_t pid)
 {
-	LWLockAcquire(FeathubTheRegistry->lock, LW_SHARED);
+	PGPROC	   *proc = BackendPidGetProc(pid);
+
+	return proc && (((volatile PGPROC *) proc)->wait_event_info & 0xFF000000) == PG_WAIT_LOCK;
+}
+
+/*
+ * Ask the workers of a job that were started before a time to end; terminate
+ * those that wait for a lock, or all.  Returns how many are there.
+ */
+static int
+stop_workers(int64 job_id, TimestampTz before, bool terminate)
+{
+	int			n = 0;
+
+	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < FeathubTheRegistry->nworkers; i++)
 	{
 		FeathubWorkerSlot *slot = &FeathubTheRegistry->workers[i];
 
-		if (slot->state != FEATHUB_SLOT_FREE && slot->database == MyDatabaseId &&
-			slot->job_id == job_id && slot->pid != 0 && slot->pid != MyProcPid)
+		if (slot->state == FEATHUB_SLOT_FREE || slot->database != MyDatabaseId ||
+			slot->job_id != job_id || slot->pid == 0 || slot->pid == MyProcPid ||
+			slot->started_at > before)
+			continue;
+		n++;
+		if (!slot->stop)
+		{
+			slot->stop = true;
+			slot->stop_at = GetCurrentTimestamp();
+			if (slot->latch)
+				SetLatch(slot->latch);
+		}
+		if (terminate || waits_for_lock(slot->pid))
 			kill(slot->pid, SIGTERM);
 	}
 	LWLockRelease(FeathubTheRegistry->lock);
+	return n;
+}
+
+void
+FeathubJobInterrupt(int64 job_id)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	bool		patient = true;
+
+	while (stop_workers(job_id, start, !patient) > 0 && patient)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 5,
+						 FEATHUB_WAIT_EVENT("FeathubJobInterrupt"));
+		ResetLatch(MyLatch);
+		patient = !TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+											  FEATHUB_STOP_PATIENCE);
+	}
 }
 
 void

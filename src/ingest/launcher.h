@@ -40,8 +40,11 @@ extern PGDLLEXPORT void FeathubSchedulerMain(Datum arg);
 extern PGDLLEXPORT void FeathubWorkerMain(Datum arg);
 
 /*
- * End the workers of a job of this database: FeathubJobInterruptHook.  They are
- * started again if the job still wants them.
+ * FeathubJobInterrupt
+ *		Have the workers of a job of this database end: FeathubJobInterruptHook.
+ *
+ * Those that wait for a lock, and those that take too long, give up their
+ * batch.  The scheduler starts others if the job still wants them.
  */
 extern void FeathubJobInterrupt(int64 job_id);
 

@@ -27,11 +27,18 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 PG_FUNCTION_INFO_V1(feathub_worker_activity);
 PG_FUNCTION_INFO_V1(feathub_partition_activity);
 
+/* As many slots again for workers that wait, so that the view can say why. */
+static int
+count_slots(void)
+{
+	return feathub_max_workers * 2;
+}
+
 static Size
 registry_size(void)
 {
 	return add_size(offsetof(FeathubRegistry, workers),
-					mul_size(feathub_max_workers, sizeof(FeathubWorkerSlot)));
+					mul_size(count_slots(), sizeof(FeathubWorkerSlot)));
 }
 
 static void
@@ -59,7 +66,7 @@ startup_shmem(void)
 	{
 		memset(FeathubTheRegistry, 0, registry_size());
 		FeathubTheRegistry->lock = &(GetNamedLWLockTranche("feathub"))->lock;
-		FeathubTheRegistry->nworkers = feathub_max_workers;
+		FeathubTheRegistry->nworkers = count_slots();
 	}
 	info.keysize = sizeof(FeathubPartitionKey);
 	info.entrysize = sizeof(FeathubPartitionSlot);

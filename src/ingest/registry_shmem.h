@@ -22,6 +22,7 @@
 #define FEATHUB_ERROR_SIZE 512
 #define FEATHUB_MAX_DATABASES 128
 #define FEATHUB_MAX_BLOCKED 8
+#define FEATHUB_STOP_PATIENCE 1000	/* ms in which a worker ends by itself */
 #define FEATHUB_PARTITION_SIZE 264	/* a topic's name and a number */
 
 typedef enum FeathubSlotState
@@ -47,7 +48,7 @@ typedef struct FeathubWorkerSlot
 	Latch	   *latch;			/* of that process */
 	bool		stop;			/* the scheduler asks it to end */
 	TimestampTz stop_at;		/* when it was asked */
-	bool		waiting;		/* no free max_worker_processes */
+	bool		waiting;		/* no room for it: a setting is too low */
 	TimestampTz started_at;
 	TimestampTz last_commit_at; /* 0: none yet */
 	TimestampTz last_error_at;	/* 0: none */
@@ -98,7 +99,7 @@ typedef struct FeathubRegistry
 		Oid			database;	/* nothing may start there */
 		pid_t		pid;		/* of the backend that says so */
 	}			blocked[FEATHUB_MAX_BLOCKED];
-	int			nworkers;
+	int			nworkers;		/* slots; not all of them may run */
 	FeathubWorkerSlot workers[FLEXIBLE_ARRAY_MEMBER];
 } FeathubRegistry;
 

@@ -32,9 +32,6 @@
 #include "ingest/launcher.h"
 #include "ingest/registry_shmem.h"
 
-/* A worker has this long to end by itself, in milliseconds. */
-#define STOP_PATIENCE 1000
-
 static FeathubDatabaseSlot *my_slot = NULL; /* set by FeathubSchedulerMain */
 static BackgroundWorkerHandle **handles;	/* of the workers, by slot */
 static bool first_look = true;
@@ -45,6 +42,7 @@ static void forget_partitions(List *jobs);
 static long reconcile(List *jobs, int *nslots);
 static void start_worker(FeathubScheduledJob *job, int number);
 static FeathubWorkerSlot *claim_slot(FeathubScheduledJob *job, int number, int *index);
+static void wait_for_room(FeathubWorkerSlot *slot, const char *message, const char *setting);
 
 void
 FeathubSchedulerMain(Datum arg)
@@ -205,7 +203,7 @@ stop_worker(FeathubWorkerSlot *slot, TimestampTz now)
 		if (slot->latch)
 			SetLatch(slot->latch);
 	}
-	else if (TimestampDifferenceExceeds(slot->stop_at, now, STOP_PATIENCE))
+	else if (TimestampDifferenceExceeds(slot->stop_at, now, FEATHUB_STOP_PATIENCE))
 		kill(slot->pid, SIGTERM);
 }
 
@@ -295,31 +293,33 @@ start_worker(FeathubScheduledJob *job, int number)
 	if (RegisterDynamicBackgroundWorker(&worker, &handles[index]))
 		return;
 
-	/* said in the view, and in the log once */
 	handles[index] = NULL;
-	if (!slot->waiting)
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("job \"%s\" waits for a background worker slot", job->name),
-				 errhint("You may need to increase max_worker_processes.")));
-	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
-	slot->state = FEATHUB_SLOT_BACKOFF;
-	slot->waiting = true;
-	slot->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), feathub_scheduler_interval);
-	slot->last_error_at = GetCurrentTimestamp();
-	strlcpy(slot->last_error,
-			"no free background worker slot: you may need to increase max_worker_processes",
-			FEATHUB_ERROR_SIZE);
-	LWLockRelease(FeathubTheRegistry->lock);
+	wait_for_room(slot,
+				  psprintf("job \"%s\" waits for a background worker slot", job->name),
+				  "max_worker_processes");
+}
+
+/* Workers of all databases, those that wait for room left out.  Lock held. */
+static int
+count_workers(void)
+{
+	int			n = 0;
+
+	for (int i = 0; i < FeathubTheRegistry->nworkers; i++)
+		if (FeathubTheRegistry->workers[i].state != FEATHUB_SLOT_FREE &&
+			!FeathubTheRegistry->workers[i].waiting)
+			n++;
+	return n;
 }
 
 /* Take a slot for a worker to be started now, or NULL. */
 static FeathubWorkerSlot *
 claim_slot(FeathubScheduledJob *job, int number, int *index)
 {
-	static bool warned = false;
 	TimestampTz now = GetCurrentTimestamp();
 	FeathubWorkerSlot *slot;
+	bool		room;
+	bool		waited;
 
 	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 	if (FeathubRegistryIsBlocked(MyDatabaseId))
@@ -328,6 +328,8 @@ claim_slot(FeathubScheduledJob *job, int number, int *index)
 		return NULL;
 	}
 	slot = FeathubRegistryFind(MyDatabaseId, job->job_id, number);
+	waited = slot && slot->waiting;
+	room = count_workers() < feathub_max_workers;
 	if (slot == NULL)
 	{
 		for (int i = 0; i < FeathubTheRegistry->nworkers && slot == NULL; i++)
@@ -341,10 +343,13 @@ claim_slot(FeathubScheduledJob *job, int number, int *index)
 			slot->generation = generation;
 		}
 	}
-	else if (slot->state != FEATHUB_SLOT_BACKOFF || slot->retry_at > now)
+	else if (slot->state != FEATHUB_SLOT_BACKOFF || (slot->retry_at > now && !waited))
 		slot = NULL;
-	else
+	else if (!waited)
+	{
 		slot->restarts++;
+		room = true;			/* it has been counted */
+	}
 	if (slot)
 	{
 		*index = slot - FeathubTheRegistry->workers;
@@ -361,17 +366,33 @@ claim_slot(FeathubScheduledJob *job, int number, int *index)
 		slot->stop = false;
 		slot->started_at = now;
 	}
-	else if (FeathubRegistryFind(MyDatabaseId, job->job_id, number) == NULL && !warned)
+	LWLockRelease(FeathubTheRegistry->lock);
+	if (slot && !room)
 	{
-		warned = true;
-		LWLockRelease(FeathubTheRegistry->lock);
-		ereport(WARNING,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("job \"%s\" cannot start: all %d worker slots of feathub are taken",
-						job->name, FeathubTheRegistry->nworkers),
-				 errhint("You may need to increase feathub.max_workers.")));
+		wait_for_room(slot,
+					  psprintf("job \"%s\" cannot start: all %d workers of feathub are taken",
+							   job->name, feathub_max_workers),
+					  "feathub.max_workers");
 		return NULL;
 	}
-	LWLockRelease(FeathubTheRegistry->lock);
 	return slot;
+}
+
+/* Let a slot wait; said in the view, and in the log once. */
+static void
+wait_for_room(FeathubWorkerSlot *slot, const char *message, const char *setting)
+{
+	if (!slot->waiting)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("%s", message),
+				 errhint("You may need to increase %s.", setting)));
+	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
+	slot->state = FEATHUB_SLOT_BACKOFF;
+	slot->waiting = true;
+	slot->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), feathub_scheduler_interval);
+	slot->last_error_at = GetCurrentTimestamp();
+	snprintf(slot->last_error, FEATHUB_ERROR_SIZE, "%s: you may need to increase %s",
+			 message, setting);
+	LWLockRelease(FeathubTheRegistry->lock);
 }

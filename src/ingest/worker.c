@@ -171,12 +171,15 @@ detach(int code, Datum arg)
 				"could not connect as the owner of the job: it needs LOGIN and CONNECT; see the server log",
 				FEATHUB_ERROR_SIZE);
 	}
-	if (code == 0)
+	if (code == 0 && !my_slot->stop)
 		my_slot->state = FEATHUB_SLOT_FREE;
 	else
 	{
-		/* a signal or a changed epoch is no failure, but must not spin either */
-		int64		delay = feathub_retry_delay / 10;
+		/*
+		 * A signal or a changed epoch is no failure, but must not spin either,
+		 * and who asked us to stop may not have committed yet.
+		 */
+		int64		delay = my_slot->stop ? feathub_retry_delay : feathub_retry_delay / 10;
 
 		if (my_slot->failures > 0 && !job_changed)
 		{

@@ -150,6 +150,7 @@ foreach my $round (1 .. 3)
 	{
 		# the worker waits for the table, with its positions locked
 		$locker->query_safe('BEGIN; LOCK TABLE short IN ACCESS EXCLUSIVE MODE');
+		$stream->produce(100);
 		poll_query($node, q{SELECT count(*) FROM pg_locks l JOIN feathub.worker w USING (pid) WHERE w.job = 'short' AND NOT l.granted},
 			'1', 'the worker to wait for the table');
 	}
