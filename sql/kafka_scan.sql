@@ -177,6 +177,23 @@ SET default_statistics_target = 1;
 ANALYZE estimated;
 SELECT reltuples FROM pg_class WHERE oid = 'estimated'::regclass;
 RESET default_statistics_target;
+-- generated columns have statistics, and may use tableoid
+CREATE FOREIGN TABLE generated (
+  value text, partition int OPTIONS (metadata 'partition'),
+  next int GENERATED ALWAYS AS (partition + 1) STORED,
+  here bool GENERATED ALWAYS AS (tableoid <> 0) STORED
+) SERVER kafka OPTIONS (topic 't_scan', format 'raw');
+SELECT DISTINCT partition, next, here FROM generated ORDER BY 1;
+ANALYZE generated;
+SELECT attname, n_distinct, null_frac FROM pg_stats WHERE tablename = 'generated' AND attname IN ('next', 'here') ORDER BY 1;
+-- dates beyond the range of times
+SELECT count(*) FROM scan WHERE "timestamp" < date '5000000-01-01';
+SELECT count(*) FROM scan WHERE "timestamp" >= date '5000000-01-01';
+SET timezone = 'America/New_York';
+SELECT count(*) FROM scan WHERE "timestamp" > timestamp '294276-12-31 23:59:59';
+SELECT count(*) = (SELECT count(*) FROM scan WHERE "timestamp" >= timestamptz '2013-01-01 00:00:00-05')
+  FROM scan WHERE "timestamp" >= date '2013-01-01';
+SET timezone = 'UTC';
 -- planning and EXPLAIN do not talk to a broker that is not there
 CREATE SERVER nowhere FOREIGN DATA WRAPPER feathub_kafka OPTIONS (bootstrap_servers '127.0.0.1:1');
 CREATE FOREIGN TABLE nowhere (value text, partition int OPTIONS (metadata 'partition')) SERVER nowhere OPTIONS (topic 'x', format 'raw');

@@ -297,6 +297,8 @@ compute_generated(FdwScanState *state, ForeignScanState *node, TupleTableSlot *s
 {
 	ExprContext *econtext = node->ss.ps.ps_ExprContext;
 
+	/* an expression may have the one system column that there is */
+	slot->tts_tableOid = RelationGetRelid(node->ss.ss_currentRelation);
 	econtext->ecxt_scantuple = slot;
 	for (int i = 0; i < state->ngenerated; i++)
 	{

@@ -5,7 +5,8 @@
  * A tree is a list: its first member is an Integer of KafkaNodeKind, the others
  * are
  *		AND, OR		subtrees
- *		COMPARE		Integers: place, strategy, number of the parameter
+ *		COMPARE		Integers: place, strategy, number of the parameter, its
+ *					type's OID
  *		ANY			Integers: place, element type's OID, number of the parameter
  * A clause that says nothing about a place is not in the tree: under AND it is
  * left out, under OR it makes the whole disjunction say nothing.
@@ -27,6 +28,7 @@
 #include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
@@ -297,18 +299,22 @@ plan_compare(PlanContext *context, OpExpr *expr)
 
 	/*
 	 * Compare values of one type.  The casts are those that a comparison
-	 * across types makes itself.
+	 * across types makes itself; those to a time with zone are made at the
+	 * scan, because a date out of its range can be compared but not cast.
 	 */
-	wanted = place == KAFKA_PLACE_TOPIC ? TEXTOID :
-		place == KAFKA_PLACE_TIMESTAMP ? TIMESTAMPTZOID : INT8OID;
+	wanted = getBaseType(exprType(right));
+	if (place != KAFKA_PLACE_TIMESTAMP)
+		wanted = place == KAFKA_PLACE_TOPIC ? TEXTOID : INT8OID;
+	else if (wanted != DATEOID && wanted != TIMESTAMPOID)
+		wanted = TIMESTAMPTZOID;
 	right = coerce_to_target_type(NULL, copyObject(right), exprType(right), wanted, -1,
 								  COERCION_IMPLICIT, COERCE_IMPLICIT_CAST, -1);
 	if (right == NULL)
 		return NIL;
 	right = eval_const_expressions(context->root, right);
 	context->params = lappend(context->params, right);
-	return list_make4(makeInteger(NODE_COMPARE), makeInteger(place), makeInteger(strategy),
-					  makeInteger(list_length(context->params) - 1));
+	return list_make5(makeInteger(NODE_COMPARE), makeInteger(place), makeInteger(strategy),
+					  makeInteger(list_length(context->params) - 1), makeInteger((int) wanted));
 }
 
 /* column = ANY (array) */
@@ -523,21 +529,33 @@ evaluate_compare(List *tree, Datum *values, bool *isnull)
 	KafkaPlace	place = tree_int(tree, 1);
 	int			strategy = tree_int(tree, 2);
 	int			number = tree_int(tree, 3);
+	Oid			type = (Oid) tree_int(tree, 4);
 	KafkaBoxes *result = palloc0(sizeof(KafkaBoxes));
+	Datum		value;
+	int			overflow;
 
 	if (isnull[number])
 		return result;
 
+	/* beyond the range of times they give an infinite one */
+	value = values[number];
+	if (type == DATEOID)
+		value = TimestampTzGetDatum(date2timestamptz_opt_overflow(DatumGetDateADT(value),
+																  &overflow));
+	else if (type == TIMESTAMPOID)
+		value = TimestampTzGetDatum(timestamp2timestamptz_opt_overflow(DatumGetTimestamp(value),
+																	   &overflow));
+
 	result->boxes = palloc(sizeof(KafkaBox) * 2);
 	if (strategy == NOT_EQUAL)
 	{
-		result->n += box_of_value(place, BTLessStrategyNumber, values[number],
+		result->n += box_of_value(place, BTLessStrategyNumber, value,
 								  &result->boxes[result->n]);
-		result->n += box_of_value(place, BTGreaterStrategyNumber, values[number],
+		result->n += box_of_value(place, BTGreaterStrategyNumber, value,
 								  &result->boxes[result->n]);
 	}
 	else
-		result->n += box_of_value(place, strategy, values[number], result->boxes);
+		result->n += box_of_value(place, strategy, value, result->boxes);
 	return result;
 }
 
