@@ -120,7 +120,20 @@ SET ROLE regress_fdw_user;
 SELECT * FROM perm_t;
 RESET ROLE;
 
+-- Kerberos, the default mechanism, would use the database server's own tickets.
+SET ROLE regress_fdw_owner;
+CREATE SERVER perm_sasl FOREIGN DATA WRAPPER feathub_kafka OPTIONS (bootstrap_servers '127.0.0.1:1', connect_timeout '1', "security.protocol" 'sasl_plaintext');
+CREATE USER MAPPING FOR CURRENT_USER SERVER perm_sasl;
+CREATE FOREIGN TABLE perm_s (a int) SERVER perm_sasl OPTIONS (topic 'x');
+SELECT * FROM perm_s;
+INSERT INTO perm_s VALUES (1);
+IMPORT FOREIGN SCHEMA x FROM SERVER perm_sasl INTO fdw_permissions;
+ALTER SERVER perm_sasl OPTIONS (ADD "sasl.mechanism" 'PLAIN');
+SELECT * FROM perm_s;
+RESET ROLE;
+
 DROP SCHEMA fdw_permissions CASCADE;
+DROP SERVER perm_sasl CASCADE;
 DROP SERVER perm_kafka CASCADE;
 DROP SERVER perm_file CASCADE;
 REVOKE USAGE ON FOREIGN DATA WRAPPER feathub_kafka FROM regress_fdw_owner, regress_fdw_files;

@@ -127,6 +127,15 @@ INSERT INTO target (id, name) VALUES (1, 'moved');
 SELECT count(*) FROM target WHERE name = 'moved';
 SELECT count(*) FROM seen WHERE value LIKE '%moved%';
 
+-- a message that the producer's queue cannot hold; one larger than the usual limits
+CREATE FOREIGN TABLE tight (value text) SERVER kafka
+  OPTIONS (topic 't_modify_b', format 'raw', "message.max.bytes" '2000000', "queue.buffering.max.kbytes" '1000');
+INSERT INTO tight SELECT repeat('x', 1500000);
+CREATE FOREIGN TABLE wide (value text) SERVER kafka
+  OPTIONS (topic 't_modify_b', format 'raw', "message.max.bytes" '20000000', "compression.type" 'none');
+INSERT INTO wide VALUES ('wide');
+SELECT count(*) FROM wide WHERE value = 'wide';
+
 -- CSV
 CREATE FOREIGN TABLE csv (a int, b text, partition int OPTIONS (metadata 'partition')) SERVER kafka OPTIONS (topic 't_modify', format 'csv');
 INSERT INTO csv VALUES (1, 'a,b', 1), (NULL, 'x"y', 1);

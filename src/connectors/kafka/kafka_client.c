@@ -18,10 +18,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "catalog/pg_authid.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -65,10 +67,17 @@ typedef struct ClientHolder
 /* All clients of this process, to be destroyed when it ends. */
 static dlist_head live_clients = DLIST_STATIC_INIT(live_clients);
 static bool exit_registered = false;
+static bool atexit_registered = false;
+
+/* Clients that their threads have not destroyed yet; changed by atomics. */
+static int	unfinished = 0;
+static int	exit_code = 0;
 
 static void set_defaults(KafkaClient *client);
 static void set_properties(KafkaClient *client, List *deflist, uint32 where);
+static void set_message_size(KafkaClient *client, ForeignServer *server, List *table_options);
 static void set_forced(KafkaClient *client);
+static void check_kerberos(KafkaClient *client, ForeignServer *server);
 static void note_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf);
 static void note_error(rd_kafka_t *rk, int err, const char *reason, void *opaque);
 static void print_log(ClientData *data);
@@ -76,6 +85,7 @@ static void wake_fetchers(ClientData *data);
 static void destroy_client(ClientData *data);
 static void destroy_with_context(void *arg);
 static void destroy_at_exit(int code, Datum arg);
+static void leave_at_once(void);
 
 KafkaClient *
 FeathubKafkaClientPrepare(ForeignServer *server, UserMapping *user,
@@ -130,8 +140,10 @@ FeathubKafkaClientPrepare(ForeignServer *server, UserMapping *user,
 	if (user)
 		set_properties(client, user->options, FEATHUB_ON_USER_MAPPING);
 	set_properties(client, table_options, FEATHUB_ON_TABLE);
+	set_message_size(client, server, table_options);
 	set_forced(client);
 	FeathubKafkaClientSet(client, "bootstrap.servers", brokers);
+	check_kerberos(client, server);
 	return client;
 }
 
@@ -214,6 +226,8 @@ set_properties(KafkaClient *client, List *deflist, uint32 where)
 		if (FeathubOptionsFind(FeathubKafkaOptions, 0, def->defname) != NULL ||
 			FeathubKafkaFindProperty(def->defname, where) == NULL)
 			continue;
+		if (strcmp(def->defname, "message.max.bytes") == 0)
+			continue;			/* set_message_size */
 		value = FeathubOptionsGet(deflist, def->defname);
 		FeathubKafkaClientSet(client, def->defname, value);
 		if (strcmp(def->defname, "sasl.username") == 0)
@@ -223,6 +237,40 @@ set_properties(KafkaClient *client, List *deflist, uint32 where)
 		else if (strcmp(def->defname, "sasl.oauthbearer.method") == 0)
 			data->background_sasl = (pg_strcasecmp(value, "oidc") == 0);
 	}
+}
+
+/*
+ * The size of the largest message.  It is the producer's property, but it goes
+ * with limits of the producer's queue and of a consumer's answers: both must
+ * hold such a message.
+ */
+static void
+set_message_size(KafkaClient *client, ForeignServer *server, List *table_options)
+{
+	bool		consumer = client->type == RD_KAFKA_CONSUMER;
+	const char *room = consumer ? "receive.message.max.bytes" : "queue.buffering.max.kbytes";
+	const char *given = FeathubOptionsGet(table_options, "message.max.bytes");
+	int64		bytes = 1000000;
+	int64		wanted;
+	char		value[32];
+
+	if (given == NULL)
+		given = FeathubOptionsGet(server->options, "message.max.bytes");
+	if (given != NULL)
+		bytes = strtoll(given, NULL, 0);
+	if (given != NULL && !consumer)
+		FeathubKafkaClientSet(client, "message.max.bytes", given);
+	if (FeathubOptionsGet(table_options, room) != NULL ||
+		FeathubOptionsGet(server->options, room) != NULL)
+		return;
+
+	/* not less than we like anyway: for answers, the library's own default */
+	if (consumer)
+		wanted = Min(Max(bytes + 1024 * 1024, 100000000), PG_INT32_MAX);
+	else
+		wanted = Max(bytes / 1024 + 1024, 65536);
+	snprintf(value, sizeof(value), INT64_FORMAT, wanted);
+	FeathubKafkaClientSet(client, room, value);
 }
 
 /* What no property may change. */
@@ -249,6 +297,35 @@ set_forced(KafkaClient *client)
 	}
 	else
 		FeathubKafkaClientSet(client, "delivery.report.only.error", "false");
+}
+
+/*
+ * Kerberos, the library's default mechanism, needs no credentials of the user
+ * mapping: it takes the tickets of the server's operating system user.  That
+ * is the server owner's choice only if that role may read such files.
+ */
+static void
+check_kerberos(KafkaClient *client, ForeignServer *server)
+{
+	char		value[64];
+	size_t		size = sizeof(value);
+
+	if (rd_kafka_conf_get(client->conf, "security.protocol", value, &size) != RD_KAFKA_CONF_OK ||
+		pg_strncasecmp(value, "sasl", 4) != 0)
+		return;
+	size = sizeof(value);
+	if (rd_kafka_conf_get(client->conf, "sasl.mechanisms", value, &size) != RD_KAFKA_CONF_OK ||
+		pg_strcasecmp(value, "GSSAPI") != 0)
+		return;
+	if (has_privs_of_role(server->owner, ROLE_PG_READ_SERVER_FILES))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for SASL mechanism GSSAPI of foreign server \"%s\"",
+					client->server),
+			 errdetail("Role \"%s\", the owner of the server, must have the privileges of role \"%s\", because the mechanism uses the Kerberos tickets of the database server.",
+					   GetUserNameFromId(server->owner, false), "pg_read_server_files"),
+			 errhint("Other mechanisms are named by the option \"sasl.mechanism\" of the foreign server.")));
 }
 
 void
@@ -322,6 +399,10 @@ FeathubKafkaClientStart(KafkaClient *client)
 				 errmsg("could not use foreign server \"%s\": %s",
 						client->server, reason)));
 	client->conf = NULL;		/* it is the handle's now */
+
+	/* after what OpenSSL has registered, thus called before it */
+	if (!atexit_registered && atexit(leave_at_once) == 0)
+		atexit_registered = true;
 	client->started = GetCurrentTimestamp();
 
 	(void) rd_kafka_set_log_queue(client->rk, NULL);
@@ -362,8 +443,20 @@ destroy_with_context(void *arg)
 static void
 destroy_at_exit(int code, Datum arg)
 {
+	exit_code = code;
 	while (!dlist_is_empty(&live_clients))
 		destroy_client(dlist_container(ClientData, node, dlist_head_node(&live_clients)));
+}
+
+/*
+ * A thread that still destroys a client must not meet what exit() does: OpenSSL
+ * frees what the thread uses, and a crash there would restart the server.
+ */
+static void
+leave_at_once(void)
+{
+	if (__atomic_load_n(&unfinished, __ATOMIC_ACQUIRE) > 0)
+		_exit(exit_code);
 }
 
 /* Runs in: a thread of its own. */
@@ -386,6 +479,7 @@ destroy_main(void *arg)
 	free(data->password);
 	free(data->username);
 	free(data);
+	(void) __atomic_sub_fetch(&unfinished, 1, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -401,6 +495,7 @@ destroy_client(ClientData *data)
 
 	dlist_delete(&data->node);
 	data->holder->data = NULL;
+	(void) __atomic_add_fetch(&unfinished, 1, __ATOMIC_RELAXED);
 	if (client->release)
 		client->release(client->release_arg);
 	if (client->wake_read >= 0)

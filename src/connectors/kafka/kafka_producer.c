@@ -162,6 +162,12 @@ FeathubKafkaDeliverySend(KafkaDelivery *delivery, const char *topic, int32 parti
 		}
 		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
 			break;
+		if (rd_kafka_outq_len(producer->client->rk) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("message of %zu bytes is too large for the producer's queue",
+							key_len + value_len),
+					 errhint("Raise \"queue.buffering.max.kbytes\" of the foreign server or table.")));
 
 		CHECK_FOR_INTERRUPTS();
 		FeathubKafkaDeliveryCheck(delivery);
@@ -350,7 +356,6 @@ make_producer(FeathubRelation *rel)
 		exit_registered = true;
 	}
 	rd_kafka_conf_set_dr_msg_cb(producer->client->conf, note_report);
-	set_default(producer, "queue.buffering.max.kbytes", "65536");
 	/* where Java's clients send a key, too */
 	set_default(producer, "partitioner", "murmur2_random");
 	if (producer->transactional)
