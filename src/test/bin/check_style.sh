@@ -45,7 +45,7 @@ rule() {
 	fi
 }
 
-build_into plain COPT="$warnings ${COPT:-}"
+build_into plain COPT="$warnings${COPT:+ $COPT}"
 cd "$sources"
 code() { find src -path src/test -prune -o \( -name '*.[ch]' -o -name '*.cpp' \) -print; }
 

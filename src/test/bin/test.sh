@@ -46,12 +46,12 @@ trap finish EXIT
 trap 'exit 130' INT TERM HUP
 
 name=plain
-flags=(COPT="$warnings ${COPT:-}")
+flags=(COPT="$warnings${COPT:+ $COPT}")
 if [ -n "${SANITIZE:-}" ]; then
 	name=sanitized
 	san="-fsanitize=address,undefined"
 	# instrumented code lets gcc see uses of uninitialized variables that are none
-	flags=(COPT="-O1 -g $san -fno-omit-frame-pointer $warnings -Wno-maybe-uninitialized ${COPT:-}")
+	flags=(COPT="-O1 -g $san -fno-omit-frame-pointer $warnings -Wno-maybe-uninitialized${COPT:+ $COPT}")
 fi
 say "building for PostgreSQL $(pg_version)${SANITIZE:+ with sanitizers}"
 build_into "$name" "${flags[@]}"
