@@ -34,6 +34,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
@@ -173,7 +174,11 @@ FeathubCatalogExecute(FeathubStatement *statement, Datum *values, const char *nu
 		statement->plan = plan;
 	}
 
-	rc = SPI_execute_plan(statement->plan, values, nulls, false, 0);
+	if (statement->fresh)
+		rc = SPI_execute_snapshot(statement->plan, values, nulls, GetLatestSnapshot(),
+								  InvalidSnapshot, false, true, 0);
+	else
+		rc = SPI_execute_plan(statement->plan, values, nulls, false, 0);
 	if (rc < 0)
 		elog(ERROR, "could not run a statement of feathub: %s",
 			 SPI_result_code_string(rc));
@@ -371,7 +376,8 @@ FeathubJob *
 FeathubJobLoad(int64 job_id)
 {
 	static FeathubStatement statement = {
-		.sql = JOB_COLUMNS "WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
+		.sql = JOB_COLUMNS "WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID},
+		.fresh = true
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	FeathubCatalogScope scope;

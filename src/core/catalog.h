@@ -98,6 +98,7 @@ typedef struct FeathubStatement
 	const char *sql;
 	int			nargs;
 	Oid			argtypes[16];
+	bool		fresh;			/* reads what is committed now, in any isolation level */
 	SPIPlanPtr	plan;			/* NULL until the first run */
 } FeathubStatement;
 
