@@ -174,6 +174,11 @@ FeathubCheckColumnsFit(TupleDesc input, Oid relid, List *exact)
 	TupleDesc	desc = RelationGetDescr(rel);
 	ListCell   *lc;
 
+	if (input->natts == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("nothing would be written to table \"%s\"", RelationGetRelationName(rel)),
+				 errdetail("The source or query has no columns.")));
 	foreach(lc, exact)
 	{
 		const char *name = (const char *) lfirst(lc);

@@ -309,12 +309,23 @@ adopt_tombstone(FeathubGroupRequest *request, Oid relid)
 	FeathubCheckColumnsFit(desc, relid, group->primary_key);
 }
 
-/* Raise an error unless it is a table, and one that lasts. */
+/* Raise an error unless it is a table that lasts, and of no other group. */
 static void
 check_adoptable(Oid relid)
 {
 	Relation	rel = relation_open(relid, NoLock);
+	ListCell   *lc;
 
+	foreach(lc, FeathubGroupsAll())
+	{
+		FeathubGroup *other = (FeathubGroup *) lfirst(lc);
+
+		if (relid == other->relid || relid == other->online || relid == other->tombstone)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("table \"%s\" belongs to feature group %s",
+							RelationGetRelationName(rel), FeathubQualifiedName(other->relid))));
+	}
 	if (rel->rd_rel->relkind != RELKIND_RELATION &&
 		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,

@@ -133,6 +133,7 @@ check_sink(Oid sink)
 {
 	char	   *name = get_rel_name(sink);
 	char		relkind = get_rel_relkind(sink);
+	ListCell   *lc;
 
 	if (name == NULL)
 		ereport(ERROR,
@@ -151,6 +152,17 @@ check_sink(Oid sink)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("a job cannot write to \"%s\"", name),
 				 errdetail("The sink of a job is a feature group or a table.")));
+	foreach(lc, FeathubGroupsAll())
+	{
+		FeathubGroup *group = (FeathubGroup *) lfirst(lc);
+
+		if (sink == group->online || sink == group->tombstone)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("a job cannot write to \"%s\"", name),
+					 errdetail("It belongs to feature group %s.", FeathubQualifiedName(group->relid)),
+					 errhint("Use the feature group as the sink.")));
+	}
 	if (get_rel_persistence(sink) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
