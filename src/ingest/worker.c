@@ -230,6 +230,15 @@ override_settings(void)
 		{"datestyle", "ISO, YMD"},
 		{"intervalstyle", "postgres"},
 		{"extra_float_digits", "1"},
+		{"bytea_output", "hex"},
+		{"standard_conforming_strings", "on"},
+		{"transform_null_equals", "off"},
+		{"array_nulls", "on"},
+		{"exit_on_error", "off"},	/* else no bad record would be found */
+		{"role", "none"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+#endif
 		{"jit", "off"}
 	};
 
