@@ -16,7 +16,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-my $rounds = $ENV{FEATHUB_TEST_ROUNDS} || 30;
+my $rounds = $ENV{FEATHUB_TEST_ROUNDS} || 40;
 my $kafka = kafka_start();
 my $seed = random_seed();
 my $node = new_node(
@@ -38,7 +38,8 @@ my %groups = (
 		synchronous_commit => 'false',
 		retention => '1000 days',
 		partition_interval => '7 days'
-	}
+	},
+	changed => { query => 1, max_dead_letters => -1 }
 );
 
 $stream->create_stream($node);
