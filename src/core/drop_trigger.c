@@ -18,6 +18,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "fmgr.h"
@@ -36,6 +37,7 @@ typedef struct DroppedObjects
 	int			nrelations;
 	Datum	   *relations;		/* oids */
 	char	  **names;			/* "foreign table public.weather_stream" */
+	List	   *index_schemas;	/* their names */
 	int			ncolumns;
 	Oid		   *column_relids;
 	char	  **column_names;
@@ -46,7 +48,8 @@ static bool drop_cascades(Node *parsetree);
 static void drop_jobs(DroppedObjects *dropped, Datum relations, bool cascade);
 static void drop_groups(DroppedObjects *dropped, Datum relations);
 static void check_columns(DroppedObjects *dropped);
-static void check_keys(Node *parsetree);
+static void check_keys(DroppedObjects *dropped, Node *parsetree);
+static bool may_have_lost_key(DroppedObjects *dropped, Oid altered, Oid relid);
 static bool is_group_column(const FeathubGroup *group, Oid relid, const char *name);
 static const char *dropped_name(DroppedObjects *dropped, Oid relid);
 
@@ -81,7 +84,7 @@ feathub_on_drop(PG_FUNCTION_ARGS)
 	if (IsA(trigger->parsetree, AlterTableStmt) ||
 		(IsA(trigger->parsetree, DropStmt) &&
 		 ((DropStmt *) trigger->parsetree)->removeType == OBJECT_INDEX))
-		check_keys(trigger->parsetree);
+		check_keys(&dropped, trigger->parsetree);
 	PG_RETURN_NULL();
 }
 
@@ -92,7 +95,9 @@ feathub_on_rename(PG_FUNCTION_ARGS)
 	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
 	RenameStmt *stmt;
 	Oid			relid;
+	List	   *renamed;
 	ListCell   *lc;
+	ListCell   *lr;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo) || strcmp(trigger->event, "ddl_command_end") != 0)
 		ereport(ERROR,
@@ -107,16 +112,19 @@ feathub_on_rename(PG_FUNCTION_ARGS)
 	if (!OidIsValid(relid))
 		PG_RETURN_NULL();
 
+	/* a child's column is renamed with its parent's */
+	renamed = stmt->relation->inh ? find_all_inheritors(relid, NoLock, NULL) : list_make1_oid(relid);
 	foreach(lc, FeathubGroupsAll())
 	{
 		FeathubGroup *group = (FeathubGroup *) lfirst(lc);
 
-		if (is_group_column(group, relid, stmt->subname))
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot rename column \"%s\" of table \"%s\"",
-							stmt->subname, stmt->relation->relname),
-					 errdetail("Feature group %s needs it.", FeathubQualifiedName(group->relid))));
+		foreach(lr, renamed)
+			if (is_group_column(group, lfirst_oid(lr), stmt->subname))
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot rename column \"%s\" of table \"%s\"",
+								stmt->subname, stmt->relation->relname),
+						 errdetail("Feature group %s needs it.", FeathubQualifiedName(group->relid))));
 	}
 	PG_RETURN_NULL();
 }
@@ -126,9 +134,10 @@ static void
 load_dropped(DroppedObjects *dropped)
 {
 	static FeathubStatement statement = {
-		.sql = "SELECT objid, objsubid, object_type || ' ' || object_identity, address_names[3] "
+		.sql = "SELECT objid, objsubid, object_type || ' ' || object_identity, address_names[3], "
+		"CASE object_type WHEN 'index' THEN schema_name END "
 		"FROM pg_event_trigger_dropped_objects() "
-		"WHERE classid = 'pg_class'::regclass AND NOT is_temporary AND object_type <> 'index'"
+		"WHERE classid = 'pg_class'::regclass AND NOT is_temporary"
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	FeathubCatalogScope scope;
@@ -149,7 +158,9 @@ load_dropped(DroppedObjects *dropped)
 		bool		isnull;
 		Oid			relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
 
-		if (DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull)) == 0)
+		if (SPI_getvalue(tuple, desc, 5) != NULL)
+			dropped->index_schemas = lappend(dropped->index_schemas, SPI_getvalue(tuple, desc, 5));
+		else if (DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull)) == 0)
 		{
 			dropped->relations[dropped->nrelations] = ObjectIdGetDatum(relid);
 			dropped->names[dropped->nrelations++] = SPI_getvalue(tuple, desc, 3);
@@ -308,10 +319,12 @@ check_columns(DroppedObjects *dropped)
 
 /*
  * Refuse to leave a group's table without its key.  An ALTER TABLE concerns
- * one table; the server does not tell whose index a DROP INDEX dropped.
+ * one table; the server does not tell whose index a DROP INDEX dropped, but
+ * its schema, which is the table's: nobody is to be bothered by a stranger's
+ * group that has lost its key somehow.
  */
 static void
-check_keys(Node *parsetree)
+check_keys(DroppedObjects *dropped, Node *parsetree)
 {
 	Oid			altered = InvalidOid;
 	ListCell   *lc;
@@ -333,7 +346,7 @@ check_keys(Node *parsetree)
 			continue;
 		for (int i = 0; i < lengthof(parts); i++)
 		{
-			if (!OidIsValid(parts[i]) || (OidIsValid(altered) && altered != parts[i]) ||
+			if (!OidIsValid(parts[i]) || !may_have_lost_key(dropped, altered, parts[i]) ||
 				FeathubHasUniqueKey(parts[i], i == 0 ? FeathubGroupHistoryKey(group) : group->primary_key))
 				continue;
 			ereport(ERROR,
@@ -343,6 +356,22 @@ check_keys(Node *parsetree)
 					 errhint("Make another unique index on the same columns first.")));
 		}
 	}
+}
+
+/* Is it the altered table, or has an index of its schema been dropped? */
+static bool
+may_have_lost_key(DroppedObjects *dropped, Oid altered, Oid relid)
+{
+	char	   *schema;
+	ListCell   *lc;
+
+	if (OidIsValid(altered))
+		return altered == relid;
+	schema = get_namespace_name(get_rel_namespace(relid));
+	foreach(lc, dropped->index_schemas)
+		if (schema && strcmp(schema, (const char *) lfirst(lc)) == 0)
+			return true;
+	return false;
 }
 
 /* Is the column one that the group's statements name? */
