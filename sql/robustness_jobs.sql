@@ -87,6 +87,28 @@ ALTER TYPE color RENAME VALUE 'rouge' TO 'red';
 SELECT feathub.wait_for_job('robust_c', '20 s');
 SELECT * FROM colors;
 
+-- a crash would empty the sink
+ALTER TABLE colors SET UNLOGGED;
+INSERT INTO stream VALUES (6, '2024-01-01', 6);
+DO $$
+BEGIN
+  FOR i IN 1 .. 200 LOOP
+    EXIT WHEN (SELECT state = 'failed' FROM feathub.job_status WHERE job = 'robust_c');
+    PERFORM pg_sleep(0.05);
+  END LOOP;
+END $$;
+SELECT state, reason FROM feathub.job_status WHERE job = 'robust_c';
+ALTER TABLE colors SET LOGGED;
+SELECT feathub.resume_job('robust_c');
+SELECT feathub.wait_for_job('robust_c', '20 s');
+SELECT k FROM colors ORDER BY k;
+
+-- a key column keeps its name, also as a child's
+CREATE TABLE parent (k int);
+ALTER TABLE robust_g INHERIT parent;
+ALTER TABLE parent RENAME COLUMN k TO key;
+ALTER TABLE robust_g NO INHERIT parent;
+
 RESET ROLE;
 SET client_min_messages = warning;
 DROP SCHEMA robustness CASCADE;

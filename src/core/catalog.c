@@ -415,7 +415,7 @@ FeathubJob *
 FeathubJobLock(const char *name)
 {
 	static FeathubStatement statement = {
-		.sql = JOB_COLUMNS "WHERE name = $1 FOR UPDATE", .nargs = 1, .argtypes = {TEXTOID}
+		.sql = JOB_COLUMNS "WHERE name = $1 FOR NO KEY UPDATE", .nargs = 1, .argtypes = {TEXTOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	FeathubCatalogScope scope;
@@ -461,7 +461,7 @@ FeathubJobsOfSink(Oid sink, bool lock)
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
 	static FeathubStatement locking = {
-		.sql = JOB_COLUMNS "WHERE sink = $1 ORDER BY job_id FOR UPDATE",
+		.sql = JOB_COLUMNS "WHERE sink = $1 ORDER BY job_id FOR NO KEY UPDATE",
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
@@ -664,6 +664,7 @@ check_job_table(const FeathubJob *job, Oid relid, const char *role)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner;
+	char		persistence;
 	char	   *relname;
 
 	if (!HeapTupleIsValid(tuple))
@@ -671,8 +672,16 @@ check_job_table(const FeathubJob *job, Oid relid, const char *role)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("%s of job \"%s\" does not exist", role, job->name)));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	persistence = ((Form_pg_class) GETSTRUCT(tuple))->relpersistence;
 	relname = pstrdup(NameStr(((Form_pg_class) GETSTRUCT(tuple))->relname));
 	ReleaseSysCache(tuple);
+
+	if (persistence != RELPERSISTENCE_PERMANENT)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s \"%s\" of job \"%s\" is unlogged", role, relname, job->name),
+				 errdetail("It is emptied by a crash, while the job's positions remain."),
+				 errhint("Use ALTER TABLE ... SET LOGGED and feathub.resume_job.")));
 
 	if (owner != job->owner)
 		ereport(ERROR,
@@ -692,7 +701,8 @@ FeathubJobInsert(const FeathubJob *job)
 	static FeathubStatement statement = {
 		.sql = "INSERT INTO feathub.job (name, owner, source, sink, query, workers, on_error, "
 		"max_dead_letters, start, on_gap, synchronous_commit, system_identifier, database_oid) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING job_id",
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+		"ON CONFLICT (name) DO NOTHING RETURNING job_id",
 		.nargs = 13,
 		.argtypes = {TEXTOID, REGROLEOID, REGCLASSOID, REGCLASSOID, TEXTOID, INT4OID, TEXTOID,
 		INT4OID, TEXTOID, TEXTOID, BOOLOID, INT8OID, OIDOID}
@@ -703,11 +713,6 @@ FeathubJobInsert(const FeathubJob *job)
 	char		nulls[14] = "             ";
 	int64		job_id;
 	bool		isnull;
-
-	if (FeathubJobByName(job->name, true) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("job \"%s\" already exists", job->name)));
 
 	SET(0, false, CStringGetTextDatum(job->name));
 	SET(1, false, ObjectIdGetDatum(job->owner));
@@ -725,7 +730,10 @@ FeathubJobInsert(const FeathubJob *job)
 #undef SET
 
 	FeathubCatalogEnter(&scope);
-	(void) FeathubCatalogExecute(&statement, values, nulls);
+	if (FeathubCatalogExecute(&statement, values, nulls) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("job \"%s\" already exists", job->name)));
 	job_id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 										 SPI_tuptable->tupdesc, 1, &isnull));
 	FeathubCatalogLeave(&scope);
