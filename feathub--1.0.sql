@@ -404,12 +404,16 @@ COMMENT ON COLUMN feathub.worker.restarts IS 'how often it was started again sin
 GRANT SELECT ON feathub.worker TO PUBLIC;  -- shows each role its own jobs
 
 CREATE VIEW feathub.dead_letter WITH (security_barrier) AS
-  SELECT d.dead_letter_id, j.name AS job, d.partition, d.sequence, d.key, d.value, d.headers, d."timestamp",
-         d.sqlstate, d.message, d.retries, d.created_at
+  SELECT d.dead_letter_id, j.name AS job, d.partition, d.sequence,
+         -- pg_monitor may read no data of others'
+         CASE WHEN pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') THEN d.key END AS key,
+         CASE WHEN pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') THEN d.value END AS value,
+         CASE WHEN pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') THEN d.headers END AS headers,
+         d."timestamp", d.sqlstate, d.message, d.retries, d.created_at
     FROM feathub.dead_letter_record AS d
     JOIN feathub.job AS j ON j.job_id OPERATOR(pg_catalog.=) d.job_id
    WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
-COMMENT ON VIEW feathub.dead_letter IS 'records that could not be applied, raw, with the reason; own jobs, and all for pg_monitor';
+COMMENT ON VIEW feathub.dead_letter IS 'records that could not be applied, raw, with the reason; own jobs, and all without their data for pg_monitor';
 COMMENT ON COLUMN feathub.dead_letter.sequence IS 'number of the record in its partition: the offset of Kafka';
 COMMENT ON COLUMN feathub.dead_letter.key IS 'the record''s key as it came';
 COMMENT ON COLUMN feathub.dead_letter.value IS 'the record''s value as it came';
