@@ -63,6 +63,17 @@ SELECT feathub.wait_for_job('robust_g', '20 s');
 SELECT k, v FROM robust_g ORDER BY k;
 SELECT sqlstate, message FROM feathub.dead_letter WHERE job = 'robust_g';
 
+-- an error that is no letter's fault leaves nothing of the retry behind
+CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE 'somebody else has it' USING ERRCODE = 'lock_not_available';
+END $$;
+CREATE TRIGGER busy BEFORE INSERT ON robust_g FOR EACH ROW EXECUTE FUNCTION busy();
+SELECT feathub.retry_dead_letters('robust_g');
+DROP TRIGGER busy ON robust_g;
+SELECT feathub.retry_dead_letters('robust_g');
+SELECT retries, message FROM feathub.dead_letter WHERE job = 'robust_g';
+
 -- a query that no longer analyses is no record's fault, also with a changed sink
 CREATE TYPE color AS ENUM ('red', 'blue');
 CREATE TABLE colors (k int PRIMARY KEY, c color);

@@ -404,10 +404,11 @@ decode_records(Batch *batch)
 
 			MemoryContextSwitchTo(context);
 			edata = CopyErrorData();
-			if (!FeathubApplyIsDataError(edata->sqlerrcode))
-				PG_RE_THROW();
 			FlushErrorState();
+			/* first of all: a session would be left in it */
 			RollbackAndReleaseCurrentSubTransaction();
+			if (!FeathubApplyIsDataError(edata->sqlerrcode))
+				ReThrowError(edata);
 			refuse_record(batch, i, edata->sqlerrcode, edata->message);
 			FreeErrorData(edata);
 		}
@@ -465,10 +466,11 @@ apply_with_care(Batch *batch, int from, int to)
 
 		MemoryContextSwitchTo(context);
 		edata = CopyErrorData();
-		if (FeathubApplyFailed || !FeathubApplyIsDataError(edata->sqlerrcode))
-			PG_RE_THROW();
 		FlushErrorState();
+		/* first of all: a session would be left in it */
 		RollbackAndReleaseCurrentSubTransaction();
+		if (FeathubApplyFailed || !FeathubApplyIsDataError(edata->sqlerrcode))
+			ReThrowError(edata);
 		batch->counts = counts;
 		failed = true;
 		if (to - from == 1)
