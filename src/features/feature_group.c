@@ -416,6 +416,14 @@ feathub_drop_feature_group(PG_FUNCTION_ARGS)
 
 	FeathubExtensionRequire();
 	group = find_group(PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(2));
+	if (group != NULL)
+	{
+		foreach(lc, FeathubJobsOfSink(group->relid, true))
+			FeathubJobDelete(((FeathubJob *) lfirst(lc))->job_id);
+		LockRelationOid(group->relid, keep_tables ? ShareUpdateExclusiveLock : AccessExclusiveLock);
+		/* somebody else may have dropped it while we waited */
+		group = find_group(PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(2));
+	}
 	if (group == NULL)
 	{
 		ereport(NOTICE,
@@ -424,12 +432,9 @@ feathub_drop_feature_group(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(false);
 	}
 
-	foreach(lc, FeathubJobsOfSink(group->relid, true))
-		FeathubJobDelete(((FeathubJob *) lfirst(lc))->job_id);
-	LockRelationOid(group->relid, keep_tables ? ShareUpdateExclusiveLock : AccessExclusiveLock);
 	if (keep_tables)
 		FeathubGroupDelete(group->relid);
-	else if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(group->relid)))
+	else
 		FeathubGroupRunCommand(psprintf("DROP %s %s",
 										get_rel_relkind(group->relid) == RELKIND_FOREIGN_TABLE ?
 										"FOREIGN TABLE" : "TABLE",
