@@ -107,7 +107,7 @@ DROP OWNED BY regress_groups_owner;
 SELECT * FROM groups;
 SELECT * FROM jobs;
 ROLLBACK;
--- Given away, the job does not run as its new owner's: he resumes nothing that another wrote.
+-- Given away with its table, the job waits until its new owner resumes it as his own.
 REASSIGN OWNED BY regress_groups_owner TO regress_groups_heir;
 SELECT feathub.resume_job('g2');
 DROP TABLE regress_groups_owner.g2;
