@@ -74,6 +74,26 @@ DROP TRIGGER busy ON robust_g;
 SELECT feathub.retry_dead_letters('robust_g');
 SELECT retries, message FROM feathub.dead_letter WHERE job = 'robust_g';
 
+-- a serialization failure of the user's own is told
+CREATE TABLE odd (k int, t timestamptz, v int);
+SELECT feathub.create_job('robust_o', source => 'stream', sink => 'odd');
+SELECT feathub.wait_for_job('robust_o', '10 s');
+CREATE OR REPLACE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE 'could not serialize elsewhere' USING ERRCODE = 'serialization_failure';
+END $$;
+CREATE TRIGGER busy BEFORE INSERT ON odd FOR EACH ROW EXECUTE FUNCTION busy();
+SELECT feathub.rewind_job('robust_o');
+DO $$
+BEGIN
+  FOR i IN 1 .. 200 LOOP
+    EXIT WHEN (SELECT last_error IS NOT NULL FROM feathub.job_status WHERE job = 'robust_o');
+    PERFORM pg_sleep(0.05);
+  END LOOP;
+END $$;
+SELECT state, last_error FROM feathub.job_status WHERE job = 'robust_o';
+SELECT feathub.drop_job('robust_o');
+
 -- a query that no longer analyses is no record's fault, also with a changed sink
 CREATE TYPE color AS ENUM ('red', 'blue');
 CREATE TABLE colors (k int PRIMARY KEY, c color);

@@ -53,7 +53,7 @@ static bool job_changed = false;	/* the epoch is no longer ours: no failure */
 static void attach(int index, uint32 generation);
 static void detach(int code, Datum arg);
 static void override_settings(void);
-static FeathubJob *load_job(MemoryContext context);
+static FeathubJob *load_job(MemoryContext context, bool check);
 static void run_job(FeathubJob *job);
 static void follow(FeathubPipeline *pipeline);
 static void stop_if_asked(FeathubJob *job);
@@ -91,7 +91,7 @@ FeathubWorkerMain(Datum arg)
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
-		job = load_job(context);
+		job = load_job(context, true);
 		if (job == NULL)
 			proc_exit(0);
 		ereport(LOG, (errmsg("feathub worker %d of job \"%s\" started",
@@ -101,22 +101,24 @@ FeathubWorkerMain(Datum arg)
 	PG_CATCH();
 	{
 		ErrorData  *edata;
+		bool		moved;
 
 		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(TopMemoryContext);
 		edata = CopyErrorData();
-		/* our positions were moved by another: that is no failure */
-		job_changed = edata->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+		moved = edata->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 		if (edata->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
 			FeathubApplyFailed = true;
-		if (!job_changed)
+		if (!moved)
 			EmitErrorReport();
 		FlushErrorState();
 		AbortOutOfAnyTransaction();
-		if (job_changed)
+		/* our positions were moved by another?  That is no failure */
+		job_changed = moved && load_job(TopMemoryContext, false) == NULL;
+		if (moved)
 			ereport(LOG, (errmsg("feathub worker %d stopped: %s",
 								 my_slot->worker, edata->message)));
-		else
+		if (!job_changed)
 			note_error(edata);
 		if (FeathubApplyFailed && job)
 			fail_job(job, edata->message);
@@ -246,9 +248,12 @@ override_settings(void)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-/* The job as it stands; NULL if it is not ours to run any more. */
+/*
+ * The job as it stands; NULL if it is not ours to run any more.  With check, an
+ * error if it cannot run.
+ */
 static FeathubJob *
-load_job(MemoryContext context)
+load_job(MemoryContext context, bool check)
 {
 	FeathubJob *job = NULL;
 	MemoryContext old;
@@ -264,7 +269,7 @@ load_job(MemoryContext context)
 		if (job && (job->epoch != my_slot->epoch || !job->is_local ||
 					strcmp(job->state, "running") != 0))
 			job = NULL;
-		if (job)
+		if (job && check)
 			FeathubJobCheckRunnable(job);
 	}
 	PopActiveSnapshot();
