@@ -202,6 +202,9 @@ extern void FeathubKafkaClientStart(KafkaClient *client);
  */
 extern void FeathubKafkaClientClose(KafkaClient *client);
 
+/* Has the process so many clients that one not in use had better be closed? */
+extern bool FeathubKafkaManyClients(void);
+
 /*
  * FeathubKafkaServe
  *		Run callbacks: log lines, errors, delivery reports.  Does not block.

@@ -39,6 +39,9 @@
 /* All brokers down for this long at the start is an error already, in ms. */
 #define REFUSED_WAIT 2000
 
+/* With more clients in a process, those not in use are closed early. */
+#define MANY_CLIENTS 16
+
 /* What is particular to a client, behind the part that kafka.h shows. */
 typedef struct ClientData
 {
@@ -66,6 +69,7 @@ typedef struct ClientHolder
 
 /* All clients of this process, to be destroyed when it ends. */
 static dlist_head live_clients = DLIST_STATIC_INIT(live_clients);
+static int	nlive = 0;
 static bool exit_registered = false;
 static bool atexit_registered = false;
 
@@ -123,6 +127,7 @@ FeathubKafkaClientPrepare(ForeignServer *server, UserMapping *user,
 	holder->callback.func = destroy_with_context;
 	holder->callback.arg = holder;
 	dlist_push_tail(&live_clients, &data->node);
+	nlive++;
 	MemoryContextRegisterResetCallback(context, &holder->callback);
 
 	client->type = type;
@@ -431,6 +436,12 @@ FeathubKafkaClientClose(KafkaClient *client)
 		destroy_client((ClientData *) client);
 }
 
+bool
+FeathubKafkaManyClients(void)
+{
+	return nlive > MANY_CLIENTS;
+}
+
 static void
 destroy_with_context(void *arg)
 {
@@ -494,6 +505,7 @@ destroy_client(ClientData *data)
 	int			rc;
 
 	dlist_delete(&data->node);
+	nlive--;
 	data->holder->data = NULL;
 	(void) __atomic_add_fetch(&unfinished, 1, __ATOMIC_RELAXED);
 	if (client->release)
@@ -552,6 +564,10 @@ note_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf)
 	int			n;
 
 	if (data == NULL || !data->log_wanted || data->log_used >= LOG_BYTES - 1)
+		return;
+	/* debug "conf" lists all properties; versions differ in what they call secret */
+	if (strcmp(fac, "CONF") == 0 &&
+		(strstr(buf, "secret") || strstr(buf, "password") || strstr(buf, "ssl.key")))
 		return;
 	n = snprintf(data->log + data->log_used, LOG_BYTES - data->log_used,
 				 "%s: %s", fac, buf);

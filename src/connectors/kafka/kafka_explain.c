@@ -42,7 +42,8 @@ FeathubKafkaExplainScan(FeathubScan *scan, ExplainState *es)
 		explain_ranges(state, es);
 	ExplainPropertyInteger(state->shared == NULL ? "Messages Read" : "Messages Read by Leader",
 						   NULL,
-						   state->reader != NULL ? FeathubKafkaReaderCount(state->reader) : 0,
+						   state->messages_read +
+						   (state->reader != NULL ? FeathubKafkaReaderCount(state->reader) : 0),
 						   es);
 }
 

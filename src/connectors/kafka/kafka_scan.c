@@ -41,6 +41,7 @@ static const KafkaPlace place_of_metadata[KAFKA_META_COUNT] = {
 
 static KafkaPlace *places_of(FeathubRelation *rel);
 static void connect_client(KafkaScanState *state);
+static void disconnect(KafkaScanState *state);
 static void fix_ends(KafkaScanState *state);
 static bool next_parts(KafkaScanState *state);
 static void set_part(KafkaScanState *state, KafkaPartition *partition);
@@ -198,6 +199,8 @@ FeathubKafkaNextRow(FeathubScan *scan, TupleTableSlot *slot)
 		if (!next_parts(state))
 		{
 			state->done = true;
+			if (FeathubKafkaManyClients())
+				disconnect(state);
 			return false;
 		}
 	}
@@ -221,13 +224,9 @@ FeathubKafkaEndScan(FeathubScan *scan)
 {
 	KafkaScanState *state = scan->state;
 
-	if (state == NULL || state->client == NULL)
+	if (state == NULL)
 		return;
-	if (state->reader != NULL)
-		FeathubKafkaReaderStop(state->reader);
-	FeathubKafkaClientClose(state->client);
-	state->client = NULL;
-	state->reader = NULL;
+	disconnect(state);
 	state->done = true;
 }
 
@@ -241,6 +240,8 @@ FeathubKafkaParallelSize(FeathubScan *scan, ParallelContext *pcxt)
 	Size		size;
 
 	fix_ends(state);
+	if (FeathubKafkaManyClients())
+		disconnect(state);
 	size = add_size(offsetof(KafkaShared, partitions),
 					mul_size(state->npartitions, sizeof(KafkaSharedPartition)));
 	for (int i = 0; i < state->npartitions; i++)
@@ -333,8 +334,30 @@ connect_client(KafkaScanState *state)
 												  scan->context);
 	FeathubKafkaClientStart(state->client);
 	state->reader = FeathubKafkaReaderBegin(state->client);
-	state->decoder = FeathubKafkaRowBegin(scan->rel, scan->needed);
+	if (state->decoder == NULL)
+		state->decoder = FeathubKafkaRowBegin(scan->rel, scan->needed);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Drop the client.  Where there are many, a scan that does not need it now does
+ * so before the end of the query, because one of a table with hundreds of
+ * partitions ends all of its scans together, and each client has some ten files
+ * open.  If the scan goes on or is done again after all, it connects again.
+ */
+static void
+disconnect(KafkaScanState *state)
+{
+	if (state->client == NULL)
+		return;
+	if (state->reader != NULL)
+	{
+		state->messages_read += FeathubKafkaReaderCount(state->reader);
+		FeathubKafkaReaderStop(state->reader);
+	}
+	FeathubKafkaClientClose(state->client);
+	state->client = NULL;
+	state->reader = NULL;
 }
 
 /* Find the partitions and fix where each of them ends, once. */

@@ -49,8 +49,9 @@ typedef struct KafkaScanState
 	FeathubScan *scan;
 	List	   *tree;
 	bool		never_rescanned;	/* the first row was never asked for */
+	int64		messages_read;	/* by readers that are gone */
 
-	/* from the first rescan to the end of the scan */
+	/* from the first rescan on; client and reader: see disconnect */
 	KafkaClient *client;		/* NULL: not connected */
 	KafkaReader *reader;
 	KafkaRowDecoder *decoder;
