@@ -238,14 +238,13 @@ override_settings(void)
 		{"array_nulls", "on"},
 		{"exit_on_error", "off"},	/* else no bad record would be found */
 		{"role", "none"},
-#if PG_VERSION_NUM >= 170000
-		{"transaction_timeout", "0"},
-#endif
+		{"transaction_timeout", "0"},	/* since 17 */
 		{"jit", "off"}
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 /*
