@@ -59,7 +59,7 @@ start_run
 # What the tests read, where the unprivileged user can read it.
 tests=$run/tests
 mkdir -p "$tests"
-tar -C "$sources" -cf - sql expected src/test | tar -C "$tests" --no-same-owner -xf -
+tar -C "$sources" --exclude="*.o" --exclude="*.so" -cf - sql expected src | tar -C "$tests" --no-same-owner -xf -
 
 if [ -n "${SANITIZE:-}" ]; then
 	# The server is not sanitized, so the libraries are preloaded; why the

@@ -150,7 +150,9 @@ sub poll_query
 	  ($seconds || $PostgreSQL::Test::Utils::timeout_default || 180);
 	while (1)
 	{
-		my ($status, $out, $err) = $node->psql('postgres', $query);
+		# where the server goes down, psql may end before it has read the query
+		my ($status, $out, $err) = eval { $node->psql('postgres', $query) };
+		$err = $@ if $@;
 		$last = defined $status && $status == 0 ? $out : "error: " . ($err || '');
 		return 1 if $last eq $expected;
 		last if Time::HiRes::time() > $end;

@@ -49,7 +49,8 @@ $stream->create_group($node, $_, %{ $groups{$_} }) foreach sort keys %groups;
 sub ask
 {
 	my $query = shift;
-	my ($status, $out) = $node->psql('postgres', $query);
+	# psql may go away before it has read the query: IPC::Run dies of that
+	my ($status, $out) = eval { $node->psql('postgres', $query) };
 	return defined $status && $status == 0 ? $out : '';
 }
 
