@@ -124,6 +124,9 @@ extern KafkaOptions *FeathubKafkaServerOptions(ForeignServer *server, UserMappin
 
 /* Is option "topic" a pattern, or does it name more than one topic? */
 extern bool FeathubKafkaIsPattern(const char *topic);
+
+/* May a topic have that name?  Such a name is ASCII. */
+extern bool FeathubKafkaIsTopicName(const char *name);
 /* The names in option "topic" (char *), if it is no pattern. */
 extern List *FeathubKafkaTopicList(const char *topic);
 

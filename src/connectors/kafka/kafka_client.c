@@ -20,6 +20,7 @@
 
 #include "catalog/pg_authid.h"
 #include "lib/ilist.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
@@ -84,6 +85,7 @@ static void set_forced(KafkaClient *client);
 static void check_kerberos(KafkaClient *client, ForeignServer *server);
 static void note_log(const rd_kafka_t *rk, int level, const char *fac, const char *buf);
 static void note_error(rd_kafka_t *rk, int err, const char *reason, void *opaque);
+static const char *clean_text(const char *text);
 static void print_log(ClientData *data);
 static void wake_fetchers(ClientData *data);
 static void destroy_client(ClientData *data);
@@ -402,7 +404,7 @@ FeathubKafkaClientStart(KafkaClient *client)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
 				 errmsg("could not use foreign server \"%s\": %s",
-						client->server, reason)));
+						client->server, clean_text(reason))));
 	client->conf = NULL;		/* it is the handle's now */
 
 	/* after what OpenSSL has registered, thus called before it */
@@ -614,6 +616,26 @@ note_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 		client->fatal = rd_kafka_fatal_error(rk, client->last_reason, sizeof(client->last_reason));
 }
 
+/*
+ * Text of a broker or of the C library for a message: bytes that this database
+ * takes for no text are shown as question marks.
+ */
+static const char *
+clean_text(const char *text)
+{
+	char	   *copy;
+
+	if (pg_verifymbstr(text, strlen(text), true))
+		return text;
+	copy = pstrdup(text);
+	for (char *p = copy; *p; p++)
+	{
+		if (IS_HIGHBIT_SET(*p))
+			*p = '?';
+	}
+	return copy;
+}
+
 static void
 print_log(ClientData *data)
 {
@@ -623,7 +645,7 @@ print_log(ClientData *data)
 	for (int i = 0; i < used; i += strlen(data->log + i) + 1)
 		ereport(DEBUG1,
 				(errmsg_internal("librdkafka, foreign server \"%s\": %s",
-								 data->client.server, data->log + i)));
+								 data->client.server, clean_text(data->log + i))));
 }
 
 void
@@ -836,6 +858,7 @@ FeathubKafkaError(KafkaClient *client, rd_kafka_resp_err_t err, const char *reas
 {
 	if (reason == NULL || reason[0] == '\0')
 		reason = rd_kafka_err2str(err);
+	reason = clean_text(reason);
 
 	switch (err)
 	{

@@ -133,8 +133,12 @@ copy_metadata(const rd_kafka_metadata_t *metadata)
 	for (int i = 0; i < metadata->topic_cnt; i++)
 	{
 		const rd_kafka_metadata_topic_t *from = &metadata->topics[i];
-		TopicPartitions *to = palloc0(sizeof(TopicPartitions));
+		TopicPartitions *to;
 
+		/* no broker has such a topic, but what answers may be something else */
+		if (!FeathubKafkaIsTopicName(from->topic))
+			continue;
+		to = palloc0(sizeof(TopicPartitions));
 		to->topic = pstrdup(from->topic);
 		to->err = from->err;
 		to->npartitions = from->partition_cnt;

@@ -403,6 +403,16 @@ FeathubKafkaIsPattern(const char *topic)
 	return topic[0] == '^';
 }
 
+bool
+FeathubKafkaIsTopicName(const char *name)
+{
+	Size		len = strlen(name);
+
+	return len > 0 && len <= TOPIC_NAME_MAX &&
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len &&
+		strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 /* Order two topic names by their bytes, as the server's sort of partitions. */
 static int
 compare_names(const ListCell *a, const ListCell *b)
@@ -436,9 +446,7 @@ FeathubKafkaTopicList(const char *topic)
 		if (begin == end)
 			continue;
 		name = pnstrdup(begin, end - begin);
-		if (strlen(name) > TOPIC_NAME_MAX ||
-			strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(name) ||
-			strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		if (!FeathubKafkaIsTopicName(name))
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 					 errmsg("invalid topic name: \"%s\"", name),
