@@ -87,7 +87,8 @@ start_run() {
 	for old in "$work"/run.*; do
 		[ -d "$old" ] || continue
 		pid=${old##*.}
-		kill -0 "$pid" 2>/dev/null && continue
+		# one with our own number is of a process before us (pid namespaces!)
+		[ "$pid" != $$ ] && kill -0 "$pid" 2>/dev/null && continue
 		stop_everything "$old"
 		rm -rf "$old"
 	done
