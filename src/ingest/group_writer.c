@@ -752,7 +752,10 @@ build_statements(FeathubWriter *writer)
 		{
 			const char *name = quote_identifier(group->event_time);
 
-			guard = psprintf("EXCLUDED.%s OPERATOR(pg_catalog.>=) t.%s AND ", name, name);
+			/* a newer row is another row: nothing to compare */
+			guard = psprintf("EXCLUDED.%s OPERATOR(pg_catalog.>) t.%s OR "
+							 "EXCLUDED.%s OPERATOR(pg_catalog.=) t.%s AND ",
+							 name, name, name, name);
 		}
 		writer->latest_stmt.sql = upsert_statement(writer, group->online, writer->input,
 												   "feathub_latest", filter, writer->nkeys, guard);
