@@ -46,6 +46,32 @@ CREATE TRIGGER group_changed AFTER INSERT OR UPDATE OF feature_group, online, to
 ALTER TABLE feathub.feature_group ENABLE ALWAYS TRIGGER group_changed;
 COMMENT ON TRIGGER group_changed ON feathub.feature_group IS 'a restored dump makes the dependencies again';
 
+CREATE TABLE feathub.feature_view (
+  feature_view pg_catalog.regclass PRIMARY KEY,
+  online pg_catalog.text NOT NULL,
+  query pg_catalog.text NOT NULL,
+  event_time pg_catalog.name,
+  labels pg_catalog.name[] NOT NULL DEFAULT '{}',
+  created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE feathub.feature_view IS 'feature views: one join, as a view for training and as a function for serving';
+COMMENT ON COLUMN feathub.feature_view.feature_view IS 'the training form, a view, which has the feature view''s name';
+COMMENT ON COLUMN feathub.feature_view.online IS 'the online form: signature of a set-returning function';
+COMMENT ON COLUMN feathub.feature_view.query IS 'the join as its owner wrote it';
+COMMENT ON COLUMN feathub.feature_view.event_time IS 'column of the first relation in FROM: at which features are to be known';
+COMMENT ON COLUMN feathub.feature_view.labels IS 'columns that only the training form has';
+GRANT SELECT ON feathub.feature_view TO PUBLIC;  -- definitions only, as in pg_views
+
+CREATE FUNCTION feathub.view_changed() RETURNS pg_catalog.trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_view_changed';
+COMMENT ON FUNCTION feathub.view_changed() IS 'makes the online functions of feature views depend on the views';
+REVOKE ALL ON FUNCTION feathub.view_changed() FROM PUBLIC;
+
+CREATE TRIGGER view_changed AFTER INSERT ON feathub.feature_view
+  FOR EACH ROW EXECUTE FUNCTION feathub.view_changed();
+ALTER TABLE feathub.feature_view ENABLE ALWAYS TRIGGER view_changed;
+COMMENT ON TRIGGER view_changed ON feathub.feature_view IS 'a restored dump makes the dependencies again';
+
 CREATE TABLE feathub.job (
   job_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name pg_catalog.text NOT NULL UNIQUE,
@@ -123,6 +149,7 @@ CREATE INDEX ON feathub.dead_letter_record (job_id, dead_letter_id);
 COMMENT ON TABLE feathub.dead_letter_record IS 'records that could not be applied, raw, with the reason';
 
 SELECT pg_catalog.pg_extension_config_dump('feathub.feature_group', '');
+SELECT pg_catalog.pg_extension_config_dump('feathub.feature_view', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.job', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.job_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.job_position', '');
@@ -151,6 +178,17 @@ CREATE EVENT TRIGGER feathub_rename ON ddl_command_end WHEN TAG IN ('ALTER TABLE
   EXECUTE FUNCTION feathub.on_rename();
 ALTER EVENT TRIGGER feathub_rename ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER feathub_rename IS 'refuses to rename key columns of groups';
+
+CREATE FUNCTION feathub.on_alter() RETURNS pg_catalog.event_trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_on_alter';
+COMMENT ON FUNCTION feathub.on_alter() IS 'keeps the names of online functions in feathub.feature_view in step';
+REVOKE ALL ON FUNCTION feathub.on_alter() FROM PUBLIC;
+
+CREATE EVENT TRIGGER feathub_alter ON ddl_command_end
+  WHEN TAG IN ('CREATE FUNCTION', 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER SCHEMA', 'ALTER TYPE', 'ALTER DOMAIN')
+  EXECUTE FUNCTION feathub.on_alter();
+ALTER EVENT TRIGGER feathub_alter ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER feathub_alter IS 'keeps the names of online functions in feathub.feature_view in step';
 
 ------------------------------------------------------------------------------
 -- fdw: one wrapper per connector.  Who may make servers is for the superuser to
@@ -532,3 +570,64 @@ CREATE FUNCTION feathub.maintain_feature_group(
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_maintain_feature_group';
 COMMENT ON FUNCTION feathub.maintain_feature_group(pg_catalog.regclass, pg_catalog.timestamptz, pg_catalog.timestamptz)
   IS 'make the partitions a feature group needs and remove what is older than its retention';
+
+------------------------------------------------------------------------------
+-- features: feature views.  Anyone may call these functions; views and functions
+-- are made, dropped and read with the caller's rights.
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.create_feature_view(
+  feature_view pg_catalog.text,
+  query pg_catalog.text,
+  event_time pg_catalog.text DEFAULT NULL,
+  labels pg_catalog.text[] DEFAULT NULL)
+RETURNS pg_catalog.regclass
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_feature_view';
+COMMENT ON FUNCTION feathub.create_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[])
+  IS 'make of one join a view, right at every point in time, and a function that serves the same features';
+
+CREATE FUNCTION feathub.drop_feature_view(feature_view pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.bool
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_drop_feature_view';
+COMMENT ON FUNCTION feathub.drop_feature_view(pg_catalog.text, pg_catalog.bool)
+  IS 'drop a feature view: its view and its online function; false if there is none';
+
+CREATE FUNCTION feathub.get_feature_vector(feature_view pg_catalog.text, entity pg_catalog.jsonb)
+RETURNS pg_catalog.jsonb
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_get_feature_vector';
+COMMENT ON FUNCTION feathub.get_feature_vector(pg_catalog.text, pg_catalog.jsonb)
+  IS 'the online features of an entity, an object with the arguments of the online function; null if there is no row';
+
+CREATE FUNCTION feathub.get_feature_vectors(feature_view pg_catalog.text, entities pg_catalog.jsonb)
+RETURNS pg_catalog.jsonb
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_get_feature_vectors';
+COMMENT ON FUNCTION feathub.get_feature_vectors(pg_catalog.text, pg_catalog.jsonb)
+  IS 'the online features of an array of entities, as an array in their order';
+
+CREATE FUNCTION feathub.view_columns(
+  view pg_catalog.regclass,
+  OUT number pg_catalog.int4,
+  OUT name pg_catalog.name,
+  OUT type pg_catalog.text,
+  OUT source pg_catalog.regclass,
+  OUT source_column pg_catalog.name)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 20 AS 'MODULE_PATHNAME', 'feathub_view_columns';
+COMMENT ON FUNCTION feathub.view_columns(pg_catalog.regclass) IS 'where the columns of a view come from';
+
+CREATE VIEW feathub.feature AS
+  SELECT v.feature_view, c.number, c.name AS feature, c.type, g.feature_group, c.source, c.source_column,
+         c.name OPERATOR(pg_catalog.=) ANY (v.labels) AS label
+    FROM feathub.feature_view AS v
+   CROSS JOIN LATERAL feathub.view_columns(v.feature_view) AS c
+    LEFT JOIN feathub.feature_group AS g ON g.feature_group OPERATOR(pg_catalog.=) c.source;
+COMMENT ON VIEW feathub.feature IS 'columns of feature views and where they come from';
+COMMENT ON COLUMN feathub.feature.feature_view IS 'the view';
+COMMENT ON COLUMN feathub.feature.number IS 'its place in the view, from 1';
+COMMENT ON COLUMN feathub.feature.feature IS 'name of the column';
+COMMENT ON COLUMN feathub.feature.type IS 'its type';
+COMMENT ON COLUMN feathub.feature.feature_group IS 'the feature group that it comes from';
+COMMENT ON COLUMN feathub.feature.source IS 'the table that it comes from; null if there are several or none';
+COMMENT ON COLUMN feathub.feature.source_column IS 'the column of the table; null if the feature is computed';
+COMMENT ON COLUMN feathub.feature.label IS 'whether it is a label, which the online form lacks';
+GRANT SELECT ON feathub.feature TO PUBLIC;  -- names and types, as in pg_attribute

@@ -230,4 +230,27 @@ feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
 	ExecInsertIndexTuples(result, slot, estate, false, no_dup_err, conflict, NIL)
 #endif
 
+/* 16 gave flatten_join_alias_vars a planner's root, which may be NULL. */
+#if PG_VERSION_NUM >= 160000
+#define feathub_flatten_join_alias_vars(query, node) flatten_join_alias_vars(NULL, query, node)
+#else
+#define feathub_flatten_join_alias_vars(query, node) flatten_join_alias_vars(query, node)
+#endif
+
+/* 16 moved permissions out of range table entries. */
+#if PG_VERSION_NUM >= 160000
+#define feathub_set_rteperminfos(query, pstate) ((query)->rteperminfos = (pstate)->p_rteperminfos)
+#else
+#define feathub_set_rteperminfos(query, pstate) ((void) 0)
+#endif
+
+/* 18 lets Vars of expandRTE be OLD or NEW of RETURNING. */
+#if PG_VERSION_NUM >= 180000
+#define feathub_expand_rte(rte, rtindex, names, vars) \
+	expandRTE(rte, rtindex, 0, VAR_RETURNING_DEFAULT, -1, false, names, vars)
+#else
+#define feathub_expand_rte(rte, rtindex, names, vars) \
+	expandRTE(rte, rtindex, 0, -1, false, names, vars)
+#endif
+
 #endif							/* FEATHUB_CORE_COMPAT_H */

@@ -18,6 +18,7 @@
 
 #include "core/catalog.h"
 #include "core/dependency.h"
+#include "core/view_catalog.h"
 
 static Oid	get_trigger_oid_column(TriggerData *trigger, HeapTuple tuple, const char *name);
 
@@ -118,6 +119,7 @@ FeathubDependenciesCheck(void)
 	FeathubCatalogLeave(&scope);
 
 	FeathubDependenciesMake(InvalidOid);
+	FeathubViewsCheck();
 }
 
 PG_FUNCTION_INFO_V1(feathub_group_changed);

@@ -9,6 +9,8 @@
  *		drops the job and leaves a group's tables: history does not vanish
  *		because its source is gone
  *	key column, event time column, key index   refused, and so is renaming
+ *	feature view   its row goes with it, and by pg_depend its online function,
+ *		which cannot be dropped alone
  *
  * A pg_depend entry cannot say "cascade to the job but not to its tables",
  * since a job is no object of the server's.
@@ -47,6 +49,8 @@ static void load_dropped(DroppedObjects *dropped);
 static bool drop_cascades(Node *parsetree);
 static void drop_jobs(DroppedObjects *dropped, Datum relations, bool cascade);
 static void drop_groups(DroppedObjects *dropped, Datum relations);
+static void drop_views(Datum relations);
+static void check_functions(void);
 static void check_columns(DroppedObjects *dropped);
 static void check_keys(DroppedObjects *dropped, Node *parsetree);
 static bool may_have_lost_key(DroppedObjects *dropped, Oid altered, Oid relid);
@@ -78,7 +82,9 @@ feathub_on_drop(PG_FUNCTION_ARGS)
 
 		drop_jobs(&dropped, relations, drop_cascades(trigger->parsetree));
 		drop_groups(&dropped, relations);
+		drop_views(relations);
 	}
+	check_functions();
 	if (dropped.ncolumns > 0)
 		check_columns(&dropped);
 	if (IsA(trigger->parsetree, AlterTableStmt) ||
@@ -292,6 +298,49 @@ drop_groups(DroppedObjects *dropped, Datum relations)
 				 errmsg("cannot drop %s because table %s requires it",
 						dropped_name(dropped, part), FeathubQualifiedName(group)),
 				 errhint("You can drop table %s instead.", FeathubQualifiedName(group))));
+	}
+	FeathubCatalogLeave(&scope);
+}
+
+/* Delete the rows of feature views that are gone. */
+static void
+drop_views(Datum relations)
+{
+	static FeathubStatement statement = {
+		.sql = "DELETE FROM feathub.feature_view WHERE feature_view::oid = ANY ($1)",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	FeathubCatalogScope scope;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, &relations, NULL);
+	FeathubCatalogLeave(&scope);
+}
+
+/* Refuse to drop the online function of a feature view that stays. */
+static void
+check_functions(void)
+{
+	static FeathubStatement statement = {
+		.sql = "SELECT v.feature_view::oid, v.online FROM feathub.feature_view AS v "
+		"JOIN pg_event_trigger_dropped_objects() AS d "
+		"ON d.classid = 'pg_proc'::regclass AND d.object_identity = v.online"
+	};
+	FeathubCatalogScope scope;
+
+	FeathubCatalogEnter(&scope);
+	if (FeathubCatalogExecute(&statement, NULL, NULL) > 0)
+	{
+		bool		isnull;
+		char	   *view = FeathubQualifiedName(DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0],
+																			   SPI_tuptable->tupdesc, 1,
+																			   &isnull)));
+
+		ereport(ERROR,
+				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+				 errmsg("cannot drop function %s because feature view %s requires it",
+						SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2), view),
+				 errhint("You can drop view %s instead.", view)));
 	}
 	FeathubCatalogLeave(&scope);
 }

@@ -1,0 +1,212 @@
+/*
+ * view_catalog.c
+ *		The metadata of feature views: statements, dependencies, triggers.
+ *
+ * The online function is stored by its signature, as text: functions get other
+ * OIDs in an upgrade or a restored dump, and pg_upgrade refuses tables with
+ * regprocedure.  While both live, pg_depend says what belongs together, and an
+ * event trigger keeps the text in step with renames.  The dependency is an
+ * automatic one: functions with an internal one are not dumped.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+
+#include "core/catalog.h"
+#include "core/compat.h"
+#include "core/view_catalog.h"
+
+#define ONLINE_OF_VIEW \
+	"FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_class'::regclass " \
+	"AND d.refobjid = v.feature_view AND d.deptype = 'a'"
+
+PG_FUNCTION_INFO_V1(feathub_view_changed);
+PG_FUNCTION_INFO_V1(feathub_on_alter);
+
+FeathubView *
+FeathubViewLoad(Oid relid)
+{
+	static FeathubStatement statement = {
+		.sql = "SELECT to_regprocedure(v.online)::oid, query, event_time::text, labels "
+		"FROM feathub.feature_view AS v WHERE v.feature_view = $1",
+		.nargs = 1, .argtypes = {REGCLASSOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	FeathubView *view = NULL;
+	Datum		values[1] = {ObjectIdGetDatum(relid)};
+
+	FeathubCatalogEnter(&scope);
+	if (FeathubCatalogExecute(&statement, values, NULL) > 0)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		MemoryContext old = MemoryContextSwitchTo(caller);
+		bool		isnull;
+		Datum		value;
+		Datum	   *names;
+		int			nnames;
+
+		view = (FeathubView *) palloc0(sizeof(FeathubView));
+		view->relid = relid;
+		value = SPI_getbinval(tuple, desc, 1, &isnull);
+		view->online = isnull ? InvalidOid : DatumGetObjectId(value);
+		view->query = TextDatumGetCString(SPI_getbinval(tuple, desc, 2, &isnull));
+		value = SPI_getbinval(tuple, desc, 3, &isnull);
+		view->event_time = isnull ? NULL : TextDatumGetCString(value);
+		deconstruct_array(DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 4, &isnull)),
+						  NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &names, NULL, &nnames);
+		for (int i = 0; i < nnames; i++)
+			view->labels = lappend(view->labels, pstrdup(NameStr(*DatumGetName(names[i]))));
+		MemoryContextSwitchTo(old);
+	}
+	FeathubCatalogLeave(&scope);
+	return view;
+}
+
+void
+FeathubViewInsert(const FeathubView *view)
+{
+	static FeathubStatement statement = {
+		.sql = "INSERT INTO feathub.feature_view (feature_view, online, query, event_time, labels) "
+		"VALUES ($1, (pg_identify_object('pg_proc'::regclass, $2, 0)).identity, $3, $4::name, $5)",
+		.nargs = 5,
+		.argtypes = {REGCLASSOID, OIDOID, TEXTOID, TEXTOID, NAMEARRAYOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[5];
+	char		nulls[6] = "     ";
+	Datum	   *names = (Datum *) palloc(sizeof(Datum) * (list_length(view->labels) + 1));
+	int			nnames = 0;
+	ListCell   *lc;
+
+	foreach(lc, view->labels)
+		names[nnames++] = DirectFunctionCall1(namein, CStringGetDatum(lfirst(lc)));
+	values[0] = ObjectIdGetDatum(view->relid);
+	values[1] = ObjectIdGetDatum(view->online);
+	values[2] = CStringGetTextDatum(view->query);
+	if (view->event_time)
+		values[3] = CStringGetTextDatum(view->event_time);
+	else
+		nulls[3] = 'n';
+	values[4] = PointerGetDatum(construct_array(names, nnames, NAMEOID, NAMEDATALEN,
+												false, TYPALIGN_CHAR));
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, nulls);
+	FeathubCatalogLeave(&scope);
+}
+
+void
+FeathubViewDependenciesMake(Oid relid)
+{
+	static FeathubStatement statement = {
+		.sql = "SELECT to_regprocedure(v.online)::oid, v.feature_view::oid FROM feathub.feature_view AS v "
+		"WHERE ($1 = 0 OR v.feature_view = $1) AND to_regprocedure(v.online) IS NOT NULL "
+		"AND EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v.feature_view) "
+		"AND NOT EXISTS (SELECT " ONLINE_OF_VIEW ")",
+		.nargs = 1, .argtypes = {OIDOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[1] = {ObjectIdGetDatum(relid)};
+	bool		isnull;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		ObjectAddress function;
+		ObjectAddress view;
+
+		ObjectAddressSet(function, ProcedureRelationId,
+						 DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+														SPI_tuptable->tupdesc, 1, &isnull)));
+		ObjectAddressSet(view, RelationRelationId,
+						 DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+														SPI_tuptable->tupdesc, 2, &isnull)));
+		recordDependencyOn(&function, &view, DEPENDENCY_AUTO);
+	}
+	FeathubCatalogLeave(&scope);
+	CommandCounterIncrement();
+}
+
+void
+FeathubViewsCheck(void)
+{
+	static FeathubStatement statement = {
+		.sql = "DELETE FROM feathub.feature_view AS v "
+		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v.feature_view) "
+		"RETURNING v.feature_view::oid::text"
+	};
+	FeathubCatalogScope scope;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, NULL, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		ereport(LOG,
+				(errmsg("removed feature view \"%s\" whose view does not exist any more",
+						SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1))));
+	FeathubCatalogLeave(&scope);
+	FeathubViewDependenciesMake(InvalidOid);
+}
+
+/* Trigger on feathub.feature_view: a restored dump makes the dependency again. */
+Datum
+feathub_view_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	bool		isnull;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by its trigger", "view_changed")));
+
+	desc = RelationGetDescr(trigger->tg_relation);
+	FeathubViewDependenciesMake(DatumGetObjectId(SPI_getbinval(trigger->tg_trigtuple, desc,
+															   SPI_fnumber(desc, "feature_view"),
+															   &isnull)));
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * Event trigger on what can rename a function, its schema or its types, and on
+ * CREATE FUNCTION, which forgets the dependencies of one that it replaces.
+ */
+Datum
+feathub_on_alter(PG_FUNCTION_ARGS)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.feature_view AS v SET online = f.signature "
+		"FROM (SELECT d.refobjid, (pg_identify_object(d.classid, d.objid, 0)).identity AS signature FROM pg_depend AS d "
+		"WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a') AS f "
+		"WHERE f.refobjid = v.feature_view AND f.signature <> v.online"
+	};
+	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
+	FeathubCatalogScope scope;
+
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo) || strcmp(trigger->event, "ddl_command_end") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by its event trigger", "on_alter")));
+	if (!OidIsValid(FeathubExtensionOid()))
+		PG_RETURN_NULL();
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, NULL, NULL);
+	FeathubCatalogLeave(&scope);
+	FeathubViewDependenciesMake(InvalidOid);
+	PG_RETURN_NULL();
+}

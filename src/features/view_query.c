@@ -1,0 +1,634 @@
+/*
+ * view_query.c
+ *		Analysis of the query of a feature view.
+ *
+ * The server's own parser does the work, as the current user.  What is left is
+ * to find the spine, the feature groups and their joins, and to refuse what
+ * would not mean the same in training and in serving.
+ */
+#include "postgres.h"
+
+#include "access/attnum.h"
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/analyze.h"
+#include "parser/parse_relation.h"
+#include "parser/parsetree.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "core/compat.h"
+#include "core/describe.h"
+#include "features/view_query.h"
+#include "features/view_rewrite.h"
+
+/* Looking for groups where they cannot be, and for columns that they lack. */
+typedef struct CheckContext
+{
+	FeathubViewQuery *view;
+	List	   *groups;			/* all of the database */
+	int			sublevels_up;
+} CheckContext;
+
+static void query_error_context(void *arg);
+static Query *analyze_query(const char *text);
+static void refuse_clauses(const Query *query);
+static void flatten_joins(Query *query);
+static void flatten_join_quals(Query *query, Node *node);
+static void find_relations(FeathubViewQuery *view, List *groups);
+static void check_joins(Query *query, Node *node);
+static void add_group(FeathubViewQuery *view, FeathubGroup *group, Index rtindex);
+static void find_event_time(FeathubViewQuery *view, const char *name);
+static void check_labels(FeathubViewQuery *view);
+static bool check_walker(Node *node, void *arg);
+static void check_var(CheckContext *context, Var *var);
+static FeathubGroup *group_of(List *groups, Oid relid);
+static const char *node_name(Query *query, Node *node);
+static bool is_key_qual(Node *qual, Index rtindex, const FeathubGroup *group, const char **column);
+
+FeathubViewQuery *
+FeathubViewAnalyze(const char *text, const char *event_time, List *labels)
+{
+	FeathubViewQuery *view = (FeathubViewQuery *) palloc0(sizeof(FeathubViewQuery));
+	ErrorContextCallback context = {.callback = query_error_context, .arg = unconstify(char *, text)};
+	CheckContext check = {.view = view};
+
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	view->query = analyze_query(text);
+	PopActiveSnapshot();
+	error_context_stack = context.previous;
+
+	refuse_clauses(view->query);
+	flatten_joins(view->query);
+	check.groups = FeathubGroupsAll();
+	find_relations(view, check.groups);
+	(void) query_tree_walker(view->query, check_walker, &check, QTW_IGNORE_JOINALIASES);
+	find_event_time(view, event_time);
+	view->labels = labels;
+	check_labels(view);
+	return view;
+}
+
+/* Let an error's position point into the query, not the statement that gave it. */
+static void
+query_error_context(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
+	errcontext("query of a feature view");
+}
+
+static Query *
+analyze_query(const char *text)
+{
+	List	   *statements = pg_parse_query(text);
+	RawStmt    *raw;
+	Query	   *query;
+
+	if (list_length(statements) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the query of a feature view must be one statement")));
+	raw = linitial_node(RawStmt, statements);
+	if (!IsA(raw->stmt, SelectStmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the query of a feature view must be a SELECT")));
+	query = parse_analyze_fixedparams(raw, text, NULL, 0, NULL);
+	if (query->commandType != CMD_SELECT || query->utilityStmt != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the query of a feature view cannot be SELECT INTO")));
+	return query;
+}
+
+/* Refuse what has no meaning for the one row that serving asks for. */
+static void
+refuse_clauses(const Query *query)
+{
+	const struct
+	{
+		bool		used;
+		const char *what;
+		const char *hint;
+	}			clauses[] = {
+		{query->setOperations != NULL, "UNION, INTERSECT or EXCEPT",
+		"Make a view of it, and join that."},
+		{query->rowMarks != NIL, "FOR UPDATE or FOR SHARE",
+		"Leave it out: a feature view is only read."},
+		{query->hasModifyingCTE, "INSERT, UPDATE or DELETE",
+		"Leave it out: a feature view is only read."},
+		{query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL ||
+			query->havingQual != NULL, "aggregates or GROUP BY",
+		"Aggregate in a LATERAL subquery or a view over a table, and join that."},
+		{query->hasWindowFuncs, "window functions",
+		"When serving there is one row; use a LATERAL subquery over a table."},
+		{query->distinctClause != NIL, "DISTINCT",
+		"Each row of the first relation in FROM is a row of the view."},
+		{query->hasTargetSRFs, "set-returning functions in the select list",
+		"Move them into FROM."},
+		{query->limitCount != NULL || query->limitOffset != NULL, "LIMIT or OFFSET",
+		"Use it in the queries that read the view."},
+		{query->sortClause != NIL, "ORDER BY",
+		"Use it in the queries that read the view."},
+	};
+
+	for (int i = 0; i < lengthof(clauses); i++)
+		if (clauses[i].used)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("the query of a feature view cannot have %s", clauses[i].what),
+					 errhint("%s", clauses[i].hint)));
+	if (query->jointree->fromlist == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the query of a feature view must have a FROM clause"),
+				 errhint("Its first relation has a row for each entity and event time.")));
+}
+
+/*
+ * Replace references to the columns of joins by the columns they stand for, so
+ * that joins can be changed.
+ */
+static void
+flatten_joins(Query *query)
+{
+	ListCell   *lc;
+
+	query->targetList = (List *)
+		feathub_flatten_join_alias_vars(query, (Node *) query->targetList);
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_SUBQUERY)
+			rte->subquery = (Query *)
+				feathub_flatten_join_alias_vars(query, (Node *) rte->subquery);
+		else if (rte->rtekind == RTE_FUNCTION)
+			rte->functions = (List *)
+				feathub_flatten_join_alias_vars(query, (Node *) rte->functions);
+		else if (rte->rtekind == RTE_TABLEFUNC)
+			rte->tablefunc = (TableFunc *)
+				feathub_flatten_join_alias_vars(query, (Node *) rte->tablefunc);
+		else if (rte->rtekind == RTE_VALUES)
+			rte->values_lists = (List *)
+				feathub_flatten_join_alias_vars(query, (Node *) rte->values_lists);
+		if (rte->tablesample)
+			rte->tablesample = (TableSampleClause *)
+				feathub_flatten_join_alias_vars(query, (Node *) rte->tablesample);
+	}
+	flatten_join_quals(query, (Node *) query->jointree);
+}
+
+static void
+flatten_join_quals(Query *query, Node *node)
+{
+	ListCell   *lc;
+
+	if (IsA(node, FromExpr))
+	{
+		FromExpr   *from = (FromExpr *) node;
+
+		foreach(lc, from->fromlist)
+			flatten_join_quals(query, (Node *) lfirst(lc));
+		from->quals = feathub_flatten_join_alias_vars(query, from->quals);
+	}
+	else if (IsA(node, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) node;
+
+		flatten_join_quals(query, join->larg);
+		flatten_join_quals(query, join->rarg);
+		join->quals = feathub_flatten_join_alias_vars(query, join->quals);
+	}
+}
+
+/*
+ * The spine is the leftmost relation.  A group may be joined wherever the
+ * whole of its left side, and so the spine, is in sight.
+ */
+static void
+find_relations(FeathubViewQuery *view, List *groups)
+{
+	Query	   *query = view->query;
+	Node	   *node = (Node *) linitial(query->jointree->fromlist);
+	RangeTblEntry *rte;
+	ListCell   *lc;
+
+	foreach(lc, query->jointree->fromlist)
+		check_joins(query, (Node *) lfirst(lc));
+
+	while (IsA(node, JoinExpr))
+	{
+		JoinExpr   *join = (JoinExpr *) node;
+
+		if (IsA(join->rarg, RangeTblRef))
+		{
+			Index		rtindex = ((RangeTblRef *) join->rarg)->rtindex;
+			FeathubGroup *group;
+
+			rte = rt_fetch(rtindex, query->rtable);
+			group = rte->rtekind == RTE_RELATION ? group_of(groups, rte->relid) : NULL;
+			if (group != NULL)
+				add_group(view, group, rtindex);
+		}
+		node = join->larg;
+	}
+	view->spine = castNode(RangeTblRef, node)->rtindex;
+	rte = rt_fetch(view->spine, query->rtable);
+	if (rte->rtekind != RTE_RELATION && rte->rtekind != RTE_SUBQUERY)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the first relation of a feature view, \"%s\", must be a table or view",
+						rte->eref->aliasname),
+				 errhint("Put the relation first that has a row for each entity and event time.")));
+	if (rte->rtekind == RTE_RELATION)
+		view->spine_group = group_of(groups, rte->relid);
+}
+
+/* Outer joins that make rows of their own would make rows without a spine. */
+static void
+check_joins(Query *query, Node *node)
+{
+	JoinExpr   *join = (JoinExpr *) node;
+
+	if (!IsA(node, JoinExpr))
+		return;
+	if (join->jointype != JOIN_INNER && join->jointype != JOIN_LEFT)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("relation \"%s\" of a feature view cannot be joined by a %s JOIN",
+						node_name(query, join->rarg),
+						join->jointype == JOIN_RIGHT ? "RIGHT" : "FULL"),
+				 errhint("Put the relation first whose rows are to be kept, and use LEFT JOIN.")));
+	check_joins(query, join->larg);
+	check_joins(query, join->rarg);
+}
+
+/* Note a group; its join must cover its primary key. */
+static void
+add_group(FeathubViewQuery *view, FeathubGroup *group, Index rtindex)
+{
+	FeathubViewGroup *source = (FeathubViewGroup *) palloc0(sizeof(FeathubViewGroup));
+	RangeTblEntry *rte = rt_fetch(rtindex, view->query->rtable);
+	List	   *key_quals;
+	List	   *other_quals;
+	List	   *missing;
+
+	source->rtindex = rtindex;
+	source->group = group;
+	if (rte->tablesample)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("feature group \"%s\" cannot be joined with TABLESAMPLE",
+						get_rel_name(group->relid))));
+	missing = FeathubViewSplitQuals(FeathubViewJoin(view->query, rtindex)->quals, rtindex,
+									group, &key_quals, &other_quals);
+	if (missing != NIL)
+	{
+		StringInfoData names;
+		ListCell   *lc;
+
+		initStringInfo(&names);
+		foreach(lc, missing)
+			appendStringInfo(&names, "%s%s", names.len ? ", " : "",
+							 quote_identifier((const char *) lfirst(lc)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("feature group \"%s\" is not joined on its whole primary key",
+						get_rel_name(group->relid)),
+				 errdetail("No condition of its join sets %s of \"%s\" equal to something else.",
+						   names.data, rte->eref->aliasname),
+				 errhint("Name all columns of the key in USING, or in ON as equalities.")));
+	}
+	view->groups = lcons(source, view->groups);
+}
+
+static void
+find_event_time(FeathubViewQuery *view, const char *name)
+{
+	RangeTblEntry *rte = rt_fetch(view->spine, view->query->rtable);
+	bool		given = name != NULL;
+	List	   *names;
+	List	   *vars;
+	ListCell   *lc;
+	ListCell   *lcvar;
+
+	if (!given && view->spine_group != NULL && view->spine_group->event_time != NULL)
+		name = strVal(list_nth(rte->eref->colnames,
+							   get_attnum(rte->relid, view->spine_group->event_time) - 1));
+	if (name == NULL)
+	{
+		foreach(lc, view->groups)
+		{
+			FeathubGroup *group = ((FeathubViewGroup *) lfirst(lc))->group;
+
+			if (group->event_time != NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("relation \"%s\" has no event time", rte->eref->aliasname),
+						 errdetail("Feature group \"%s\" has one, and its row is chosen by it.",
+								   get_rel_name(group->relid)),
+						 errhint("Set event_time to the column of \"%s\" that tells when features are to be known.",
+								 rte->eref->aliasname)));
+		}
+		return;
+	}
+
+	feathub_expand_rte(rte, view->spine, &names, &vars);
+	forboth(lc, names, lcvar, vars)
+		if (strcmp(strVal(lfirst(lc)), name) == 0)
+			view->event_time = lfirst_node(Var, lcvar);
+	if (view->event_time == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("event time column \"%s\" of relation \"%s\" does not exist",
+						name, rte->eref->aliasname),
+				 errhint("The event time is a column of the first relation in FROM.")));
+	switch (getBaseType(view->event_time->vartype))
+	{
+		case TIMESTAMPTZOID:
+		case TIMESTAMPOID:
+		case DATEOID:
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("event time column \"%s\" is of type %s", name,
+							format_type_be(view->event_time->vartype)),
+					 errhint("Use a column of type timestamp with time zone, timestamp or date.")));
+	}
+	view->event_time_name = pstrdup(name);
+}
+
+/* Labels are columns of the result, and leave some. */
+static void
+check_labels(FeathubViewQuery *view)
+{
+	int			nfeatures = 0;
+	StringInfoData names;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	initStringInfo(&names);
+	foreach(lc, view->query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk)
+			appendStringInfo(&names, "%s%s", nfeatures++ ? ", " : "", quote_identifier(tle->resname));
+	}
+	foreach(lc, view->labels)
+	{
+		bool		found = false;
+
+		foreach(lc2, view->query->targetList)
+			if (strcmp(lfirst_node(TargetEntry, lc2)->resname, (const char *) lfirst(lc)) == 0)
+				found = true;
+		if (!found)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("label \"%s\" is not a column of the query", (const char *) lfirst(lc)),
+					 errhint("Its columns are: %s.", names.data)));
+		nfeatures--;
+	}
+	if (nfeatures <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the query has no columns besides its labels")));
+}
+
+/*
+ * Groups are what the query joins at its top; columns of theirs are those that
+ * both tables have.
+ */
+static bool
+check_walker(Node *node, void *arg)
+{
+	CheckContext *context = (CheckContext *) arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		check_var(context, (Var *) node);
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		ListCell   *lc;
+		bool		result;
+
+		foreach(lc, ((Query *) node)->rtable)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+			if (rte->rtekind == RTE_RELATION && group_of(context->groups, rte->relid) != NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("feature group \"%s\" is below a subquery or CTE",
+								get_rel_name(rte->relid)),
+						 errhint("Join it in the FROM clause of the feature view itself.")));
+		}
+		context->sublevels_up++;
+		result = query_tree_walker((Query *) node, check_walker, arg, QTW_IGNORE_JOINALIASES);
+		context->sublevels_up--;
+		return result;
+	}
+	if (IsA(node, RangeTblRef) && context->sublevels_up == 0)
+	{
+		Index		rtindex = ((RangeTblRef *) node)->rtindex;
+		RangeTblEntry *rte = rt_fetch(rtindex, context->view->query->rtable);
+		bool		found = rtindex == context->view->spine;
+		ListCell   *lc;
+
+		foreach(lc, context->view->groups)
+			if (((FeathubViewGroup *) lfirst(lc))->rtindex == rtindex)
+				found = true;
+		if (rte->rtekind != RTE_RELATION || found)
+			return false;
+		if (group_of(context->groups, rte->relid) != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("feature group \"%s\" is not the right side of a join of its own",
+							get_rel_name(rte->relid)),
+					 errhint("Write FROM %s LEFT JOIN %s ON ..., without a comma or parentheses.",
+							 node_name(context->view->query, NULL), quote_identifier(rte->eref->aliasname))));
+		foreach(lc, context->groups)
+		{
+			FeathubGroup *group = (FeathubGroup *) lfirst(lc);
+
+			if (rte->relid == group->online || rte->relid == group->tombstone)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("table \"%s\" belongs to feature group \"%s\"",
+								get_rel_name(rte->relid), get_rel_name(group->relid)),
+						 errhint("Join \"%s\"; the view takes the table that each form needs.",
+								 get_rel_name(group->relid))));
+		}
+		return false;
+	}
+	return expression_tree_walker(node, check_walker, arg);
+}
+
+/* Refuse references that have no counterpart in the online form. */
+static void
+check_var(CheckContext *context, Var *var)
+{
+	FeathubViewQuery *view = context->view;
+	const FeathubGroup *group = NULL;
+	RangeTblEntry *rte;
+	ListCell   *lc;
+
+	if (var->varlevelsup != context->sublevels_up)
+		return;
+	if (var->varno == view->spine)
+		group = view->spine_group;
+	else
+	{
+		foreach(lc, view->groups)
+			if (((FeathubViewGroup *) lfirst(lc))->rtindex == var->varno)
+				group = ((FeathubViewGroup *) lfirst(lc))->group;
+		if (group == NULL)
+			return;
+	}
+
+	rte = rt_fetch(var->varno, view->query->rtable);
+	if (var->varattno == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the whole row of \"%s\" cannot be used in a feature view",
+						rte->eref->aliasname),
+				 errhint("Name its columns.")));
+	if (var->varattno < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("system columns of \"%s\" cannot be used in a feature view",
+						rte->eref->aliasname)));
+	if (group != NULL && group->deletes &&
+		var->varattno == get_attnum(group->relid, FEATHUB_DELETED_COLUMN))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" of \"%s\" cannot be used in a feature view",
+						FEATHUB_DELETED_COLUMN, rte->eref->aliasname),
+				 errdetail("Deleted rows are left out already."),
+				 errhint("Name the columns that you want instead of using *.")));
+}
+
+static FeathubGroup *
+group_of(List *groups, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, groups)
+		if (((FeathubGroup *) lfirst(lc))->relid == relid)
+			return (FeathubGroup *) lfirst(lc);
+	return NULL;
+}
+
+/* What the query calls the leftmost relation of a join, or with NULL the spine. */
+static const char *
+node_name(Query *query, Node *node)
+{
+	if (node == NULL)
+		node = (Node *) linitial(query->jointree->fromlist);
+	while (IsA(node, JoinExpr))
+		node = ((JoinExpr *) node)->larg;
+	return rt_fetch(castNode(RangeTblRef, node)->rtindex, query->rtable)->eref->aliasname;
+}
+
+/*
+ * Conditions of joins
+ */
+
+List *
+FeathubViewSplitQuals(Node *quals, Index rtindex, const FeathubGroup *group,
+					  List **key_quals, List **other_quals)
+{
+	List	   *missing = list_copy(group->primary_key);
+	ListCell   *lc;
+
+	*key_quals = NIL;
+	*other_quals = NIL;
+	foreach(lc, FeathubViewTerms(quals))
+	{
+		Node	   *qual = (Node *) lfirst(lc);
+		const char *column;
+		ListCell   *lc2;
+
+		if (!is_key_qual(qual, rtindex, group, &column))
+		{
+			*other_quals = lappend(*other_quals, qual);
+			continue;
+		}
+		*key_quals = lappend(*key_quals, qual);
+		foreach(lc2, missing)
+			if (strcmp((const char *) lfirst(lc2), column) == 0)
+				missing = foreach_delete_current(missing, lc2);
+	}
+	return missing;
+}
+
+List *
+FeathubViewTerms(Node *quals)
+{
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	if (quals == NULL)
+		return NIL;
+	if (!is_andclause(quals))
+		return list_make1(quals);
+	foreach(lc, ((BoolExpr *) quals)->args)
+		result = list_concat(result, FeathubViewTerms((Node *) lfirst(lc)));
+	return result;
+}
+
+/* Does the condition say that a key column equals something of other relations? */
+static bool
+is_key_qual(Node *qual, Index rtindex, const FeathubGroup *group, const char **column)
+{
+	OpExpr	   *op = (OpExpr *) qual;
+	ListCell   *lc;
+
+	if (!IsA(qual, OpExpr) || list_length(op->args) != 2 || contain_volatile_functions(qual))
+		return false;
+	/* an equality of some btree operator family */
+	if (get_mergejoin_opfamilies(op->opno) == NIL)
+		return false;
+
+	for (int i = 0; i < 2; i++)
+	{
+		Node	   *side = (Node *) list_nth(op->args, i);
+		Node	   *other = (Node *) list_nth(op->args, 1 - i);
+		Var		   *var;
+
+		while (side != NULL && IsA(side, RelabelType))
+			side = (Node *) ((RelabelType *) side)->arg;
+		var = (Var *) side;
+		if (!IsA(side, Var) || var->varno != rtindex || var->varlevelsup != 0 || var->varattno <= 0 ||
+			bms_is_member(rtindex, pull_varnos(NULL, other)))
+			continue;
+		foreach(lc, group->primary_key)
+			if (get_attnum(group->relid, (const char *) lfirst(lc)) == var->varattno)
+			{
+				*column = (const char *) lfirst(lc);
+				return true;
+			}
+	}
+	return false;
+}
