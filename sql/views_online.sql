@@ -93,6 +93,18 @@ SELECT feathub.get_feature_vectors('filtered', '[{"origin": "XXX", "cancelled": 
 SELECT feathub.get_feature_vector('filtered', '{"origin": "XXX", "cancelled": false}');
 SELECT feathub.get_feature_vectors('delay', '[]');
 SELECT jsonb_array_length(feathub.get_feature_vectors('delay', (SELECT jsonb_agg(jsonb_build_object('origin', 'JFK')) FROM generate_series(1, 1000))));
+-- several rows for one entity are an error for a vector, and are what they are in the function
+CREATE TABLE many (tailnum text, n int);
+INSERT INTO many VALUES ('N1', 1), ('N1', 2);
+SELECT feathub.create_feature_view('several', 'SELECT f.origin, m.n FROM flights f LEFT JOIN many m USING (tailnum)');
+SELECT * FROM several_online(tailnum => 'N1') ORDER BY n;
+SELECT feathub.get_feature_vector('several', '{"tailnum": "N1"}');
+SELECT feathub.get_feature_vectors('several', '[{"tailnum": "N2"}, {"tailnum": "N1"}]');
+SELECT feathub.drop_feature_view('several');
+SELECT feathub.get_feature_vector('several', '{"tailnum": "N1"}');
+-- a view without arguments
+SELECT feathub.create_feature_view('constant', 'SELECT 1 AS one FROM planes');
+SELECT feathub.get_feature_vector('constant', '{}'), feathub.get_feature_vectors('constant', '[{}, {}]');
 -- plans follow changes of the tables and of names
 ALTER TABLE w_online RENAME TO w_live;
 ALTER SCHEMA views_online RENAME TO views_moved;

@@ -1,5 +1,6 @@
 # Cases from other feature stores' own tests, as far as topics, jobs, groups and
-# the Batch API reach: Kafka round trips, online tables, point-in-time joins.
+# the Batch API reach: Kafka round trips, online tables, point-in-time joins by
+# hand and by feature views.
 # Feature views are to run the rest; what is left out is named, with the reason.
 use strict;
 use warnings;
@@ -406,6 +407,8 @@ sub spine_case
 	my @columns = @{ $spec->{spine_columns} };
 	my %output = map { $_ => $types->{$_} } @columns;
 	my ($select, $from) = (column_list(\@columns, 's'), 'spine s');
+	my ($view_select, $view_from) = ($select, $from);
+	my $as_known = grep { $_->{filter_created} } @{ $spec->{features} };
 	my %made;
 	my $n = 0;
 
@@ -432,16 +435,32 @@ sub spine_case
 			where => $side->{filter_created} ? 'f.' . quoted($side->{created}) . ' <= s.' . quoted($spec->{spine_time}) : undef,
 			select => { map { $_ => 'f.' . quoted($side->{select}{$_}) } keys %{ $side->{select} } })
 		  . " j$n ON true";
+		$view_from .= ' LEFT JOIN ' . quoted($side->{table}) . " j$n ON "
+		  . join(' AND ', map { "j$n." . quoted($side->{keys}{$_}) . ' = s.' . quoted($_) } sort keys %{ $side->{keys} });
 		$select .= ', ' . column_list([ sort keys %{ $side->{select} } ], "j$n");
+		$view_select .= ", j$n." . quoted($side->{select}{$_}) . ' AS ' . quoted($_) foreach sort keys %{ $side->{select} };
 		$output{$_} = $of->{ $side->{select}{$_} } foreach keys %{ $side->{select} };
 	}
-	my $query = "SELECT $select, s.ord FROM $from";
-	foreach my $name (sort keys %{ $spec->{derived} || {} })
+	my @queries = ("SELECT $select, s.ord FROM $from");
+
+	# the same join by a feature view; it asks what was true at the spine's
+	# time, not what was known then, so creation times are not for it
+	if (!$as_known)
 	{
-		$query = "SELECT *, $spec->{derived}{$name} AS " . quoted($name) . " FROM ($query) d";
-		$output{$name} = 'double precision';
+		sql("SELECT feathub.create_feature_view('of_case', "
+			  . literal("SELECT $view_select, s.ord FROM $view_from") . ', '
+			  . literal($spec->{spine_time}) . ')');
+		push @queries, 'SELECT * FROM of_case';
 	}
-	same_rows($node, $settings, "SELECT * FROM ($query) d ORDER BY ord", $case->{expected}, [ sort keys %output ], \%output, []);
+	foreach my $query (@queries)
+	{
+		foreach my $name (sort keys %{ $spec->{derived} || {} })
+		{
+			$query = "SELECT *, $spec->{derived}{$name} AS " . quoted($name) . " FROM ($query) d";
+			$output{$name} = 'double precision';
+		}
+		same_rows($node, $settings, "SELECT * FROM ($query) d ORDER BY ord", $case->{expected}, [ sort keys %output ], \%output, []);
+	}
 	return;
 }
 
