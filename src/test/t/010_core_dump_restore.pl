@@ -1,4 +1,4 @@
-# Groups and jobs survive dump and restore, copies and pg_upgrade, with their
+# Groups, jobs and feature views survive dump and restore, copies and pg_upgrade, with their
 # dependencies; none of the jobs starts consuming where it was not started.
 use strict;
 use warnings;
@@ -38,6 +38,13 @@ SELECT feathub.create_feature_group('aaa', 'planes', '{tailnum}');
 SELECT feathub.create_feature_group('parted', '"Weather Stream"', '{origin}', 'time_hour', partition_interval => '1 year');
 SELECT feathub.create_job('to_sink', '"Weather Stream"', 'sink');
 SELECT feathub.pause_job('parted');
+CREATE TABLE flights (origin text, "When" timestamptz, "delay" float8);
+SELECT feathub.create_feature_view('"Delay"',
+  'SELECT f.origin, f."When", p.temp, f.delay FROM flights f LEFT JOIN parted p USING (origin)', 'When', '{delay}');
+ALTER FUNCTION "Delay_online" RENAME TO "Delay Features";
+INSERT INTO flights VALUES ('A1', now(), 5);
+INSERT INTO parted VALUES ('A1', '2020-01-01', 7.5);
+INSERT INTO parted_online VALUES ('A1', '2020-01-01', 7.5);
 });
 $alice->(
 	$origin, 'shop', q{
@@ -57,12 +64,22 @@ my %query = (
 	'dead letters' => 'SELECT * FROM feathub.dead_letter_record ORDER BY 1',
 	rows       => 'SELECT * FROM "My Shop".weather ORDER BY 1, 2',
 	latest     => 'SELECT * FROM "My Shop".weather_online ORDER BY 1',
+	views => 'SELECT feature_view, online, query, event_time, labels FROM feathub.feature_view',
+	features => 'SELECT feature_view, feature, source, source_column, label FROM feathub.feature ORDER BY number',
+	training => q{SELECT origin, temp, delay FROM "My Shop"."Delay"},
+	serving => q{SELECT feathub.get_feature_vector('"My Shop"."Delay"', '{"origin": "A1"}') -> 'temp'},
+	'dependencies of functions' =>
+	  q{SELECT objid::regprocedure, refobjid::regclass FROM pg_depend WHERE deptype = 'a' AND classid = 'pg_proc'::regclass
+	    AND refclassid = 'pg_class'::regclass},
 	dependencies =>
 	  q{SELECT objid::regclass, refobjid::regclass FROM pg_depend WHERE deptype = 'i' AND classid = 'pg_class'::regclass
 	    AND refclassid = 'pg_class'::regclass AND objid::regclass::text ~ '_(online|tombstone)$' ORDER BY objid::regclass::text}
 );
 my %expected = map { $_ => $origin->safe_psql('shop', $query{$_}) } keys %query;
 is($origin->safe_psql('shop', 'SELECT count(*) FROM "My Shop".weather'), '20', 'the topic is in the offline table');
+is($expected{training}, 'A1|7.5|5', 'the feature view');
+is($expected{serving}, '7.5', 'its online form');
+like($expected{'dependencies of functions'}, qr/Delay Features/, 'the online function depends on it');
 isnt($expected{'dead letters'}, '', 'there is a dead letter');
 is(() = $expected{dependencies} =~ /\n/g, 3, 'four tables depend on their offline tables');
 
@@ -74,7 +91,7 @@ sub check_copy
 
 	foreach my $q (sort keys %query)
 	{
-		next if $q eq 'dependencies' && $opt{later};
+		next if $q =~ /^dependencies/ && $opt{later};
 		is($node->safe_psql($db, $query{$q}), $expected{$q}, "$what: $q");
 	}
 	is( $node->safe_psql($db, 'SELECT job, state, reason FROM feathub.job_status ORDER BY 1'),
@@ -82,14 +99,24 @@ sub check_copy
 		"$what: no job runs");
 	if ($opt{later})
 	{
-		poll_until(sub { $node->safe_psql($db, $query{dependencies}) eq $expected{dependencies} },
-			"$what: dependencies");
+		foreach my $q (grep { /^dependencies/ } sort keys %query)
+		{
+			poll_until(sub { $node->safe_psql($db, $query{$q}) eq $expected{$q} }, "$what: $q");
+		}
 	}
 
 	(undef, $out, $err) = $node->psql($db, 'DROP TABLE "My Shop".weather_online');
 	like($err, qr/cannot drop table "My Shop".weather_online because table "My Shop".weather requires it/, "$what: online is kept");
 	(undef, $out, $err) = $node->psql($db, 'DROP FOREIGN TABLE "My Shop"."Weather Stream"');
 	like($err, qr/job "weather" depends on foreign table "My Shop"."Weather Stream"/, "$what: the source is kept");
+	(undef, $out, $err) = $node->psql($db, 'DROP FUNCTION "My Shop"."Delay Features"');
+	like($err, qr/feature view "My Shop"."Delay" requires it/, "$what: the online function is kept");
+	is( $node->safe_psql(
+			$db, q{
+BEGIN; DROP VIEW "My Shop"."Delay";
+SELECT count(*), to_regproc('"My Shop"."Delay Features"') FROM feathub.feature_view;
+ROLLBACK}),
+		'0|', "$what: and goes with its view");
 	(undef, $out, $err) = $node->psql('postgres', 'DROP ROLE alice');
 	like($err, qr/role "alice" cannot be dropped/, "$what: the owner is kept");
 	is( $node->safe_psql(
