@@ -185,7 +185,8 @@ COMMENT ON FUNCTION feathub.on_alter() IS 'keeps the names of online functions i
 REVOKE ALL ON FUNCTION feathub.on_alter() FROM PUBLIC;
 
 CREATE EVENT TRIGGER feathub_alter ON ddl_command_end
-  WHEN TAG IN ('CREATE FUNCTION', 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER SCHEMA', 'ALTER TYPE', 'ALTER DOMAIN')
+  WHEN TAG IN ('CREATE FUNCTION', 'ALTER FUNCTION', 'ALTER ROUTINE', 'ALTER SCHEMA', 'ALTER EXTENSION',
+               'ALTER TYPE', 'ALTER DOMAIN', 'ALTER TABLE', 'ALTER VIEW', 'ALTER FOREIGN TABLE')
   EXECUTE FUNCTION feathub.on_alter();
 ALTER EVENT TRIGGER feathub_alter ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER feathub_alter IS 'keeps the names of online functions in feathub.feature_view in step';

@@ -69,6 +69,17 @@ INSERT INTO "Spine" VALUES ('k', 1, '2020-01-01', 'b', 7);
 SELECT * FROM "My View";
 SELECT * FROM "My View_online"("Key" => 'k', "N" => 1, "When" => '2020-01-02', c => 'b');
 
+-- Types of arguments can be renamed, also with the table that they belong to.
+CREATE TABLE "row" (x int);
+CREATE TABLE typed (origin text, t timestamptz, r "row", c code);
+SELECT feathub.create_feature_view('typed_v', 'SELECT (s.r).x, s.c, w.temp FROM typed s LEFT JOIN weather w USING (origin)', 't');
+ALTER TABLE "row" RENAME TO "Row";
+ALTER DOMAIN code RENAME TO "Code";
+SELECT online FROM feathub.feature_view WHERE feature_view = 'typed_v'::regclass;
+CREATE FUNCTION another() RETURNS int LANGUAGE sql AS 'SELECT 1';
+SELECT feathub.get_feature_vector('typed_v', '{"r": {"x": 3}, "c": "abc"}');
+SELECT feathub.drop_feature_view('typed_v');
+
 -- Columns of the groups can be renamed, and others of theirs dropped; keys and what is used cannot go.
 ALTER TABLE weather RENAME visib TO visibility;
 ALTER TABLE weather_online RENAME visib TO visibility;

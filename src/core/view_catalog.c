@@ -37,7 +37,8 @@ FeathubView *
 FeathubViewLoad(Oid relid)
 {
 	static FeathubStatement statement = {
-		.sql = "SELECT to_regprocedure(v.online)::oid, query, event_time::text, labels "
+		.sql = "SELECT COALESCE((SELECT d.objid " ONLINE_OF_VIEW " LIMIT 1), to_regprocedure(v.online)::oid), "
+		"query, event_time::text, labels "
 		"FROM feathub.feature_view AS v WHERE v.feature_view = $1",
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
@@ -111,10 +112,11 @@ void
 FeathubViewDependenciesMake(Oid relid)
 {
 	static FeathubStatement statement = {
-		.sql = "SELECT to_regprocedure(v.online)::oid, v.feature_view::oid FROM feathub.feature_view AS v "
-		"WHERE ($1 = 0 OR v.feature_view = $1) AND to_regprocedure(v.online) IS NOT NULL "
-		"AND EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v.feature_view) "
-		"AND NOT EXISTS (SELECT " ONLINE_OF_VIEW ")",
+		/* CASE: only what has no dependency is parsed, which may be an error */
+		.sql = "SELECT f.oid, f.feature_view FROM (SELECT v.feature_view::oid, "
+		"CASE WHEN NOT EXISTS (SELECT " ONLINE_OF_VIEW ") THEN to_regprocedure(v.online)::oid END AS oid "
+		"FROM feathub.feature_view AS v WHERE ($1 = 0 OR v.feature_view = $1) "
+		"AND EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v.feature_view) OFFSET 0) AS f WHERE f.oid IS NOT NULL",
 		.nargs = 1, .argtypes = {OIDOID}
 	};
 	FeathubCatalogScope scope;
