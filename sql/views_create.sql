@@ -69,6 +69,23 @@ INSERT INTO "Spine" VALUES ('k', 1, '2020-01-01', 'b', 7);
 SELECT * FROM "My View";
 SELECT * FROM "My View_online"("Key" => 'k', "N" => 1, "When" => '2020-01-02', c => 'b');
 
+-- Columns that were dropped before shift nothing; partitioned tables; a constant that depends on settings.
+CREATE TABLE shifted_source (a int, k int, b int, t timestamptz, v int, w int);
+SELECT feathub.create_feature_group('shifted', 'shifted_source', '{k}', 't', partition_interval => '1 month', ttl => '1 mon -2 days');
+ALTER TABLE shifted DROP COLUMN a, DROP COLUMN v;
+ALTER TABLE shifted_online DROP COLUMN b, DROP COLUMN v, ADD COLUMN v int;
+ALTER TABLE shifted ADD COLUMN v int;
+ALTER TABLE shifted_source DROP COLUMN a, DROP COLUMN v;
+INSERT INTO shifted (k, t, v, w) VALUES (1, '2020-01-01', 10, 20);
+INSERT INTO shifted_online (k, t, v, w) VALUES (1, '2020-01-01', 10, 20);
+INSERT INTO shifted_source (k, t, w) VALUES (1, '2020-01-30', 5), (1, '2020-01-30 00:00:01', 6);
+SET IntervalStyle = sql_standard;
+SELECT feathub.create_feature_view('shifted_v', $$
+  SELECT s.w AS sw, g.k, g.w, g.v, s.t - interval '-1 day 2 hours' AS before FROM shifted_source s LEFT JOIN shifted g USING (k) $$, 't', '{sw}');
+RESET IntervalStyle;
+SELECT sw, k, w, v, before FROM shifted_v ORDER BY sw;
+SELECT k, w, v, before FROM shifted_v_online(1, '2020-01-30');
+
 -- Types of arguments can be renamed, also with the table that they belong to.
 CREATE TABLE "row" (x int);
 CREATE TABLE typed (origin text, t timestamptz, r "row", c code);

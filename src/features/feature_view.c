@@ -76,6 +76,8 @@ feathub_create_feature_view(PG_FUNCTION_ARGS)
 	/* names are written in full, and constants so that they are read back as they are */
 	nestlevel = NewGUCNestLevel();
 	set_option("search_path", "pg_catalog");
+	set_option("DateStyle", "ISO");
+	set_option("IntervalStyle", "postgres");
 	set_option("extra_float_digits", "3");
 	make_training(query, nspname, relname);
 	view.online = make_online(query, nspname, function);
@@ -211,7 +213,7 @@ make_training(const FeathubViewQuery *query, const char *nspname, const char *re
 {
 	FeathubGroupRunCommand(psprintf("CREATE VIEW %s AS %s",
 									quote_qualified_identifier(nspname, relname),
-									pg_get_querydef(FeathubViewTraining(query), true)));
+									pg_get_querydef(FeathubViewTraining(query), false)));
 }
 
 /* Create the online function; inlined, it must have no SET and not be STRICT. */
@@ -247,7 +249,7 @@ make_online(const FeathubViewQuery *query, const char *nspname, const char *func
 											  FORMAT_TYPE_FORCE_QUALIFY));
 	}
 	appendStringInfo(&sql, ") LANGUAGE sql STABLE ROWS 1 BEGIN ATOMIC %s; END",
-					 pg_get_querydef(online, true));
+					 pg_get_querydef(online, false));
 	FeathubGroupRunCommand(sql.data);
 	return LookupFuncName(list_make2(makeString(pstrdup(nspname)), makeString(pstrdup(function))),
 						  list_length(arguments), types, false);
