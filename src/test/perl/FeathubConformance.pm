@@ -219,9 +219,10 @@ sub latest_sql
 
 Why a case of kind feature_view_query is no plain point-in-time join, or undef.
 
-=item view_query_sql($case)
+=item view_query_sql($case, $make)
 
-Such a case as one query.  Each table with keys must exist as the offline table
+Such a case as one query. With $make, its joins are feature views: $make is
+given the query and the event time of each, and returns what it was made as.  Each table with keys must exist as the offline table
 of a group of its name, whose event time is the table's timestamp_field, as
 timestamp with time zone; any other as a plain table with the case's columns.
 
@@ -261,7 +262,7 @@ sub view_query_obstacle
 
 sub view_query_sql
 {
-	my $case = shift;
+	my ($case, $make) = @_;
 	my $spec = $case->{spec};
 	my %relation;				# table or view => { sql, columns, keys, time }
 
@@ -280,7 +281,7 @@ sub view_query_sql
 	}
 	foreach my $view (@{ $spec->{views} })
 	{
-		$relation{ $view->{name} } = one_view($spec->{tables}, $relation{ $view->{source} }, $view);
+		$relation{ $view->{name} } = one_view($spec->{tables}, $relation{ $view->{source} }, $view, $make);
 	}
 	return $relation{ $spec->{query}{features} }{sql};
 }
@@ -288,7 +289,7 @@ sub view_query_sql
 # One view over its source: first all joins, then its expressions one by one.
 sub one_view
 {
-	my ($tables, $source, $view) = @_;
+	my ($tables, $source, $view, $make) = @_;
 	my @columns = @{ $source->{columns} };
 	my $sql = "SELECT s.*\nFROM ($source->{sql}) s";
 	my %keep = map { $_ => 1 } @{ $source->{keys} }, $source->{time};
@@ -307,9 +308,18 @@ sub one_view
 		}
 		my $table = $tables->{$name};
 		my $output = defined $entry ? '_' . $entries++ : $field;
-		my $value = 'f.' . quoted($field);
-		$value = "($value ->> " . literal($entry) . ')::double precision' if defined $entry;
 		$joins++;
+		my $value = ($make ? "j$joins." : 'f.') . quoted($field);
+		$value = "($value ->> " . literal($entry) . ')::double precision' if defined $entry;
+		push @columns, $output;
+		$keep{$_} = 1 foreach ($output, @{ $table->{keys} });
+		if ($make)
+		{
+			$sql =~ s/\nFROM/, $value AS @{[ quoted($output) ]}\nFROM/;
+			$sql .= ' LEFT JOIN ' . quoted($name) . " j$joins ON "
+			  . join(' AND ', map { "j$joins.$_ = s.$_" } map { quoted($_) } @{ $table->{keys} });
+			next;
+		}
 		$sql =~ s/\nFROM/, j$joins.@{[ quoted($output) ]}\nFROM/;
 		$sql .= ' LEFT JOIN '
 		  . latest_sql(
@@ -319,9 +329,8 @@ sub one_view
 			keys => { map { $_ => $_ } @{ $table->{keys} } },
 			select => { $output => $value })
 		  . " j$joins ON true";
-		push @columns, $output;
-		$keep{$_} = 1 foreach ($output, @{ $table->{keys} });
 	}
+	$sql = 'SELECT * FROM ' . $make->($sql, 'event_time') if $make && $joins;
 	foreach my $feature (grep { $_->{transform} } @{ $view->{features} })
 	{
 		my $value = "($feature->{transform}{expr})";

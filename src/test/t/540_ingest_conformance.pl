@@ -532,7 +532,17 @@ sub view_case
 			sql('CREATE TABLE ' . quoted($name) . ' AS ' . recordset_sql($rows, $of));
 		}
 	}
-	same_rows($node, $settings, view_query_sql($case), $case->{expected}, \@columns, $types, $spec->{order_by});
+	my $views = 0;
+	my $make = sub {
+		my ($query, $event_time) = @_;
+		my $name = 'feature_view_' . ++$views;
+
+		sql("SELECT feathub.create_feature_view('$name', " . literal($query) . ", '$event_time')");
+		return $name;
+	};
+	same_rows($node, $settings, $_, $case->{expected}, \@columns, $types, $spec->{order_by})
+	  foreach (view_query_sql($case), view_query_sql($case, $make));
+	cmp_ok($views, '>', 0, 'by feature views, too');
 	return;
 }
 
