@@ -36,24 +36,30 @@ FeathubDependenciesMake(Oid relid)
 		"AND d.refobjid = g.feature_group AND d.refobjsubid = 0 AND d.deptype = 'i')",
 		.nargs = 1, .argtypes = {OIDOID}
 	};
+	FeathubDependenciesRecord(&statement, relid, RelationRelationId, DEPENDENCY_INTERNAL);
+}
+
+void
+FeathubDependenciesRecord(FeathubStatement *statement, Oid relid, Oid classid, char type)
+{
 	FeathubCatalogScope scope;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 	bool		isnull;
 
 	FeathubCatalogEnter(&scope);
-	(void) FeathubCatalogExecute(&statement, values, NULL);
+	(void) FeathubCatalogExecute(statement, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		ObjectAddress part;
 		ObjectAddress whole;
 
-		ObjectAddressSet(part, RelationRelationId,
+		ObjectAddressSet(part, classid,
 						 DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
 														SPI_tuptable->tupdesc, 1, &isnull)));
 		ObjectAddressSet(whole, RelationRelationId,
 						 DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
 														SPI_tuptable->tupdesc, 2, &isnull)));
-		recordDependencyOn(&part, &whole, DEPENDENCY_INTERNAL);
+		recordDependencyOn(&part, &whole, type);
 	}
 	FeathubCatalogLeave(&scope);
 	CommandCounterIncrement();

@@ -9,10 +9,20 @@
 #ifndef FEATHUB_CORE_DEPENDENCY_H
 #define FEATHUB_CORE_DEPENDENCY_H
 
-#include "postgres_ext.h"
+#include "core/catalog.h"
 
 /* Make the missing entries of a group, or with InvalidOid of all groups. */
 extern void FeathubDependenciesMake(Oid relid);
+
+/*
+ * FeathubDependenciesRecord
+ *		Record a dependency for each row of a statement: (object, relation).
+ *
+ * relid is the statement's one parameter; the objects are of class classid, and
+ * depend on the relations by type (DependencyType).
+ */
+extern void FeathubDependenciesRecord(FeathubStatement *statement, Oid relid,
+									  Oid classid, char type);
 
 /* Remove them, so that the tables stand alone.  InvalidOid: there is none. */
 extern void FeathubDependenciesRemove(Oid relid, Oid online, Oid tombstone);

@@ -23,6 +23,7 @@
 #include "utils/rel.h"
 
 #include "core/catalog.h"
+#include "core/dependency.h"
 #include "core/compat.h"
 #include "core/view_catalog.h"
 
@@ -119,27 +120,8 @@ FeathubViewDependenciesMake(Oid relid)
 		"AND EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v.feature_view) OFFSET 0) AS f WHERE f.oid IS NOT NULL",
 		.nargs = 1, .argtypes = {OIDOID}
 	};
-	FeathubCatalogScope scope;
-	Datum		values[1] = {ObjectIdGetDatum(relid)};
-	bool		isnull;
 
-	FeathubCatalogEnter(&scope);
-	(void) FeathubCatalogExecute(&statement, values, NULL);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		ObjectAddress function;
-		ObjectAddress view;
-
-		ObjectAddressSet(function, ProcedureRelationId,
-						 DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-														SPI_tuptable->tupdesc, 1, &isnull)));
-		ObjectAddressSet(view, RelationRelationId,
-						 DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
-														SPI_tuptable->tupdesc, 2, &isnull)));
-		recordDependencyOn(&function, &view, DEPENDENCY_AUTO);
-	}
-	FeathubCatalogLeave(&scope);
-	CommandCounterIncrement();
+	FeathubDependenciesRecord(&statement, relid, ProcedureRelationId, DEPENDENCY_AUTO);
 }
 
 void

@@ -135,11 +135,13 @@ FeathubKafkaBrokerMain(Datum arg)
 	rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
 	if (rk == NULL)
 		ereport(ERROR,
-				(errmsg("could not start the embedded broker: %s", reason)));
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not start the embedded broker: %s", reason)));
 	cluster = rd_kafka_mock_cluster_new(rk, 1);
 	if (cluster == NULL)
 		ereport(ERROR,
-				(errmsg("could not start the embedded broker")));
+				(errcode(ERRCODE_SYSTEM_ERROR),
+				 errmsg("could not start the embedded broker")));
 	create_topics(cluster);
 
 	address = rd_kafka_mock_cluster_bootstraps(cluster);
