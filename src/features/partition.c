@@ -55,6 +55,7 @@
 
 #include "core/catalog.h"
 #include "core/compat.h"
+#include "core/describe.h"
 #include "features/partition.h"
 #include "features/partition_range.h"
 
@@ -228,13 +229,6 @@ check_owner(Oid relid)
 	ReleaseSysCache(tuple);
 }
 
-static char *
-qualified_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 /* Run a statement that returns nothing; the rows it processed. */
 static uint64
 run(const char *fmt,...) pg_attribute_printf(1, 2);
@@ -357,7 +351,7 @@ read_table(Maintenance *m)
 	StringInfoData columns;
 
 	m->namespace = RelationGetNamespace(rel);
-	m->name = qualified_name(m->relid);
+	m->name = FeathubQualifiedName(m->relid);
 	if (OidIsValid(rel->rd_rel->reltablespace))
 	{
 		char	   *tablespace = get_tablespace_name(rel->rd_rel->reltablespace);
@@ -519,7 +513,7 @@ want_default_ranges(Maintenance *m, List **gaps)
 				   interval->month != 0 ?
 				   psprintf("date_trunc('month', %s)", utc) :
 				   psprintf("date_bin($6, %s, $7)", utc),
-				   qualified_name(m->default_partition),
+				   FeathubQualifiedName(m->default_partition),
 				   m->event_time, m->event_time, m->event_time, m->event_time,
 				   10 * MAX_PARTITIONS);
 	values[0] = TimestampGetDatum(Max(oldest, m->cutoff));
@@ -691,7 +685,7 @@ move_rows(Maintenance *m, List *gaps, List *tables)
 	m->result->rows_moved +=
 		run("WITH moved AS (DELETE FROM %s WHERE %s RETURNING %s)"
 			" INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM moved",
-			qualified_name(m->default_partition), range_condition(m, gaps, true), m->columns,
+			FeathubQualifiedName(m->default_partition), range_condition(m, gaps, true), m->columns,
 			router, m->columns, m->columns);
 	foreach(lt, tables)
 		run("ALTER TABLE %s DETACH PARTITION %s", router, (char *) lfirst(lt));
@@ -709,7 +703,7 @@ try_make_partitions(Maintenance *m, List *gaps)
 
 	if (OidIsValid(m->default_partition))
 	{
-		default_name = qualified_name(m->default_partition);
+		default_name = FeathubQualifiedName(m->default_partition);
 
 		/*
 		 * Somebody who has found that his row belongs in the default partition
@@ -759,7 +753,7 @@ try_make_partitions(Maintenance *m, List *gaps)
 static int64
 delete_before(Oid relid, const char *column, Oid type, Timestamp cutoff)
 {
-	char	   *name = qualified_name(relid);
+	char	   *name = FeathubQualifiedName(relid);
 	char	   *sql;
 	Oid			types[1] = {type == TIMESTAMPTZOID ? TIMESTAMPTZOID : TIMESTAMPOID};
 	Datum		values[1] = {TimestampGetDatum(cutoff)};
@@ -823,7 +817,7 @@ drop_partition(Oid relid)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	char	   *name = qualified_name(relid);
+	char	   *name = FeathubQualifiedName(relid);
 	volatile bool dropped = true;
 
 	BeginInternalSubTransaction(NULL);

@@ -47,6 +47,7 @@
 #include "utils/varlena.h"
 
 #include "core/catalog.h"
+#include "core/describe.h"
 #include "core/guc.h"
 #include "ingest/backfill_progress.h"
 #include "ingest/group_writer.h"
@@ -250,20 +251,6 @@ prepare_query(Backfill *b, const char *query)
 	b->result = CreateTupleDescCopy(((CachedPlanSource *) linitial(sources))->resultDesc);
 }
 
-/* The table's column of that name, or NULL. */
-static Form_pg_attribute
-table_column(TupleDesc table, const char *name)
-{
-	for (int i = 0; i < table->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(table, i);
-
-		if (!att->attisdropped && namestrcmp(&att->attname, name) == 0)
-			return att;
-	}
-	return NULL;
-}
-
 /* Raise an error for a column that the table has not. */
 static void
 refuse_column(Backfill *b, TupleDesc table, const char *name)
@@ -328,7 +315,7 @@ match_columns(Backfill *b)
 	{
 		Form_pg_attribute given = TupleDescAttr(b->result, i);
 		const char *name = NameStr(given->attname);
-		Form_pg_attribute att = table_column(table, name);
+		Form_pg_attribute att = FeathubDescribeColumn(table, name);
 		Node	   *cast;
 
 		if (att == NULL)

@@ -34,6 +34,7 @@
 #include "utils/snapmgr.h"
 
 #include "core/compat.h"
+#include "core/describe.h"
 #include "ingest/bulk_insert.h"
 
 /* Rows handed to the table at a time, as COPY does. */
@@ -64,20 +65,6 @@ struct FeathubBulkInsert
 static void flush_rows(FeathubBulkInsert *bulk);
 static void set_aside(FeathubBulkInsert *bulk, TupleTableSlot *slot);
 
-/* The table's attribute of that name, or NULL. */
-static Form_pg_attribute
-find_column(TupleDesc table, const char *name)
-{
-	for (int i = 0; i < table->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(table, i);
-
-		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
-			return att;
-	}
-	return NULL;
-}
-
 /* The rows' columns fit the table's without cast, default or expression. */
 static bool
 columns_fit(TupleDesc table, TupleDesc desc)
@@ -87,7 +74,7 @@ columns_fit(TupleDesc table, TupleDesc desc)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute given = TupleDescAttr(desc, i);
-		Form_pg_attribute att = find_column(table, NameStr(given->attname));
+		Form_pg_attribute att = FeathubDescribeColumn(table, NameStr(given->attname));
 
 		if (att == NULL || att->attgenerated || att->atttypid != given->atttypid ||
 			(att->atttypmod >= 0 && att->atttypmod != given->atttypmod))
@@ -103,7 +90,7 @@ columns_fit(TupleDesc table, TupleDesc desc)
 
 		if (att->attgenerated)
 			return false;
-		if (att->attisdropped || find_column(desc, NameStr(att->attname)))
+		if (att->attisdropped || FeathubDescribeColumn(desc, NameStr(att->attname)))
 			continue;
 		if (att->atthasdef || att->attidentity || get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
 			return false;
@@ -148,7 +135,7 @@ FeathubBulkInsertBegin(Oid relid, TupleDesc desc, int64 nrows, Tuplestorestate *
 	ExecOpenIndices(bulk->result, false);
 	bulk->columns = palloc(sizeof(int) * desc->natts);
 	for (int i = 0; i < desc->natts; i++)
-		bulk->columns[i] = find_column(RelationGetDescr(bulk->rel),
+		bulk->columns[i] = FeathubDescribeColumn(RelationGetDescr(bulk->rel),
 									   NameStr(TupleDescAttr(desc, i)->attname))->attnum - 1;
 	if (nrows >= RING_ROWS)
 		bulk->bistate = GetBulkInsertState();

@@ -33,6 +33,7 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+#include "core/describe.h"
 #include "ingest/deletions.h"
 #include "ingest/writer_internal.h"
 
@@ -102,8 +103,8 @@ void
 FeathubDeletionsPrepare(FeathubWriter *writer)
 {
 	FeathubGroup *group = writer->group;
-	const char *offline = FeathubWriterQualifiedName(writer->relid);
-	const char *online = FeathubWriterQualifiedName(group->online);
+	const char *offline = FeathubQualifiedName(writer->relid);
+	const char *online = FeathubQualifiedName(group->online);
 	TupleDesc	desc = CreateTemplateTupleDesc(writer->nkeys + 2);
 	StringInfoData sql;
 
@@ -139,7 +140,7 @@ FeathubDeletionsPrepare(FeathubWriter *writer)
 	appendStringInfo(&sql, " AND h.feathub_deleted AND h.%s OPERATOR(pg_catalog.>=) s.feathub_at),"
 					 " (SELECT d.deleted_at FROM %s d WHERE ",
 					 quote_identifier(group->event_time),
-					 FeathubWriterQualifiedName(group->tombstone));
+					 FeathubQualifiedName(group->tombstone));
 	append_key_equality(&sql, writer, "d", "s");
 	appendStringInfoString(&sql, " AND d.deleted_at OPERATOR(pg_catalog.>=) s.feathub_at))"
 						   " FROM feathub_deletions s");
@@ -147,7 +148,7 @@ FeathubDeletionsPrepare(FeathubWriter *writer)
 	writer->deletion_stmts[DELETION_REPLAYED].result = read_instants;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s AS t (", FeathubWriterQualifiedName(group->tombstone));
+	appendStringInfo(&sql, "INSERT INTO %s AS t (", FeathubQualifiedName(group->tombstone));
 	append_keys(&sql, writer, "");
 	appendStringInfoString(&sql, ", deleted_at) SELECT ");
 	append_keys(&sql, writer, "s.");
@@ -167,7 +168,7 @@ FeathubDeletionsFilter(FeathubWriter *writer)
 	if (writer->event_time < 0)
 		return sql.data;
 	appendStringInfo(&sql, " WHERE NOT EXISTS (SELECT FROM %s d WHERE ",
-					 FeathubWriterQualifiedName(writer->group->tombstone));
+					 FeathubQualifiedName(writer->group->tombstone));
 	append_key_equality(&sql, writer, "d", "s");
 	appendStringInfo(&sql, " AND d.deleted_at OPERATOR(pg_catalog.>=) s.%s)",
 					 quote_identifier(writer->group->event_time));

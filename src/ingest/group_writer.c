@@ -38,6 +38,7 @@
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
+#include "core/describe.h"
 #include "ingest/bulk_insert.h"
 #include "ingest/deletions.h"
 #include "ingest/group_writer.h"
@@ -516,20 +517,6 @@ input_column(FeathubWriter *writer, const char *name)
 	return -1;
 }
 
-/* The table's column of that name that can be written, or NULL. */
-static Form_pg_attribute
-table_column(TupleDesc table, const char *name)
-{
-	for (int i = 0; i < table->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(table, i);
-
-		if (!att->attisdropped && namestrcmp(&att->attname, name) == 0)
-			return att;
-	}
-	return NULL;
-}
-
 /* Check input's columns against the table's, and find key and event time. */
 static void
 match_columns(FeathubWriter *writer)
@@ -542,7 +529,7 @@ match_columns(FeathubWriter *writer)
 	for (int i = 0; i < natts; i++)
 	{
 		const char *name = NameStr(TupleDescAttr(writer->input, i)->attname);
-		Form_pg_attribute att = table_column(table, name);
+		Form_pg_attribute att = FeathubDescribeColumn(table, name);
 
 		if (att == NULL)
 			ereport(ERROR,
@@ -599,7 +586,7 @@ static void
 check_key_type(FeathubWriter *writer, TupleDesc table, const char *name, int col)
 {
 	Form_pg_attribute given;
-	Form_pg_attribute att = table_column(table, name);
+	Form_pg_attribute att = FeathubDescribeColumn(table, name);
 
 	if (col < 0)
 		ereport(ERROR,
@@ -656,14 +643,6 @@ append_names(StringInfo out, const char *prefix, TupleDesc desc, const bool *lea
 	}
 }
 
-/* "schema"."table" */
-char *
-FeathubWriterQualifiedName(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 /*
  * INSERT INTO table AS t (...) SELECT ... FROM source [filter] ON CONFLICT (key)
  * DO UPDATE SET all other columns WHERE guard and the row is really another one.
@@ -679,7 +658,7 @@ upsert_statement(FeathubWriter *writer, Oid table, TupleDesc desc, const char *s
 	for (int i = 0; i < nkeys; i++)
 		in_key[writer->sort_cols[i]] = true;
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s AS t (", FeathubWriterQualifiedName(table));
+	appendStringInfo(&sql, "INSERT INTO %s AS t (", FeathubQualifiedName(table));
 	append_names(&sql, "", desc, NULL);
 	appendStringInfoString(&sql, ") SELECT ");
 	append_names(&sql, "s.", desc, NULL);
@@ -723,7 +702,7 @@ build_statements(FeathubWriter *writer)
 	if (group == NULL)
 	{
 		initStringInfo(&sql);
-		appendStringInfo(&sql, "INSERT INTO %s (", FeathubWriterQualifiedName(writer->relid));
+		appendStringInfo(&sql, "INSERT INTO %s (", FeathubQualifiedName(writer->relid));
 		append_names(&sql, "", writer->input, NULL);
 		appendStringInfoString(&sql, ") SELECT ");
 		append_names(&sql, "", writer->input, NULL);

@@ -74,6 +74,5 @@ extern int64 FeathubWriterExecute(FeathubWriter *writer, FeathubWriterStatement 
 extern int	FeathubWriterCompareKeys(FeathubWriter *writer, const FeathubWriterRow *a,
 									 const FeathubWriterRow *b);
 extern TimestampTz FeathubWriterInstant(Oid type, Datum value);
-extern char *FeathubWriterQualifiedName(Oid relid);
 
 #endif							/* FEATHUB_INGEST_WRITER_INTERNAL_H */
