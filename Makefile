@@ -27,15 +27,46 @@ DATA = $(wildcard feathub--*.sql)
 objects = $(patsubst %.c,%.o,$(sort $(wildcard $(1)/*.c))) $(patsubst %.cpp,%.o,$(sort $(wildcard $(1)/*.cpp)))
 CORE_OBJS = $(call objects,src/core)
 FORMATS_OBJS = $(call objects,src/formats)
-CONNECTORS_OBJS = $(call objects,src/connectors) $(call objects,src/connectors/kafka)
+# A connector whose library is missing is left out; its wrapper then says so.
+have = $(shell pkg-config --exists $(1) && echo yes)
+CONNECTORS = kafka filesystem
+PACKAGES = rdkafka simdjson
+ifneq ($(call have,libmariadb),)
+CONNECTORS += mysql
+PACKAGES += libmariadb
+FEATHUB_CPPFLAGS += -DFEATHUB_WITH_MYSQL
+endif
+ifneq ($(call have,hiredis openssl),)
+CONNECTORS += redis
+PACKAGES += hiredis openssl
+FEATHUB_CPPFLAGS += -DFEATHUB_WITH_REDIS
+endif
+# Compressions of files and formats, likewise.
+ifneq ($(call have,zlib),)
+PACKAGES += zlib
+FEATHUB_CPPFLAGS += -DFEATHUB_WITH_ZLIB
+endif
+ifneq ($(call have,libzstd),)
+PACKAGES += libzstd
+FEATHUB_CPPFLAGS += -DFEATHUB_WITH_ZSTD
+endif
+ifneq ($(call have,liblz4),)
+PACKAGES += liblz4
+FEATHUB_CPPFLAGS += -DFEATHUB_WITH_LZ4
+endif
+ifneq ($(call have,avro-c),)
+PACKAGES += avro-c
+FEATHUB_CPPFLAGS += -DFEATHUB_WITH_AVRO
+endif
+CONNECTORS_OBJS = $(call objects,src/connectors) $(foreach c,$(CONNECTORS),$(call objects,src/connectors/$(c)))
 FDW_OBJS = $(call objects,src/fdw)
 INGEST_OBJS = $(call objects,src/ingest)
 FEATURES_OBJS = $(call objects,src/features)
 OBJS = src/feathub.o $(CORE_OBJS) $(FORMATS_OBJS) $(CONNECTORS_OBJS) $(FDW_OBJS) $(INGEST_OBJS) $(FEATURES_OBJS)
 
-PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags rdkafka simdjson)
+PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags $(PACKAGES)) $(FEATHUB_CPPFLAGS)
 PG_CXXFLAGS = -std=c++17 -fno-exceptions -fno-rtti
-SHLIB_LINK += $(shell pkg-config --libs rdkafka simdjson) -lstdc++
+SHLIB_LINK += $(shell pkg-config --libs $(PACKAGES)) -lstdc++
 
 # A server with src/test/regress.conf in its configuration is needed for these.
 REGRESS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))

@@ -88,11 +88,30 @@ typedef struct FeathubModify
 	FeathubRelation *rel;
 	CmdType		operation;
 	List	   *target_attrs;	/* attnums given, of INSERT and UPDATE */
+	List	   *key_attrs;		/* attnums that name a row, of UPDATE and DELETE */
+	bool		returning;		/* someone looks at the slots afterwards */
 	int			batch_size;		/* rows a call of insert_rows may bring */
 	MemoryContext context;
 	MemoryContext row_context;	/* reset by the caller after each call */
 	void	   *state;
 } FeathubModify;
+
+/*
+ * Look-ups by key that run: a join asks for the rows of many outer keys at once.
+ * Key columns are compared by equality; the remote side may find too much (the
+ * join checks again), never too little.
+ */
+typedef struct FeathubLookup
+{
+	FeathubRelation *rel;
+	List	   *private;		/* of plan_lookup */
+	int			nkeys;			/* columns of a key */
+	AttrNumber *key_attrs;
+	Bitmapset  *needed;			/* attnums, as in FeathubScan */
+	MemoryContext context;		/* lives as long as the join */
+	MemoryContext batch_context;	/* reset by the caller before each send_keys */
+	void	   *state;			/* the connector's own */
+} FeathubLookup;
 
 /*
  * A record as it comes from a stream, before it is decoded.  All pointers stay
@@ -189,6 +208,28 @@ struct FeathubConnector
 	Bitmapset  *(*lookup_columns) (FeathubRelation *rel);
 
 	/*
+	 * Batched look-ups: all or none; they need lookup_columns.  plan_lookup is
+	 * asked whether rows can be found by equality on these columns (attnums);
+	 * clauses are the table's own restrictions, all of which the join checks
+	 * again unless plan_lookup takes them out of plan->local_clauses.  It returns
+	 * false if it cannot, else it fills plan and, by what it knows, max_keys
+	 * (keys asked for at a time, 1,000 unless changed).  No network call.
+	 *
+	 * send_keys is given nrows keys of nkeys values each, none of them NULL and
+	 * no two alike; next_found then returns the rows found, in any order, until
+	 * it returns false.  begin_lookup and end_lookup are as begin_scan and
+	 * end_scan; explain_lookup as explain_scan.
+	 */
+	bool		(*plan_lookup) (FeathubRelation *rel, PlannerInfo *root,
+								RelOptInfo *baserel, List *attnums, List *clauses,
+								FeathubScanPlan *plan, int *max_keys);
+	void		(*begin_lookup) (FeathubLookup *lookup);
+	void		(*send_keys) (FeathubLookup *lookup, int nrows, Datum *values);
+	bool		(*next_found) (FeathubLookup *lookup, TupleTableSlot *slot);
+	void		(*end_lookup) (FeathubLookup *lookup);
+	void		(*explain_lookup) (FeathubLookup *lookup, ExplainState *es);
+
+	/*
 	 * Scanning: required.  begin_scan makes state only; it may connect, but
 	 * fetches nothing: params have no values yet.  rescan is called before the
 	 * first row too, with the params evaluated, and starts again from nothing.
@@ -222,6 +263,24 @@ struct FeathubConnector
 	void		(*begin_modify) (FeathubModify *modify);
 	void		(*insert_rows) (FeathubModify *modify, TupleTableSlot **slots, int nslots);
 	void		(*end_modify) (FeathubModify *modify);
+
+	/*
+	 * UPDATE and DELETE: rows are named by the values that their key columns
+	 * had when they were read.  key_columns returns the attnums of a key as a
+	 * list of int, NIL if the table has none (then both are refused with a
+	 * hint at column option "key"); NULL: the columns with option key 'true'.
+	 * update_row is given the whole new row and the old key in the order of
+	 * modify->key_attrs, and writes the columns in modify->target_attrs; both
+	 * return false if there is no such row any more.  More than one row hit is
+	 * an error.  A change of a key column is an error or is done atomically.
+	 */
+	List	   *(*key_columns) (FeathubRelation *rel);
+	bool		(*update_row) (FeathubModify *modify, TupleTableSlot *slot,
+							   Datum *key, bool *key_isnull);
+	bool		(*delete_row) (FeathubModify *modify, Datum *key, bool *key_isnull);
+
+	/* TRUNCATE of tables (FeathubRelation *) of one server.  Optional. */
+	void		(*truncate) (List *rels, DropBehavior behavior, bool restart_seqs);
 	void		(*explain_modify) (FeathubModify *modify, ExplainState *es);
 
 	/*

@@ -113,6 +113,13 @@ struct FeathubFormat
 	 */
 	bool		(*encode) (FeathubEncoder *encoder, Datum *values, bool *isnull,
 						   StringInfo out);
+
+	/*
+	 * A format of whole files, whose records cannot be found without the file
+	 * around them (parquet, avro), or NULL.  Such a format may lack decode and
+	 * encode; then messages and values cannot have it.
+	 */
+	const struct FeathubContainer *container;
 };
 
 /* format_registry.c: all formats, in alphabetical order */

@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "formats/container.h"
 #include "formats/format_private.h"
 
 const FeathubFormat *const FeathubFormats[] = {
@@ -67,6 +68,11 @@ FeathubDecoderBegin(const FeathubFormat *format, TupleDesc tupdesc,
 {
 	FeathubDecoder *decoder;
 
+	if (format->begin_decode == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("format \"%s\" is a format of whole files", format->name),
+				 errhint("Use it with files of feathub_filesystem.")));
 	if (format->check)
 		format->check(options, ncolumns, columns);
 	decoder = format->begin_decode(tupdesc, ncolumns, columns, options);
@@ -99,6 +105,48 @@ FeathubEncoderBegin(const FeathubFormat *format, TupleDesc tupdesc,
 	encoder->options = options;
 	encoder->context = CurrentMemoryContext;
 	return encoder;
+}
+
+FeathubFileReader *
+FeathubFileReaderOpen(const FeathubFormat *format, FeathubInput *input, TupleDesc tupdesc,
+					  int ncolumns, FeathubColumn *columns, void *options)
+{
+	FeathubFileReader *reader;
+
+	if (format->check)
+		format->check(options, ncolumns, columns);
+	reader = format->container->open_reader(input, tupdesc, ncolumns, columns, options);
+	reader->format = format;
+	reader->input = input;
+	reader->tupdesc = tupdesc;
+	reader->ncolumns = ncolumns;
+	reader->columns = columns;
+	reader->options = options;
+	reader->context = CurrentMemoryContext;
+	return reader;
+}
+
+FeathubFileWriter *
+FeathubFileWriterOpen(const FeathubFormat *format, FeathubOutput *output, TupleDesc tupdesc,
+					  int ncolumns, FeathubColumn *columns, void *options)
+{
+	FeathubFileWriter *writer;
+
+	if (format->container->open_writer == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write format \"%s\"", format->name)));
+	if (format->check)
+		format->check(options, ncolumns, columns);
+	writer = format->container->open_writer(output, tupdesc, ncolumns, columns, options);
+	writer->format = format;
+	writer->output = output;
+	writer->tupdesc = tupdesc;
+	writer->ncolumns = ncolumns;
+	writer->columns = columns;
+	writer->options = options;
+	writer->context = CurrentMemoryContext;
+	return writer;
 }
 
 bool
