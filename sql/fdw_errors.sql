@@ -16,6 +16,22 @@ INSERT INTO errors_t VALUES (1, 'x') ON CONFLICT DO NOTHING;
 INSERT INTO errors_t VALUES (1, 'x') ON CONFLICT (a) DO UPDATE SET b = 'y';
 CREATE INDEX ON errors_t (a);
 
+-- What a table does not allow, and whom the server's own views tell; they fail for nobody.
+ALTER SERVER fdw_errors OPTIONS (ADD updatable 'false');
+SELECT is_insertable_into FROM information_schema.tables WHERE table_name = 'errors_t';
+INSERT INTO errors_t VALUES (1, 'x');
+\echo :LAST_ERROR_SQLSTATE
+COPY errors_t FROM stdin;
+1	x
+\.
+ALTER FOREIGN TABLE errors_t OPTIONS (ADD updatable 'true');
+SELECT is_insertable_into FROM information_schema.tables WHERE table_name = 'errors_t';
+SELECT pg_relation_is_updatable('errors_t', false);
+ALTER FOREIGN TABLE errors_t OPTIONS (SET updatable 'sometimes');
+ALTER FOREIGN TABLE errors_t OPTIONS (ADD truncatable 'false');
+ALTER FOREIGN TABLE errors_t OPTIONS (DROP updatable);
+ALTER SERVER fdw_errors OPTIONS (DROP updatable);
+
 -- As part of a partitioned table, too.
 CREATE TABLE errors_p (a int, b text) PARTITION BY LIST (a);
 CREATE TABLE errors_p1 PARTITION OF errors_p FOR VALUES IN (1);

@@ -25,6 +25,13 @@
 typedef struct FeathubConnector FeathubConnector;
 typedef struct ExplainState ExplainState;	/* its header moved in 18 */
 
+/* Options of servers and tables that mean the same to every connector. */
+typedef struct FeathubCommonOptions
+{
+	bool		updatable;		/* INSERT, UPDATE and DELETE are allowed */
+	bool		truncatable;	/* TRUNCATE is allowed */
+} FeathubCommonOptions;
+
 /*
  * A foreign table as its options describe it, resolved for one user: the same
  * description serves SELECT, INSERT and jobs.
@@ -43,6 +50,7 @@ typedef struct FeathubRelation
 	const FeathubFormat *format;	/* NULL if the connector has no formats */
 	void	   *format_options;
 	List	  **column_options; /* by attnum - 1: the column's DefElems */
+	FeathubCommonOptions common;
 } FeathubRelation;
 
 /* What the planner may expect of a scan. */
@@ -397,6 +405,23 @@ extern const FeathubConnector *FeathubConnectorOfTable(Oid relid);
 extern FeathubRelation *FeathubRelationOpen(Oid relid, Oid userid);
 
 /*
+ * FeathubRelationDescribe
+ *		What a foreign table's options say, for a look that uses nobody's rights.
+ *
+ * As FeathubRelationOpen, but without a user mapping and without the checks
+ * that could raise an error: nothing can be asked of the remote side with it.
+ */
+extern FeathubRelation *FeathubRelationDescribe(Oid relid);
+
+/*
+ * FeathubRelationKeyColumns
+ *		The attnums (list of int) of the columns that name a row, or NIL.
+ *
+ * The connector's own answer, else the columns with option key 'true'.
+ */
+extern List *FeathubRelationKeyColumns(FeathubRelation *rel);
+
+/*
  * FeathubConnectorFindOption
  *		The entry for an option as a user may give it: of the connector, common
  *		to connectors ("format"), of one of the formats or a property of the
@@ -429,6 +454,13 @@ extern void FeathubConnectorCheckServerFiles(const FeathubConnector *connector,
 
 /* Options of every connector that has formats: "format". */
 extern const FeathubOption FeathubFormatOption[];
+
+/*
+ * FeathubConnectorCommonOptions
+ *		The options of all connectors that this one can do something about: a
+ *		table as any other, palloc'd.
+ */
+extern const FeathubOption *FeathubConnectorCommonOptions(const FeathubConnector *connector);
 
 /* The user's mapping or the public one, or NULL if there is none. */
 extern UserMapping *FeathubUserMapping(Oid userid, Oid serverid);

@@ -15,10 +15,16 @@
 
 #include "connectors/connector.h"
 
+/* Where options of a relation may stand, but for those of its columns. */
+#define ALL_PLACES (FEATHUB_ON_SERVER | FEATHUB_ON_USER_MAPPING | FEATHUB_ON_TABLE)
+
 static void check_format_name(const char *name, const char *value);
+static FeathubRelation *describe(Oid relid, Oid *owner);
 static void resolve_options(FeathubRelation *rel);
+static void check_required(FeathubRelation *rel);
 static void resolve_format(FeathubRelation *rel);
 static void resolve_columns(FeathubRelation *rel);
+static void check_columns(FeathubRelation *rel);
 
 const FeathubOption FeathubFormatOption[] = {
 	{
@@ -29,24 +35,33 @@ const FeathubOption FeathubFormatOption[] = {
 	{.name = NULL}
 };
 
+/* Their names, places and defaults are those of postgres_fdw. */
+static const FeathubOption common_options[] = {
+	{
+		"updatable", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_BOOL,
+		.offset = offsetof(FeathubCommonOptions, updatable), .default_value = "true",
+		.description = "Whether INSERT, UPDATE and DELETE are allowed."
+	},
+	{
+		"truncatable", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_BOOL,
+		.offset = offsetof(FeathubCommonOptions, truncatable), .default_value = "true",
+		.description = "Whether TRUNCATE is allowed."
+	},
+	{
+		"key", FEATHUB_ON_COLUMN, FEATHUB_OPTION_BOOL,
+		.description = "Whether the column is one of those that name a row, for UPDATE and DELETE."
+	},
+	{.name = NULL}
+};
+
 FeathubRelation *
 FeathubRelationOpen(Oid relid, Oid userid)
 {
-	FeathubRelation *rel = palloc0(sizeof(FeathubRelation));
-	Relation	relation;
+	FeathubRelation *rel;
 	Oid			owner;
 
-	rel->relid = relid;
+	rel = describe(relid, &owner);
 	rel->userid = userid;
-	rel->table = GetForeignTable(relid);
-	rel->server = GetForeignServer(rel->table->serverid);
-	rel->connector = FeathubConnectorByWrapper(GetForeignDataWrapper(rel->server->fdwid)->fdwname);
-
-	relation = table_open(relid, NoLock);
-	rel->relname = pstrdup(RelationGetRelationName(relation));
-	rel->tupdesc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
-	owner = relation->rd_rel->relowner;
-	table_close(relation, NoLock);
 
 	/* GetUserMapping's own error is the one people know */
 	if (rel->connector->needs_user_mapping)
@@ -55,14 +70,49 @@ FeathubRelationOpen(Oid relid, Oid userid)
 		rel->user = FeathubUserMapping(userid, rel->server->serverid);
 
 	resolve_options(rel);
+	check_required(rel);
 	resolve_format(rel);
 	resolve_columns(rel);
+	check_columns(rel);
 	FeathubConnectorCheckServerFiles(rel->connector, rel->server, rel->user);
 	FeathubConnectorCheckFiles(rel->connector, FEATHUB_ON_TABLE,
 							   rel->table->options, owner);
 	if (rel->connector->check_relation)
 		rel->connector->check_relation(rel);
 	return rel;
+}
+
+FeathubRelation *
+FeathubRelationDescribe(Oid relid)
+{
+	FeathubRelation *rel;
+	Oid			owner;
+
+	rel = describe(relid, &owner);
+	resolve_options(rel);
+	if (rel->connector->default_format ||
+		FeathubOptionsGet(rel->table->options, "format"))
+		resolve_format(rel);
+	resolve_columns(rel);
+	return rel;
+}
+
+List *
+FeathubRelationKeyColumns(FeathubRelation *rel)
+{
+	List	   *attnums = NIL;
+
+	if (rel->connector->key_columns)
+		return rel->connector->key_columns(rel);
+	for (int attnum = 1; attnum <= rel->tupdesc->natts; attnum++)
+	{
+		const char *value = FeathubRelationColumnOption(rel, attnum, "key");
+		bool		is_key;
+
+		if (value && parse_bool(value, &is_key) && is_key)
+			attnums = lappend_int(attnums, attnum);
+	}
+	return attnums;
 }
 
 const char *
@@ -96,6 +146,8 @@ FeathubConnectorFindOption(const FeathubConnector *connector,
 	option = FeathubOptionsFind(connector->options, where, name);
 	if (option == NULL && connector->has_formats)
 		option = FeathubOptionsFind(FeathubFormatOption, where, name);
+	if (option == NULL)
+		option = FeathubOptionsFind(FeathubConnectorCommonOptions(connector), where, name);
 	foreach(lc, formats)
 	{
 		const FeathubFormat *format = lfirst(lc);
@@ -106,6 +158,29 @@ FeathubConnectorFindOption(const FeathubConnector *connector,
 	if (option == NULL && connector->find_property)
 		option = connector->find_property(name, where);
 	return option;
+}
+
+const FeathubOption *
+FeathubConnectorCommonOptions(const FeathubConnector *connector)
+{
+	FeathubOption *options = palloc0(sizeof(common_options));
+	int			n = 0;
+
+	for (const FeathubOption *option = common_options; option->name; option++)
+	{
+		bool		applies;
+
+		if (strcmp(option->name, "truncatable") == 0)
+			applies = connector->truncate != NULL;
+		else if (strcmp(option->name, "key") == 0)
+			applies = connector->key_columns == NULL &&
+				(connector->update_row != NULL || connector->delete_row != NULL);
+		else
+			applies = connector->insert_rows != NULL;
+		if (applies && FeathubOptionsFind(connector->options, option->where, option->name) == NULL)
+			options[n++] = *option;
+	}
+	return options;
 }
 
 List *
@@ -179,24 +254,53 @@ FeathubConnectorCheckServerFiles(const FeathubConnector *connector,
 	}
 }
 
+/* What the catalog says of a table; the caller holds a lock on it. */
+static FeathubRelation *
+describe(Oid relid, Oid *owner)
+{
+	FeathubRelation *rel = palloc0(sizeof(FeathubRelation));
+	Relation	relation;
+
+	rel->relid = relid;
+	rel->table = GetForeignTable(relid);
+	rel->server = GetForeignServer(rel->table->serverid);
+	rel->connector = FeathubConnectorByWrapper(GetForeignDataWrapper(rel->server->fdwid)->fdwname);
+
+	relation = table_open(relid, NoLock);
+	rel->relname = pstrdup(RelationGetRelationName(relation));
+	rel->tupdesc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+	*owner = relation->rd_rel->relowner;
+	table_close(relation, NoLock);
+	return rel;
+}
+
 /* Merge defaults, server, user mapping and table into the connector's struct. */
 static void
 resolve_options(FeathubRelation *rel)
 {
 	const FeathubOption *options = rel->connector->options;
-	const uint32 places = FEATHUB_ON_SERVER | FEATHUB_ON_USER_MAPPING | FEATHUB_ON_TABLE;
 	List	   *user_options = rel->user ? rel->user->options : NIL;
-	List	   *given;
 
 	rel->options = palloc0(rel->connector->options_size);
-	FeathubOptionsDefaults(options, places, rel->options);
+	FeathubOptionsDefaults(options, ALL_PLACES, rel->options);
 	FeathubOptionsParse(options, FEATHUB_ON_SERVER, rel->server->options, rel->options);
 	FeathubOptionsParse(options, FEATHUB_ON_USER_MAPPING, user_options, rel->options);
 	FeathubOptionsParse(options, FEATHUB_ON_TABLE, rel->table->options, rel->options);
 
-	given = list_concat_copy(rel->server->options, user_options);
+	FeathubOptionsDefaults(common_options, ALL_PLACES, &rel->common);
+	FeathubOptionsParse(common_options, FEATHUB_ON_SERVER, rel->server->options, &rel->common);
+	FeathubOptionsParse(common_options, FEATHUB_ON_TABLE, rel->table->options, &rel->common);
+}
+
+/* Raise an error for a required option that stands nowhere. */
+static void
+check_required(FeathubRelation *rel)
+{
+	List	   *given;
+
+	given = list_concat_copy(rel->server->options, rel->user ? rel->user->options : NIL);
 	given = list_concat(given, rel->table->options);
-	FeathubOptionsCheckRequired(options, places, given,
+	FeathubOptionsCheckRequired(rel->connector->options, ALL_PLACES, given,
 								psprintf("foreign table \"%s\"", rel->relname));
 	list_free(given);
 }
@@ -219,24 +323,32 @@ resolve_format(FeathubRelation *rel)
 	rel->format_options = FeathubFormatParseOptions(rel->format, rel->table->options);
 }
 
-/*
- * Read the columns' options.  The validator saw them one column at a time,
- * without the table: only here is it known whether they go with the format.
- */
+/* Read the columns' options. */
 static void
 resolve_columns(FeathubRelation *rel)
 {
+	rel->column_options = palloc0(sizeof(List *) * Max(rel->tupdesc->natts, 1));
+	for (int i = 0; i < rel->tupdesc->natts; i++)
+	{
+		if (!TupleDescAttr(rel->tupdesc, i)->attisdropped)
+			rel->column_options[i] = GetForeignColumnOptions(rel->relid, i + 1);
+	}
+}
+
+/*
+ * Check the columns' options.  The validator saw them one column at a time,
+ * without the table: only here is it known whether they go with the format.
+ */
+static void
+check_columns(FeathubRelation *rel)
+{
 	List	   *formats = FeathubConnectorFormats(rel->connector, rel->table->options);
 
-	rel->column_options = palloc0(sizeof(List *) * Max(rel->tupdesc->natts, 1));
 	for (int i = 0; i < rel->tupdesc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(rel->tupdesc, i);
 		ListCell   *lc;
 
-		if (att->attisdropped)
-			continue;
-		rel->column_options[i] = GetForeignColumnOptions(rel->relid, i + 1);
 		foreach(lc, rel->column_options[i])
 		{
 			DefElem    *def = lfirst_node(DefElem, lc);

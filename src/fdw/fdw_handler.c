@@ -38,13 +38,16 @@ feathub_fdw_handler(PG_FUNCTION_ARGS)
 	routine->ReInitializeDSMForeignScan = FeathubFdwReInitializeDSMForeignScan;
 	routine->InitializeWorkerForeignScan = FeathubFdwInitializeWorkerForeignScan;
 
-	/* no AddForeignUpdateTargets: no connector has keys yet */
+	routine->AddForeignUpdateTargets = FeathubFdwAddForeignUpdateTargets;
 	routine->IsForeignRelUpdatable = FeathubFdwIsForeignRelUpdatable;
 	routine->PlanForeignModify = FeathubFdwPlanForeignModify;
 	routine->BeginForeignModify = FeathubFdwBeginForeignModify;
 	routine->ExecForeignInsert = FeathubFdwExecForeignInsert;
 	routine->ExecForeignBatchInsert = FeathubFdwExecForeignBatchInsert;
 	routine->GetForeignModifyBatchSize = FeathubFdwGetForeignModifyBatchSize;
+	routine->ExecForeignUpdate = FeathubFdwExecForeignUpdate;
+	routine->ExecForeignDelete = FeathubFdwExecForeignDelete;
+	routine->ExecForeignTruncate = FeathubFdwExecForeignTruncate;
 	routine->EndForeignModify = FeathubFdwEndForeignModify;
 	routine->BeginForeignInsert = FeathubFdwBeginForeignInsert;
 	routine->EndForeignInsert = FeathubFdwEndForeignModify;

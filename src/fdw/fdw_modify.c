@@ -1,10 +1,12 @@
 /*
  * fdw_modify.c
- *		INSERT and COPY into foreign tables, and rows routed to partitions that
- *		are foreign tables.
+ *		What modifications of foreign tables begin and end with; INSERT and
+ *		COPY, and rows routed to partitions that are foreign tables.
  *
- * All columns but dropped and generated ones are sent; defaults are evaluated
- * here, and what RETURNING shows is the row as it was sent.
+ * All columns but dropped and generated ones are inserted; defaults are
+ * evaluated here, and what RETURNING shows is the row as it was sent, unless
+ * the connector put another into the slot.  UPDATE and DELETE are in
+ * fdw_update.c.
  */
 #include "postgres.h"
 
@@ -22,31 +24,37 @@
 /* Rows that one call of insert_rows brings, unless the connector says another. */
 #define DEFAULT_BATCH_SIZE 100
 
-/* Items of the private list of PlanForeignModify. */
-enum
-{
-	MODIFY_CONNECTOR,			/* String: the connector's name */
-	MODIFY_TARGET_ATTRS			/* List of int: attnums sent */
-};
-
-/* ResultRelInfo.ri_FdwState */
-typedef struct FdwModifyState
-{
-	FeathubModify modify;
-	bool		begun;			/* begin_modify was called: not just EXPLAIN */
-} FdwModifyState;
-
 static List *list_target_attrs(Relation relation);
-static void reject_on_conflict(OnConflictAction action, const char *relname);
-static void begin(ResultRelInfo *rinfo, EState *estate, List *target_attrs, bool run);
+static void reject_on_conflict(OnConflictAction action, Oid relid);
+static FeathubFdwModifyState *make_state(ModifyTableState *mtstate, ResultRelInfo *rinfo,
+										 CmdType operation, List *target_attrs);
+static void begin(FeathubFdwModifyState *state);
 static void insert(ResultRelInfo *rinfo, TupleTableSlot **slots, int nslots);
 
+/* The commands that this very table takes: it has a key, its options allow it. */
 int
 FeathubFdwIsForeignRelUpdatable(Relation relation)
 {
 	const FeathubConnector *connector = FeathubConnectorOfTable(RelationGetRelid(relation));
+	FeathubRelation *rel;
+	int			commands = 0;
 
-	return connector && connector->insert_rows ? (1 << CMD_INSERT) : 0;
+	/* the views of information_schema ask too: nothing here may fail */
+	if (connector == NULL || connector->insert_rows == NULL)
+		return 0;
+	rel = FeathubRelationDescribe(RelationGetRelid(relation));
+	if (!rel->common.updatable)
+		return 0;
+	commands |= 1 << CMD_INSERT;
+	if ((connector->update_row || connector->delete_row) &&
+		FeathubRelationKeyColumns(rel) != NIL)
+	{
+		if (connector->update_row)
+			commands |= 1 << CMD_UPDATE;
+		if (connector->delete_row)
+			commands |= 1 << CMD_DELETE;
+	}
+	return commands;
 }
 
 List *
@@ -56,27 +64,37 @@ FeathubFdwPlanForeignModify(PlannerInfo *root, ModifyTable *plan,
 	RangeTblEntry *rte = planner_rt_fetch(resultRelation, root);
 	const FeathubConnector *connector = FeathubConnectorOfTable(rte->relid);
 	Relation	relation;
-	List	   *target_attrs;
+	List	   *target_attrs = NIL;
+	List	   *key_attrs = NIL;
 
-	reject_on_conflict(plan->onConflictAction, get_rel_name(rte->relid));
+	reject_on_conflict(plan->onConflictAction, rte->relid);
 
 	/* the caller holds a lock already */
 	relation = table_open(rte->relid, NoLock);
-	target_attrs = list_target_attrs(relation);
+	if (plan->operation != CMD_DELETE)
+		target_attrs = list_target_attrs(relation);
+	if (plan->operation == CMD_UPDATE)
+		target_attrs = FeathubFdwUpdatedAttrs(root, resultRelation, relation, target_attrs);
+	if (plan->operation != CMD_INSERT)
+		key_attrs = FeathubRelationKeyColumns(FeathubRelationDescribe(rte->relid));
 	table_close(relation, NoLock);
-	return list_make2(makeString(pstrdup(connector ? connector->name : "")), target_attrs);
+	return list_make3(makeString(pstrdup(connector ? connector->name : "")),
+					  target_attrs, key_attrs);
 }
 
 void
 FeathubFdwBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo,
 							 List *fdw_private, int subplan_index, int eflags)
 {
-	/* UPDATE and DELETE were refused by CheckValidResultRel */
+	FeathubFdwModifyState *state;
+
+	state = make_state(mtstate, rinfo, mtstate->operation,
+					   list_nth(fdw_private, FEATHUB_FDW_MODIFY_TARGET_ATTRS));
 	if (mtstate->operation != CMD_INSERT)
-		elog(ERROR, "unexpected operation: %d", (int) mtstate->operation);
-	begin(rinfo, mtstate->ps.state,
-		  list_nth(fdw_private, MODIFY_TARGET_ATTRS),
-		  (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0);
+		FeathubFdwFindUpdateTargets(state, outerPlanState(mtstate)->plan,
+									list_nth(fdw_private, FEATHUB_FDW_MODIFY_KEY_ATTRS));
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+		begin(state);
 }
 
 /* COPY, and the first row routed to a partition */
@@ -87,8 +105,16 @@ FeathubFdwBeginForeignInsert(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 	Relation	relation = rinfo->ri_RelationDesc;
 
 	if (plan)
-		reject_on_conflict(plan->onConflictAction, RelationGetRelationName(relation));
-	begin(rinfo, mtstate->ps.state, list_target_attrs(relation), true);
+		reject_on_conflict(plan->onConflictAction, RelationGetRelid(relation));
+
+	/* as postgres_fdw: its scan might meet the rows that were moved there */
+	if (plan && plan->operation == CMD_UPDATE &&
+		(rinfo->ri_usesFdwDirectModify || rinfo->ri_FdwState))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot route rows into foreign table \"%s\", which the same statement updates",
+						RelationGetRelationName(relation))));
+	begin(make_state(mtstate, rinfo, CMD_INSERT, list_target_attrs(relation)));
 }
 
 TupleTableSlot *
@@ -130,7 +156,7 @@ FeathubFdwGetForeignModifyBatchSize(ResultRelInfo *rinfo)
 void
 FeathubFdwEndForeignModify(EState *estate, ResultRelInfo *rinfo)
 {
-	FdwModifyState *state = rinfo->ri_FdwState;
+	FeathubFdwModifyState *state = rinfo->ri_FdwState;
 	MemoryContext oldcontext;
 
 	if (state == NULL)
@@ -150,7 +176,7 @@ FeathubFdwEndForeignModify(EState *estate, ResultRelInfo *rinfo)
 FeathubModify *
 FeathubFdwModifyOf(ResultRelInfo *rinfo)
 {
-	FdwModifyState *state = rinfo->ri_FdwState;
+	FeathubFdwModifyState *state = rinfo->ri_FdwState;
 
 	return state ? &state->modify : NULL;
 }
@@ -173,22 +199,31 @@ list_target_attrs(Relation relation)
 }
 
 static void
-reject_on_conflict(OnConflictAction action, const char *relname)
+reject_on_conflict(OnConflictAction action, Oid relid)
 {
+	const FeathubConnector *connector;
+
 	if (action == ONCONFLICT_NONE)
 		return;
+	connector = FeathubConnectorOfTable(relid);
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("ON CONFLICT %s is not supported for foreign table \"%s\"",
 					action == ONCONFLICT_NOTHING ? "DO NOTHING" : "DO UPDATE",
-					relname)));
+					get_rel_name(relid)),
+			 connector &&
+			 FeathubOptionsFind(connector->options, FEATHUB_ON_TABLE, "write_mode") ?
+			 errhint("Set the foreign table's option \"write_mode\" to \"upsert\".") : 0));
 }
 
-/* Make the state; unless it is for EXPLAIN alone, begin. */
-static void
-begin(ResultRelInfo *rinfo, EState *estate, List *target_attrs, bool run)
+static FeathubFdwModifyState *
+make_state(ModifyTableState *mtstate, ResultRelInfo *rinfo, CmdType operation,
+		   List *target_attrs)
 {
-	FdwModifyState *state;
+	EState	   *estate = mtstate->ps.state;
+	ModifyTable *plan = castNode(ModifyTable, mtstate->ps.plan);
+	TriggerDesc *triggers = rinfo->ri_TrigDesc;
+	FeathubFdwModifyState *state;
 	FeathubModify *modify;
 	MemoryContext context;
 	MemoryContext oldcontext;
@@ -196,22 +231,33 @@ begin(ResultRelInfo *rinfo, EState *estate, List *target_attrs, bool run)
 	context = AllocSetContextCreate(estate->es_query_cxt, "feathub modify",
 									ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
-	state = palloc0(sizeof(FdwModifyState));
+	state = palloc0(sizeof(FeathubFdwModifyState));
 	modify = &state->modify;
 	modify->context = context;
 	modify->row_context = AllocSetContextCreate(context, "feathub modify row",
 												ALLOCSET_DEFAULT_SIZES);
-	modify->operation = CMD_INSERT;
+	modify->operation = operation;
 	modify->target_attrs = list_copy(target_attrs);
 	modify->batch_size = DEFAULT_BATCH_SIZE;
+	modify->returning = (plan && plan->returningLists != NIL) ||
+		rinfo->ri_projectReturning != NULL ||
+		rinfo->ri_WithCheckOptions != NIL ||
+		(plan && plan->withCheckOptionLists != NIL) ||
+		(triggers && (triggers->trig_insert_after_row || triggers->trig_update_after_row));
 	modify->rel = FeathubRelationOpen(RelationGetRelid(rinfo->ri_RelationDesc),
 									  ExecGetResultRelCheckAsUser(rinfo, estate));
 	rinfo->ri_FdwState = state;
-	if (run)
-	{
-		state->begun = true;
-		modify->rel->connector->begin_modify(modify);
-	}
+	MemoryContextSwitchTo(oldcontext);
+	return state;
+}
+
+static void
+begin(FeathubFdwModifyState *state)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(state->modify.context);
+
+	state->begun = true;
+	state->modify.rel->connector->begin_modify(&state->modify);
 	MemoryContextSwitchTo(oldcontext);
 }
 

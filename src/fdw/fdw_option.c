@@ -193,6 +193,7 @@ reject_option(const FeathubConnector *connector, List *formats,
 
 	if (connector->options)
 		tables[ntables++] = connector->options;
+	tables[ntables++] = FeathubConnectorCommonOptions(connector);
 	if (connector->has_formats)
 	{
 		tables[ntables++] = FeathubFormatOption;

@@ -18,6 +18,7 @@ my %place = (SERVER => 'server', USER_MAPPING => 'user mapping', TABLE => 'table
 my %title = (
 	FeathubKafkaOptions => 'Kafka',
 	FeathubKafkaImportOptions => 'IMPORT FOREIGN SCHEMA from Kafka',
+	common_options => 'All connectors',
 	FeathubFormatOption => 'All connectors with formats',
 	json_options => 'Format json',
 	csv_options => 'Format csv',
