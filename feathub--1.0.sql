@@ -21,10 +21,20 @@ CREATE TABLE feathub.feature_group (
   retention pg_catalog.interval,
   partition_interval pg_catalog.interval,
   deletes pg_catalog.bool NOT NULL DEFAULT false,
+  external pg_catalog.bool NOT NULL DEFAULT false,
+  refresh_interval pg_catalog.interval,
+  refreshed_at pg_catalog.timestamptz,
+  system_identifier pg_catalog.int8,
+  database_oid pg_catalog.oid,
   created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
-COMMENT ON TABLE feathub.feature_group IS 'feature groups: named sets of features of one entity, each an offline and an online table';
-COMMENT ON COLUMN feathub.feature_group.feature_group IS 'the offline table, which has the group''s name';
+COMMENT ON TABLE feathub.feature_group IS 'feature groups: named sets of features of one entity, each an offline and an online table, or external';
+COMMENT ON COLUMN feathub.feature_group.feature_group IS 'the offline table, which has the group''s name; of an external group the relation that it reads';
+COMMENT ON COLUMN feathub.feature_group.external IS 'whether its relation, most often a foreign table, is read in place';
+COMMENT ON COLUMN feathub.feature_group.refresh_interval IS 'how often the online table of an external group is made the same as its relation';
+COMMENT ON COLUMN feathub.feature_group.refreshed_at IS 'when the online table of an external group was refreshed last';
+COMMENT ON COLUMN feathub.feature_group.system_identifier IS 'the server where it was refreshed: a restored group waits for refresh_external_feature_group';
+COMMENT ON COLUMN feathub.feature_group.database_oid IS 'the database where it was refreshed';
 COMMENT ON COLUMN feathub.feature_group.online IS 'the online table: the latest row of each primary key';
 COMMENT ON COLUMN feathub.feature_group.tombstone IS 'the last deletion of each key, of a group with deletes';
 COMMENT ON COLUMN feathub.feature_group.source IS 'where its columns, and the records of its job, come from';
@@ -174,7 +184,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_on_rename';
 COMMENT ON FUNCTION feathub.on_rename() IS 'refuses to rename key columns of groups';
 REVOKE ALL ON FUNCTION feathub.on_rename() FROM PUBLIC;
 
-CREATE EVENT TRIGGER feathub_rename ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+CREATE EVENT TRIGGER feathub_rename ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW')
   EXECUTE FUNCTION feathub.on_rename();
 ALTER EVENT TRIGGER feathub_rename ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER feathub_rename IS 'refuses to rename key columns of groups';
@@ -500,10 +510,11 @@ CREATE FUNCTION feathub.alter_feature_group(
   ttl pg_catalog.interval DEFAULT NULL,
   retention pg_catalog.interval DEFAULT NULL,
   workers pg_catalog.int4 DEFAULT NULL,
-  reset pg_catalog.text[] DEFAULT NULL)
+  reset pg_catalog.text[] DEFAULT NULL,
+  refresh_interval pg_catalog.interval DEFAULT NULL)
 RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_alter_feature_group';
-COMMENT ON FUNCTION feathub.alter_feature_group(pg_catalog.text, pg_catalog.interval, pg_catalog.interval, pg_catalog.int4, pg_catalog.text[])
+COMMENT ON FUNCTION feathub.alter_feature_group(pg_catalog.text, pg_catalog.interval, pg_catalog.interval, pg_catalog.int4, pg_catalog.text[], pg_catalog.interval)
   IS 'change settings of a feature group; null keeps one, reset names those that go back to their default';
 
 CREATE FUNCTION feathub.drop_feature_group(
@@ -514,6 +525,34 @@ RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_drop_feature_group';
 COMMENT ON FUNCTION feathub.drop_feature_group(pg_catalog.text, pg_catalog.bool, pg_catalog.bool)
   IS 'drop a feature group, its jobs and, unless they are to be kept, its tables; false if there is none';
+
+------------------------------------------------------------------------------
+-- features: external feature groups.  Each function demands that the caller owns
+-- the relation; refreshing reads and writes with its owner's rights.
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.create_external_feature_group(
+  foreign_table pg_catalog.regclass,
+  primary_key pg_catalog.text[] DEFAULT NULL,
+  event_time pg_catalog.text DEFAULT NULL,
+  ttl pg_catalog.interval DEFAULT NULL,
+  online pg_catalog.bool DEFAULT false,
+  refresh_interval pg_catalog.interval DEFAULT NULL)
+RETURNS pg_catalog.regclass
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_external_feature_group';
+COMMENT ON FUNCTION feathub.create_external_feature_group(pg_catalog.regclass, pg_catalog.text[], pg_catalog.text, pg_catalog.interval, pg_catalog.bool, pg_catalog.interval)
+  IS 'declare a foreign table, table or view as a feature group that is read in place; with online, keep a copy of its latest rows';
+
+CREATE FUNCTION feathub.refresh_external_feature_group(foreign_table pg_catalog.regclass) RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_refresh_external_feature_group';
+COMMENT ON FUNCTION feathub.refresh_external_feature_group(pg_catalog.regclass)
+  IS 'make the online table of an external feature group hold exactly the latest row of each key; returns the rows changed';
+
+CREATE FUNCTION feathub.drop_external_feature_group(foreign_table pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.bool
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_drop_external_feature_group';
+COMMENT ON FUNCTION feathub.drop_external_feature_group(pg_catalog.text, pg_catalog.bool)
+  IS 'drop an external feature group and its online table; the relation that it reads stays; false if there is none';
 
 ------------------------------------------------------------------------------
 -- ingest: backfill
@@ -592,6 +631,30 @@ RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_drop_feature_view';
 COMMENT ON FUNCTION feathub.drop_feature_view(pg_catalog.text, pg_catalog.bool)
   IS 'drop a feature view: its view and its online function; false if there is none';
+
+CREATE FUNCTION feathub.version_at(times pg_catalog.timestamptz[], versions pg_catalog.record[], at pg_catalog.timestamptz)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'feathub_version_at';
+COMMENT ON FUNCTION feathub.version_at(pg_catalog.timestamptz[], pg_catalog.record[], pg_catalog.timestamptz)
+  IS 'the last of the versions, sorted by their times, whose time is not after "at"';
+
+CREATE FUNCTION feathub.version_at(times pg_catalog.timestamptz[], versions pg_catalog.record[], at pg_catalog.timestamptz, since pg_catalog.timestamptz)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'feathub_version_at';
+COMMENT ON FUNCTION feathub.version_at(pg_catalog.timestamptz[], pg_catalog.record[], pg_catalog.timestamptz, pg_catalog.timestamptz)
+  IS 'the last of the versions, sorted by their times, whose time is not after "at", nor before since';
+
+CREATE FUNCTION feathub.version_at(times pg_catalog.timestamp[], versions pg_catalog.record[], at pg_catalog.timestamp)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'feathub_version_at';
+COMMENT ON FUNCTION feathub.version_at(pg_catalog.timestamp[], pg_catalog.record[], pg_catalog.timestamp)
+  IS 'the last of the versions, sorted by their times, whose time is not after "at"';
+
+CREATE FUNCTION feathub.version_at(times pg_catalog.timestamp[], versions pg_catalog.record[], at pg_catalog.timestamp, since pg_catalog.timestamp)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'feathub_version_at';
+COMMENT ON FUNCTION feathub.version_at(pg_catalog.timestamp[], pg_catalog.record[], pg_catalog.timestamp, pg_catalog.timestamp)
+  IS 'the last of the versions, sorted by their times, whose time is not after "at", nor before since';
 
 CREATE FUNCTION feathub.get_feature_vector(feature_view pg_catalog.text, entity pg_catalog.jsonb)
 RETURNS pg_catalog.jsonb

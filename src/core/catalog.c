@@ -47,7 +47,7 @@ void		(*FeathubJobInterruptHook) (int64 job_id) = NULL;
 
 #define GROUP_COLUMNS \
 	"SELECT feature_group::oid, online::oid, tombstone::oid, source::oid, primary_key, " \
-	"event_time::text, ttl, retention, partition_interval, deletes " \
+	"event_time::text, ttl, retention, partition_interval, deletes, external, refresh_interval " \
 	"FROM feathub.feature_group "
 
 #define JOB_COLUMNS \
@@ -213,6 +213,14 @@ FeathubGroupLoad(Oid relid)
 	return group;
 }
 
+FeathubGroup *
+FeathubGroupLoadWritable(Oid relid)
+{
+	FeathubGroup *group = FeathubGroupLoad(relid);
+
+	return group != NULL && group->external ? NULL : group;
+}
+
 List *
 FeathubGroupsAll(void)
 {
@@ -291,6 +299,8 @@ group_from_tuple(HeapTuple tuple, TupleDesc desc)
 	group->retention = get_interval(tuple, desc, 8);
 	group->partition_interval = get_interval(tuple, desc, 9);
 	group->deletes = DatumGetBool(SPI_getbinval(tuple, desc, 10, &isnull));
+	group->external = DatumGetBool(SPI_getbinval(tuple, desc, 11, &isnull));
+	group->refresh_interval = get_interval(tuple, desc, 12);
 	return group;
 }
 
@@ -299,15 +309,15 @@ FeathubGroupInsert(const FeathubGroup *group)
 {
 	static FeathubStatement statement = {
 		.sql = "INSERT INTO feathub.feature_group (feature_group, online, tombstone, source, "
-		"primary_key, event_time, ttl, retention, partition_interval, deletes) "
-		"VALUES ($1, $2, $3, $4, $5, $6::name, $7, $8, $9, $10)",
-		.nargs = 10,
+		"primary_key, event_time, ttl, retention, partition_interval, deletes, external, refresh_interval) "
+		"VALUES ($1, $2, $3, $4, $5, $6::name, $7, $8, $9, $10, $11, $12)",
+		.nargs = 12,
 		.argtypes = {REGCLASSOID, REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEARRAYOID,
-		TEXTOID, INTERVALOID, INTERVALOID, INTERVALOID, BOOLOID}
+		TEXTOID, INTERVALOID, INTERVALOID, INTERVALOID, BOOLOID, BOOLOID, INTERVALOID}
 	};
 	FeathubCatalogScope scope;
-	Datum		values[10];
-	char		nulls[11] = "          ";
+	Datum		values[12];
+	char		nulls[13] = "            ";
 	Datum	   *names = (Datum *) palloc(sizeof(Datum) * list_length(group->primary_key));
 	int			nnames = 0;
 	ListCell   *lc;
@@ -328,6 +338,8 @@ FeathubGroupInsert(const FeathubGroup *group)
 	SET(7, group->retention == NULL, IntervalPGetDatum(group->retention));
 	SET(8, group->partition_interval == NULL, IntervalPGetDatum(group->partition_interval));
 	SET(9, false, BoolGetDatum(group->deletes));
+	SET(10, false, BoolGetDatum(group->external));
+	SET(11, group->refresh_interval == NULL, IntervalPGetDatum(group->refresh_interval));
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, nulls);
@@ -338,16 +350,18 @@ void
 FeathubGroupUpdate(const FeathubGroup *group)
 {
 	static FeathubStatement statement = {
-		.sql = "UPDATE feathub.feature_group SET ttl = $2, retention = $3 WHERE feature_group = $1",
-		.nargs = 3, .argtypes = {REGCLASSOID, INTERVALOID, INTERVALOID}
+		.sql = "UPDATE feathub.feature_group SET ttl = $2, retention = $3, refresh_interval = $4 "
+		"WHERE feature_group = $1",
+		.nargs = 4, .argtypes = {REGCLASSOID, INTERVALOID, INTERVALOID, INTERVALOID}
 	};
 	FeathubCatalogScope scope;
-	Datum		values[3];
-	char		nulls[4] = "   ";
+	Datum		values[4];
+	char		nulls[5] = "    ";
 
 	SET(0, false, ObjectIdGetDatum(group->relid));
 	SET(1, group->ttl == NULL, IntervalPGetDatum(group->ttl));
 	SET(2, group->retention == NULL, IntervalPGetDatum(group->retention));
+	SET(3, group->refresh_interval == NULL, IntervalPGetDatum(group->refresh_interval));
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, nulls);
 	FeathubCatalogLeave(&scope);
@@ -366,6 +380,24 @@ FeathubGroupDelete(Oid relid)
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, NULL);
 	FeathubCatalogLeave(&scope);
+}
+
+void
+FeathubGroupSetRefreshed(Oid relid)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.feature_group SET refreshed_at = now(), system_identifier = $2, "
+		"database_oid = $3 WHERE feature_group = $1",
+		.nargs = 3, .argtypes = {REGCLASSOID, INT8OID, OIDOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[3] = {ObjectIdGetDatum(relid), Int64GetDatum((int64) GetSystemIdentifier()),
+	ObjectIdGetDatum(MyDatabaseId)};
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	FeathubCatalogLeave(&scope);
+	FeathubJobsChanged();
 }
 
 /*

@@ -18,8 +18,8 @@
 /* A row of feathub.feature_group, palloc'd. */
 typedef struct FeathubGroup
 {
-	Oid			relid;			/* the offline table (or foreign table) */
-	Oid			online;			/* InvalidOid: external group */
+	Oid			relid;			/* the offline table, or what an external group reads */
+	Oid			online;			/* InvalidOid: none */
 	Oid			tombstone;		/* InvalidOid: no deletes */
 	Oid			source;			/* InvalidOid: none */
 	List	   *primary_key;	/* of char *: column names */
@@ -28,6 +28,8 @@ typedef struct FeathubGroup
 	Interval   *retention;		/* or NULL */
 	Interval   *partition_interval; /* or NULL: not partitioned by us */
 	bool		deletes;
+	bool		external;		/* its relation is read in place, never written */
+	Interval   *refresh_interval;	/* of an external group's online table, or NULL */
 } FeathubGroup;
 
 typedef enum FeathubOnError
@@ -111,8 +113,14 @@ extern int	FeathubCatalogExecute(FeathubStatement *statement, Datum *values,
 
 /* Groups */
 
-/* The group of an offline table, or NULL. */
+/* The group of that relation, or NULL. */
 extern FeathubGroup *FeathubGroupLoad(Oid relid);
+
+/*
+ * The group that jobs write to as a group.  NULL for others, and for external
+ * ones: their relation is a plain table to whoever may write it.
+ */
+extern FeathubGroup *FeathubGroupLoadWritable(Oid relid);
 
 /* All groups (FeathubGroup *). */
 extern List *FeathubGroupsAll(void);
@@ -122,11 +130,17 @@ extern List *FeathubGroupsAll(void);
  *		Write a group's row; the caller has checked the rights.
  *
  * Dependencies of its tables follow by a trigger.  Update writes what can be
- * altered: ttl and retention.
+ * altered: ttl, retention and refresh_interval.
  */
 extern void FeathubGroupInsert(const FeathubGroup *group);
 extern void FeathubGroupUpdate(const FeathubGroup *group);
 extern void FeathubGroupDelete(Oid relid);
+
+/*
+ * Note that an external group's online table has been refreshed, here and now:
+ * from then on this very database does so by its refresh_interval.
+ */
+extern void FeathubGroupSetRefreshed(Oid relid);
 
 /* Jobs */
 

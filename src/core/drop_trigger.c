@@ -362,6 +362,8 @@ check_columns(DroppedObjects *dropped)
 						 errmsg("cannot drop column \"%s\" of table %s", dropped->column_names[i],
 								FeathubQualifiedName(dropped->column_relids[i])),
 						 errdetail("Feature group %s needs it.", FeathubQualifiedName(group->relid)),
+						 group->external ?
+						 errhint("Drop the group first, with drop_external_feature_group.") :
 						 errhint("Drop the group first, with drop_feature_group(..., keep_tables => true).")));
 	}
 }
@@ -390,12 +392,10 @@ check_keys(DroppedObjects *dropped, Node *parsetree)
 		FeathubGroup *group = (FeathubGroup *) lfirst(lc);
 		Oid			parts[] = {group->relid, group->online, group->tombstone};
 
-		/* an external group has no table to keep a key of */
-		if (!OidIsValid(group->online) && get_rel_relkind(group->relid) == RELKIND_FOREIGN_TABLE)
-			continue;
 		for (int i = 0; i < lengthof(parts); i++)
 		{
-			if (!OidIsValid(parts[i]) || !may_have_lost_key(dropped, altered, parts[i]) ||
+			/* what an external group reads need have no key */
+			if ((i == 0 && group->external) || !OidIsValid(parts[i]) || !may_have_lost_key(dropped, altered, parts[i]) ||
 				FeathubHasUniqueKey(parts[i], i == 0 ? FeathubGroupHistoryKey(group) : group->primary_key))
 				continue;
 			ereport(ERROR,

@@ -53,14 +53,9 @@ enum
 
 static RangeVar *read_group_name(text *name);
 static void place_group(FeathubGroupRequest *request, text *name);
-static void read_key(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
 static void read_intervals(FunctionCallInfo fcinfo, FeathubGroup *group);
-static Interval *read_interval(FunctionCallInfo fcinfo, int arg, const char *name,
-							   const FeathubGroup *group);
-static bool read_bool(FunctionCallInfo fcinfo, int arg, const char *name);
 static void read_source(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
 static void create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
-static FeathubGroup *find_group(text *name, bool missing_ok);
 static void reset_settings(ArrayType *names, FeathubGroup *group, int *workers);
 
 PG_FUNCTION_INFO_V1(feathub_create_feature_group);
@@ -79,9 +74,9 @@ feathub_create_feature_group(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"%s\" must not be null", "feature_group")));
 	FeathubExtensionRequire();
-	read_key(fcinfo, &request);
-	group->deletes = read_bool(fcinfo, ARG_DELETES, "deletes");
-	request.online = read_bool(fcinfo, ARG_ONLINE, "online");
+	FeathubGroupReadKey(fcinfo, ARG_PRIMARY_KEY, ARG_EVENT_TIME, group);
+	group->deletes = FeathubGroupReadBool(fcinfo, ARG_DELETES, "deletes");
+	request.online = FeathubGroupReadBool(fcinfo, ARG_ONLINE, "online");
 	read_intervals(fcinfo, group);
 	place_group(&request, PG_GETARG_TEXT_PP(ARG_FEATURE_GROUP));
 	read_source(fcinfo, &request);
@@ -130,21 +125,19 @@ place_group(FeathubGroupRequest *request, text *name)
 				 errmsg("feature group \"%s\" already exists", range->relname)));
 }
 
-/* Primary key and event time, as far as they can be judged without columns. */
-static void
-read_key(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
+void
+FeathubGroupReadKey(FunctionCallInfo fcinfo, int key, int event_time, FeathubGroup *group)
 {
-	FeathubGroup *group = request->group;
 	Datum	   *names;
 	bool	   *nulls;
 	int			nnames;
 
-	if (PG_ARGISNULL(ARG_PRIMARY_KEY))
+	if (PG_ARGISNULL(key))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("a feature group needs a primary key"),
 				 errhint("Name the columns that identify its entity, for instance primary_key => '{origin}'.")));
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(ARG_PRIMARY_KEY), TEXTOID, -1, false,
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(key), TEXTOID, -1, false,
 					  TYPALIGN_INT, &names, &nulls, &nnames);
 	if (nnames == 0)
 		ereport(ERROR,
@@ -156,8 +149,8 @@ read_key(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
 				 errmsg("cannot have more than %d columns in a primary key", INDEX_MAX_KEYS - 1)));
 
-	if (!PG_ARGISNULL(ARG_EVENT_TIME))
-		group->event_time = text_to_cstring(PG_GETARG_TEXT_PP(ARG_EVENT_TIME));
+	if (!PG_ARGISNULL(event_time))
+		group->event_time = text_to_cstring(PG_GETARG_TEXT_PP(event_time));
 
 	for (int i = 0; i < nnames; i++)
 	{
@@ -186,21 +179,33 @@ read_key(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 static void
 read_intervals(FunctionCallInfo fcinfo, FeathubGroup *group)
 {
-	group->ttl = read_interval(fcinfo, ARG_TTL, "ttl", group);
-	group->retention = read_interval(fcinfo, ARG_RETENTION, "retention", group);
-	group->partition_interval = read_interval(fcinfo, ARG_PARTITION_INTERVAL, "partition_interval", group);
+	group->ttl = FeathubGroupReadInterval(fcinfo, ARG_TTL, "ttl", group);
+	group->retention = FeathubGroupReadInterval(fcinfo, ARG_RETENTION, "retention", group);
+	group->partition_interval = FeathubGroupReadInterval(fcinfo, ARG_PARTITION_INTERVAL, "partition_interval", group);
 }
 
-/* An interval argument, or NULL; it must be positive, and needs an event time. */
-static Interval *
-read_interval(FunctionCallInfo fcinfo, int arg, const char *name, const FeathubGroup *group)
+Interval *
+FeathubGroupReadInterval(FunctionCallInfo fcinfo, int arg, const char *name,
+						 const FeathubGroup *group)
 {
-	Interval	zero = {0};
 	Interval   *value;
 
 	if (PG_ARGISNULL(arg))
 		return NULL;
 	value = PG_GETARG_INTERVAL_P(arg);
+	FeathubGroupCheckInterval(value, name);
+	if (group->event_time == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s needs a feature group with an event time", name)));
+	return value;
+}
+
+void
+FeathubGroupCheckInterval(Interval *value, const char *name)
+{
+	Interval	zero = {0};
+
 	if (!DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(value),
 										  IntervalPGetDatum(&zero))))
 		ereport(ERROR,
@@ -214,15 +219,10 @@ read_interval(FunctionCallInfo fcinfo, int arg, const char *name, const FeathubG
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must not be longer than %d years", name, LONGEST_AGE)));
-	if (group->event_time == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s needs a feature group with an event time", name)));
-	return value;
 }
 
-static bool
-read_bool(FunctionCallInfo fcinfo, int arg, const char *name)
+bool
+FeathubGroupReadBool(FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
@@ -323,7 +323,7 @@ create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 }
 
 /*
- * feathub.alter_feature_group(feature_group, ttl, retention, workers, reset)
+ * feathub.alter_feature_group(feature_group, ttl, retention, workers, reset, refresh_interval)
  *
  * NULL keeps a setting; reset names those that go back to their defaults.
  */
@@ -341,21 +341,35 @@ feathub_alter_feature_group(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"%s\" must not be null", "feature_group")));
 	FeathubExtensionRequire();
-	group = find_group(PG_GETARG_TEXT_PP(0), false);
+	group = FeathubGroupFind(PG_GETARG_TEXT_PP(0), false);
 	jobs = FeathubJobsOfSink(group->relid, true);
 	LockRelationOid(group->relid, ShareUpdateExclusiveLock);
 
 	if (!PG_ARGISNULL(4))
 		reset_settings(PG_GETARG_ARRAYTYPE_P(4), group, &workers);
-	if ((value = read_interval(fcinfo, 1, "ttl", group)) != NULL)
+	if ((value = FeathubGroupReadInterval(fcinfo, 1, "ttl", group)) != NULL)
 		group->ttl = value;
-	if ((value = read_interval(fcinfo, 2, "retention", group)) != NULL)
+	if ((value = FeathubGroupReadInterval(fcinfo, 2, "retention", group)) != NULL)
 		group->retention = value;
 	if (!PG_ARGISNULL(3))
 	{
 		workers = PG_GETARG_INT32(3);
 		FeathubJobCheckWorkers(workers);
 	}
+	if (!PG_ARGISNULL(5))
+	{
+		if (!group->external || !OidIsValid(group->online))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s needs an external feature group with an online table", "refresh_interval")));
+		group->refresh_interval = PG_GETARG_INTERVAL_P(5);
+		FeathubGroupCheckInterval(group->refresh_interval, "refresh_interval");
+		FeathubJobsChanged();
+	}
+	if (group->external && group->retention != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("external feature group \"%s\" cannot have a retention", get_rel_name(group->relid))));
 
 	FeathubGroupUpdate(group);
 	/* plans and workers that know the group look again */
@@ -390,13 +404,15 @@ reset_settings(ArrayType *names, FeathubGroup *group, int *workers)
 			group->ttl = NULL;
 		else if (strcmp(name, "retention") == 0)
 			group->retention = NULL;
+		else if (strcmp(name, "refresh_interval") == 0)
+			group->refresh_interval = NULL;
 		else if (strcmp(name, "workers") == 0)
 			*workers = 1;
 		else
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unrecognized setting of a feature group: \"%s\"", name),
-					 errhint("Settings that can be reset are: retention, ttl, workers.")));
+					 errhint("Settings that can be reset are: refresh_interval, retention, ttl, workers.")));
 	}
 }
 
@@ -415,14 +431,19 @@ feathub_drop_feature_group(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	FeathubExtensionRequire();
-	group = find_group(PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(2));
+	group = FeathubGroupFind(PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(2));
+	if (group != NULL && group->external)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("feature group \"%s\" is external", get_rel_name(group->relid)),
+				 errhint("Use feathub.drop_external_feature_group, which leaves the relation that it reads.")));
 	if (group != NULL)
 	{
 		foreach(lc, FeathubJobsOfSink(group->relid, true))
 			FeathubJobDelete(((FeathubJob *) lfirst(lc))->job_id);
 		LockRelationOid(group->relid, keep_tables ? ShareUpdateExclusiveLock : AccessExclusiveLock);
 		/* somebody else may have dropped it while we waited */
-		group = find_group(PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(2));
+		group = FeathubGroupFind(PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(2));
 	}
 	if (group == NULL)
 	{
@@ -435,16 +456,12 @@ feathub_drop_feature_group(PG_FUNCTION_ARGS)
 	if (keep_tables)
 		FeathubGroupDelete(group->relid);
 	else
-		FeathubGroupRunCommand(psprintf("DROP %s %s",
-										get_rel_relkind(group->relid) == RELKIND_FOREIGN_TABLE ?
-										"FOREIGN TABLE" : "TABLE",
-										FeathubQualifiedName(group->relid)));
+		FeathubGroupRunCommand(psprintf("DROP TABLE %s", FeathubQualifiedName(group->relid)));
 	PG_RETURN_BOOL(true);
 }
 
-/* The group of that name; the current user must own its table. */
-static FeathubGroup *
-find_group(text *name, bool missing_ok)
+FeathubGroup *
+FeathubGroupFind(text *name, bool missing_ok)
 {
 	RangeVar   *range = read_group_name(name);
 	Oid			relid = RangeVarGetRelid(range, NoLock, true);

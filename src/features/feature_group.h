@@ -6,6 +6,7 @@
 #define FEATHUB_FEATURES_FEATURE_GROUP_H
 
 #include "access/tupdesc.h"
+#include "fmgr.h"
 
 #include "core/catalog.h"
 
@@ -29,6 +30,35 @@ typedef struct FeathubGroupRequest
  * neither a table nor a source to take columns from.
  */
 extern void FeathubGroupMakeTables(FeathubGroupRequest *request);
+
+/*
+ * FeathubGroupMakeOnline
+ *		Create an external group's online table, or take over the one there.
+ *
+ * As above, but the group's relation exists and need be no table.
+ */
+extern void FeathubGroupMakeOnline(FeathubGroupRequest *request);
+
+/* Check key and event time against the request's columns. */
+extern void FeathubGroupCheckColumns(FeathubGroupRequest *request);
+
+/* Raise an error if the relation belongs to a feature group. */
+extern void FeathubGroupCheckFree(Oid relid);
+
+/*
+ * Arguments of the functions that make groups.  Each raises an error for what
+ * can be no such thing; an interval that needs an event time is read by
+ * ReadInterval, which gives NULL for NULL.
+ */
+extern void FeathubGroupReadKey(FunctionCallInfo fcinfo, int key, int event_time,
+								FeathubGroup *group);
+extern Interval *FeathubGroupReadInterval(FunctionCallInfo fcinfo, int arg, const char *name,
+										  const FeathubGroup *group);
+extern void FeathubGroupCheckInterval(Interval *value, const char *name);
+extern bool FeathubGroupReadBool(FunctionCallInfo fcinfo, int arg, const char *name);
+
+/* The group of that name, or NULL; the current user must own its relation. */
+extern FeathubGroup *FeathubGroupFind(text *name, bool missing_ok);
 
 /* Run a command as the current user. */
 extern void FeathubGroupRunCommand(const char *sql);

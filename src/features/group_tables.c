@@ -59,7 +59,6 @@ void
 FeathubGroupMakeTables(FeathubGroupRequest *request)
 {
 	FeathubGroup *group = request->group;
-	char	   *online = psprintf("%s_online", request->relname);
 	char	   *tombstone = psprintf("%s_tombstone", request->relname);
 	Oid			offline = find_table(request, request->relname);
 
@@ -76,8 +75,7 @@ FeathubGroupMakeTables(FeathubGroupRequest *request)
 
 		check_adoptable(offline);
 		request->columns = describe_features(offline, true);
-		check_key_columns(request);
-		check_event_time(request);
+		FeathubGroupCheckColumns(request);
 		adopt_offline(request, offline);
 		if (source != NULL)
 			FeathubCheckColumnsFit(source, offline, FeathubGroupHistoryKey(group));
@@ -85,19 +83,12 @@ FeathubGroupMakeTables(FeathubGroupRequest *request)
 	}
 	else
 	{
-		check_key_columns(request);
-		check_event_time(request);
+		FeathubGroupCheckColumns(request);
 		group->relid = create_offline(request);
 	}
 
 	if (request->online)
-	{
-		group->online = find_table(request, online);
-		if (OidIsValid(group->online))
-			adopt_online(request, group->online);
-		else
-			group->online = create_online(request, online);
-	}
+		FeathubGroupMakeOnline(request);
 	if (group->deletes)
 	{
 		group->tombstone = find_table(request, tombstone);
@@ -106,6 +97,26 @@ FeathubGroupMakeTables(FeathubGroupRequest *request)
 		else
 			group->tombstone = create_tombstone(request, tombstone);
 	}
+}
+
+void
+FeathubGroupMakeOnline(FeathubGroupRequest *request)
+{
+	FeathubGroup *group = request->group;
+	char	   *online = psprintf("%s_online", request->relname);
+
+	group->online = find_table(request, online);
+	if (OidIsValid(group->online))
+		adopt_online(request, group->online);
+	else
+		group->online = create_online(request, online);
+}
+
+void
+FeathubGroupCheckColumns(FeathubGroupRequest *request)
+{
+	check_key_columns(request);
+	check_event_time(request);
 }
 
 void
@@ -309,11 +320,9 @@ adopt_tombstone(FeathubGroupRequest *request, Oid relid)
 	FeathubCheckColumnsFit(desc, relid, group->primary_key);
 }
 
-/* Raise an error unless it is a table that lasts, and of no other group. */
-static void
-check_adoptable(Oid relid)
+void
+FeathubGroupCheckFree(Oid relid)
 {
-	Relation	rel = relation_open(relid, NoLock);
 	ListCell   *lc;
 
 	foreach(lc, FeathubGroupsAll())
@@ -324,8 +333,17 @@ check_adoptable(Oid relid)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("table \"%s\" belongs to feature group %s",
-							RelationGetRelationName(rel), FeathubQualifiedName(other->relid))));
+							get_rel_name(relid), FeathubQualifiedName(other->relid))));
 	}
+}
+
+/* Raise an error unless it is a table that lasts, and of no other group. */
+static void
+check_adoptable(Oid relid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	FeathubGroupCheckFree(relid);
 	if (rel->rd_rel->relkind != RELKIND_RELATION &&
 		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,

@@ -186,6 +186,11 @@ FeathubMaintain(Oid offline, TimestampTz as_of, TimestampTz since,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("relation \"%s\" is not a feature group", RelationGetRelationName(rel)),
 				 errhint("Make it one with feathub.create_feature_group.")));
+	if (m.group->external)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("feature group \"%s\" is external and has no history to maintain",
+						RelationGetRelationName(rel))));
 	m.relid = offline;
 	m.as_of = as_of;
 	m.since = since;

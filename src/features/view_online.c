@@ -4,7 +4,8 @@
  *
  * It must stay a query that the planner can inline and pull up: the spine is a
  * subquery without FROM, the groups are plain tables.  A group without online
- * table is its offline table, read as in training.
+ * table is its offline table, read as in training; an external one its
+ * relation, of which the latest row is looked up.
  */
 #include "postgres.h"
 
@@ -38,7 +39,7 @@ Query *
 FeathubViewOnline(const FeathubViewQuery *view, const char *function, List **arguments)
 {
 	Query	   *query = (Query *) copyObject(view->query);
-	AttrNumber **maps = (AttrNumber **) palloc0(sizeof(AttrNumber *) * (list_length(query->rtable) + 1));
+	FeathubColumnMaps maps = FeathubViewMakeMaps(query);
 
 	remove_labels(query, view);
 	for (int i = list_length(view->groups) - 1; i >= 0; i--)
@@ -50,7 +51,7 @@ FeathubViewOnline(const FeathubViewQuery *view, const char *function, List **arg
 		if (OidIsValid(group->online))
 			use_online_table(query, view, source, maps);
 		else if (group->event_time != NULL)
-			FeathubViewJoinLatest(query, source, view->event_time, maps);
+			FeathubViewJoinLatest(query, source, view->event_time, !group->external, maps);
 		else if (group->deletes)
 			join->quals = make_and_qual(join->quals,
 										FeathubViewNotDeleted(query, source->rtindex, group));
@@ -120,7 +121,7 @@ use_online_table(Query *query, const FeathubViewQuery *view,
 	Relation	rel;
 	ListCell   *lc;
 
-	if (group->ttl != NULL)
+	if (source->ttl != NULL)
 		add_ttl(query, view, source);
 	rel = table_open(group->online, AccessShareLock);
 	foreach(lc, FeathubViewUsedColumns(query, source->rtindex))
@@ -169,15 +170,12 @@ add_ttl(Query *query, const FeathubViewQuery *view, const FeathubViewGroup *sour
 {
 	const FeathubGroup *group = source->group;
 	JoinExpr   *join = FeathubViewJoin(query, source->rtindex);
-	Const	   *ttl = makeConst(INTERVALOID, -1, InvalidOid, sizeof(Interval),
-								IntervalPGetDatum(group->ttl), false, false);
 	Var		   *time = FeathubViewColumn(query, source->rtindex,
 										 get_attnum(group->relid, group->event_time));
 
 	join->quals = make_and_qual(join->quals,
 								FeathubViewOperator(">=", (Node *) time,
-													FeathubViewOperator("-", (Node *) copyObject(view->event_time),
-																		(Node *) ttl)));
+													FeathubViewOldest(source, view->event_time)));
 }
 
 /*

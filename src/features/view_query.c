@@ -291,6 +291,7 @@ add_group(FeathubViewQuery *view, FeathubGroup *group, Index rtindex)
 
 	source->rtindex = rtindex;
 	source->group = group;
+	source->ttl = group->ttl;
 	if (rte->tablesample)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

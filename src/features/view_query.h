@@ -15,6 +15,7 @@ typedef struct FeathubViewGroup
 {
 	Index		rtindex;
 	FeathubGroup *group;
+	Interval   *ttl;			/* the group's, or the view's own; or NULL */
 } FeathubViewGroup;
 
 typedef struct FeathubViewQuery

@@ -49,14 +49,21 @@ typedef struct RenumberContext
 
 static bool used_walker(Node *node, void *arg);
 static JoinExpr *find_join(Node *node, Index rtindex);
-static Query *make_latest_query(RangeTblEntry *rte, const FeathubGroup *group, List *attnums,
-								List *quals, Var *event_time);
+static Query *make_latest_query(RangeTblEntry *rte, const FeathubViewGroup *source,
+								List *attnums, List *quals, Var *event_time, bool as_of);
 static void add_order(Query *query, Var *event_time);
 static void forget_spelling(Var *var);
 static Node *lower_quals(Node *node, void *arg);
 static Node *renumber_mutator(Node *node, void *arg);
 static void rebuild_joins(Query *query, Node *node, List **names, List **vars, List **attnums);
 static void rebuild_join(Query *query, JoinExpr *join, List **names, List **vars);
+
+FeathubColumnMaps
+FeathubViewMakeMaps(const Query *query)
+{
+	/* a join may become two, and bring a relation of its own */
+	return (FeathubColumnMaps) palloc0(sizeof(AttrNumber *) * (3 * list_length(query->rtable) + 1));
+}
 
 List *
 FeathubViewUsedColumns(Query *query, Index rtindex)
@@ -168,7 +175,7 @@ FeathubViewNotDeleted(Query *query, Index rtindex, const FeathubGroup *group)
 
 void
 FeathubViewJoinLatest(Query *query, const FeathubViewGroup *source,
-					  const Var *event_time, FeathubColumnMaps maps)
+					  const Var *event_time, bool as_of, FeathubColumnMaps maps)
 {
 	const FeathubGroup *group = source->group;
 	RangeTblEntry *rte = rt_fetch(source->rtindex, query->rtable);
@@ -202,7 +209,7 @@ FeathubViewJoinLatest(Query *query, const FeathubViewGroup *source,
 	outer_time->varlevelsup = 1;
 
 	new->rtekind = RTE_SUBQUERY;
-	new->subquery = make_latest_query(rte, group, attnums, key_quals, outer_time);
+	new->subquery = make_latest_query(rte, source, attnums, key_quals, outer_time, as_of);
 	new->lateral = true;
 	new->inFromCl = true;
 	new->alias = makeAlias(rte->eref->aliasname, NIL);
@@ -211,17 +218,22 @@ FeathubViewJoinLatest(Query *query, const FeathubViewGroup *source,
 	maps[source->rtindex] = map;
 }
 
-/* SELECT attnums FROM group WHERE quals AND event times fit ORDER BY event time DESC LIMIT 1 */
-static Query *
-make_latest_query(RangeTblEntry *rte, const FeathubGroup *group, List *attnums,
-				  List *quals, Var *event_time)
+Node *
+FeathubViewOldest(const FeathubViewGroup *source, const Var *event_time)
+{
+	Const	   *ttl = makeConst(INTERVALOID, -1, InvalidOid, sizeof(Interval),
+								IntervalPGetDatum(source->ttl), false, false);
+
+	return FeathubViewOperator("-", (Node *) copyObject(event_time), (Node *) ttl);
+}
+
+Query *
+FeathubViewReadGroup(const RangeTblEntry *rte, const FeathubGroup *group)
 {
 	Query	   *query = makeNode(Query);
 	ParseState *pstate = make_parsestate(NULL);
 	Relation	rel = table_open(group->relid, AccessShareLock);
 	RangeTblRef *ref = makeNode(RangeTblRef);
-	Var		   *time;
-	ListCell   *lc;
 
 	(void) addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL, rte->inh, true);
 	table_close(rel, NoLock);
@@ -230,29 +242,40 @@ make_latest_query(RangeTblEntry *rte, const FeathubGroup *group, List *attnums,
 	query->rtable = pstate->p_rtable;
 	feathub_set_rteperminfos(query, pstate);
 	ref->rtindex = 1;
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	return query;
+}
 
-	time = FeathubViewColumn(query, 1, get_attnum(group->relid, group->event_time));
-	quals = lappend(quals, FeathubViewOperator("<=", copyObject((Node *) time),
-											   copyObject((Node *) event_time)));
-	if (group->ttl != NULL)
-	{
-		Const	   *ttl = makeConst(INTERVALOID, -1, InvalidOid, sizeof(Interval),
-									IntervalPGetDatum(group->ttl), false, false);
+TargetEntry *
+FeathubViewTarget(Query *query, const RangeTblEntry *rte, AttrNumber attnum, int resno)
+{
+	return makeTargetEntry((Expr *) FeathubViewColumn(query, 1, attnum), resno,
+						   pstrdup(strVal(list_nth(rte->eref->colnames, attnum - 1))), false);
+}
 
+/* SELECT attnums FROM group WHERE quals AND event times fit ORDER BY event time DESC LIMIT 1 */
+static Query *
+make_latest_query(RangeTblEntry *rte, const FeathubViewGroup *source, List *attnums,
+				  List *quals, Var *event_time, bool as_of)
+{
+	const FeathubGroup *group = source->group;
+	Query	   *query = FeathubViewReadGroup(rte, group);
+	Var		   *time = FeathubViewColumn(query, 1, get_attnum(group->relid, group->event_time));
+	ListCell   *lc;
+
+	if (as_of)
+		quals = lappend(quals, FeathubViewOperator("<=", copyObject((Node *) time),
+												   copyObject((Node *) event_time)));
+	if (source->ttl != NULL)
 		quals = lappend(quals, FeathubViewOperator(">=", copyObject((Node *) time),
-												   FeathubViewOperator("-", copyObject((Node *) event_time),
-																	   (Node *) ttl)));
-	}
-	query->jointree = makeFromExpr(list_make1(ref), (Node *) make_ands_explicit(quals));
+												   FeathubViewOldest(source, event_time)));
+	query->jointree->quals = (Node *) make_ands_explicit(quals);
 	query->hasSubLinks = checkExprHasSubLink((Node *) quals);
 
 	foreach(lc, attnums)
 		query->targetList = lappend(query->targetList,
-									makeTargetEntry((Expr *) FeathubViewColumn(query, 1, lfirst_int(lc)),
-													foreach_current_index(lc) + 1,
-													pstrdup(strVal(list_nth(rte->eref->colnames,
-																			lfirst_int(lc) - 1))),
-													false));
+									FeathubViewTarget(query, rte, lfirst_int(lc),
+													  foreach_current_index(lc) + 1));
 	add_order(query, time);
 	/* what the parser makes of LIMIT 1 */
 	query->limitCount = (Node *) makeFuncExpr(F_INT8_INT4, INT8OID,
@@ -403,6 +426,26 @@ rebuild_joins(Query *query, Node *node, List **names, List **vars, List **attnum
 		*attnums = lappend_int(*attnums, foreach_current_index(lc) + 1);
 }
 
+/* The server expects a join behind its inputs in the range table. */
+static void
+keep_order(Query *query, JoinExpr *join, List *vars)
+{
+	RangeTblEntry *empty;
+	ListCell   *lc;
+
+	foreach(lc, vars)
+		if (lfirst_node(Var, lc)->varno > join->rtindex)
+			break;
+	if (lc == NULL)
+		return;
+	empty = makeNode(RangeTblEntry);
+	empty->rtekind = RTE_RESULT;
+	empty->eref = makeAlias("*RESULT*", NIL);
+	query->rtable = lappend(query->rtable, rt_fetch(join->rtindex, query->rtable));
+	list_nth_cell(query->rtable, join->rtindex - 1)->ptr_value = empty;
+	join->rtindex = list_length(query->rtable);
+}
+
 static void
 rebuild_join(Query *query, JoinExpr *join, List **names, List **vars)
 {
@@ -410,10 +453,12 @@ rebuild_join(Query *query, JoinExpr *join, List **names, List **vars)
 	List	   *right_names;
 	List	   *right_vars;
 
+	/* a join of joins may move, the entry stays the same */
 	rebuild_joins(query, join->larg, names, vars, &rte->joinleftcols);
 	rebuild_joins(query, join->rarg, &right_names, &right_vars, &rte->joinrightcols);
 	*names = list_concat_copy(*names, right_names);
 	*vars = list_concat_copy(*vars, right_vars);
+	keep_order(query, join, *vars);
 
 	join->usingClause = NIL;
 	join->join_using_alias = NULL;

@@ -12,6 +12,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 
+#include "features/view_history.h"
 #include "features/view_rewrite.h"
 #include "features/view_training.h"
 
@@ -19,7 +20,7 @@ Query *
 FeathubViewTraining(const FeathubViewQuery *view)
 {
 	Query	   *query = (Query *) copyObject(view->query);
-	AttrNumber **maps = (AttrNumber **) palloc0(sizeof(AttrNumber *) * (list_length(query->rtable) + 1));
+	FeathubColumnMaps maps = FeathubViewMakeMaps(query);
 
 	/* a deletion of the spine's is no event to learn from */
 	if (view->spine_group != NULL && view->spine_group->deletes)
@@ -31,8 +32,10 @@ FeathubViewTraining(const FeathubViewQuery *view)
 		FeathubViewGroup *source = (FeathubViewGroup *) list_nth(view->groups, i);
 		JoinExpr   *join = FeathubViewJoin(query, source->rtindex);
 
-		if (source->group->event_time != NULL)
-			FeathubViewJoinLatest(query, source, view->event_time, maps);
+		if (FeathubViewReadsHistory(source->group))
+			FeathubViewJoinHistory(query, source, view->event_time, maps);
+		else if (source->group->event_time != NULL)
+			FeathubViewJoinLatest(query, source, view->event_time, true, maps);
 		else if (source->group->deletes)
 			join->quals = make_and_qual(join->quals,
 										FeathubViewNotDeleted(query, source->rtindex, source->group));

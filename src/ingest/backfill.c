@@ -208,11 +208,11 @@ find_group(Backfill *b, const char *name)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("relation \"%s\" is not a feature group", b->name),
 				 errhint("Make it one with feathub.create_feature_group.")));
-	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+	if (b->group->external)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("feature group \"%s\" is external and has no history to write", b->name),
-				 errhint("Write to the system that its foreign table reads.")));
+				 errhint("Write to the system or the tables that it reads.")));
 	return relid;
 }
 

@@ -111,7 +111,7 @@ FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flags)
 	writer->flags = flags;
 	writer->input = CreateTupleDescCopy(input);
 	writer->event_time = -1;
-	writer->group = FeathubGroupLoad(relid);
+	writer->group = FeathubGroupLoadWritable(relid);
 	if (writer->group == NULL || !OidIsValid(writer->group->online))
 		writer->flags &= ~FEATHUB_WRITE_ONLINE;
 	match_columns(writer);

@@ -92,7 +92,7 @@ feathub_create_job(PG_FUNCTION_ARGS)
 		job.query = text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY));
 		input = FeathubQueryDescribe(job.query, input);
 	}
-	group = FeathubGroupLoad(job.sink);
+	group = FeathubGroupLoadWritable(job.sink);
 	FeathubCheckColumnsFit(input, job.sink, group ? FeathubGroupHistoryKey(group) : NIL);
 
 	FeathubJobCreate(&job);

@@ -86,7 +86,7 @@ open_sink(FeathubPipeline *pipeline)
 				 errmsg("the sink of job \"%s\" does not exist", job->name)));
 	/* the table may have another owner now, whose triggers would run as ours */
 	FeathubJobCheckRunnable(job);
-	group = FeathubGroupLoad(job->sink);
+	group = FeathubGroupLoadWritable(job->sink);
 	pipeline->is_group = group != NULL;
 	pipeline->deletes = group != NULL && group->deletes;
 	pipeline->maintained = group != NULL && (group->partition_interval || group->retention);
