@@ -490,7 +490,7 @@ CREATE FUNCTION feathub.create_feature_group(
   ttl pg_catalog.interval DEFAULT NULL,
   retention pg_catalog.interval DEFAULT NULL,
   partition_interval pg_catalog.interval DEFAULT NULL,
-  deletes pg_catalog.bool DEFAULT false,
+  deletes pg_catalog.bool DEFAULT NULL,
   online pg_catalog.bool DEFAULT true,
   query pg_catalog.text DEFAULT NULL,
   workers pg_catalog.int4 DEFAULT 1,

@@ -137,6 +137,13 @@ typedef struct FeathubRecord
 	TimestampTz timestamp;		/* of the record in its source; DT_NOBEGIN:
 								 * none */
 	void	   *raw;			/* the connector's own handle */
+
+	/*
+	 * Set by decode_record and decode_stored where the format is a changelog;
+	 * without one, a record without value is a deletion at its timestamp.
+	 */
+	FeathubChange change;
+	TimestampTz change_time;	/* or DT_NOBEGIN */
 } FeathubRecord;
 
 /* One of a stream's partitions; the caller and the connector both keep it. */
@@ -344,7 +351,7 @@ struct FeathubConnector
 	void		(*start_stream) (FeathubStream *stream);
 	int			(*poll) (FeathubStream *stream, FeathubRecord *records, int max,
 						 Size max_bytes, long timeout);
-	bool		(*decode_record) (FeathubStream *stream, const FeathubRecord *record,
+	bool		(*decode_record) (FeathubStream *stream, FeathubRecord *record,
 								  Datum *values, bool *isnull,
 								  FeathubDecodeError *error);
 	void		(*release_records) (FeathubStream *stream);
@@ -373,7 +380,7 @@ struct FeathubConnector
 	 * jsonb.  partition is the name in job_position.
 	 */
 	bool		(*decode_stored) (FeathubStream *stream, const char *partition,
-								  const FeathubRecord *record, Datum headers,
+								  FeathubRecord *record, Datum headers,
 								  bool headers_isnull, Datum *values,
 								  bool *isnull, FeathubDecodeError *error);
 

@@ -158,13 +158,13 @@ check_option(const FeathubConnector *connector, List *formats,
 /*
  * Is it some format's option for columns?  The table's format is not known
  * here, FeathubRelationOpen looks again when it is; so a value is checked only
- * if just one format has the option.
+ * if all formats that have the option take the same values.
  */
 static bool
 check_column_format_option(const FeathubConnector *connector, DefElem *def)
 {
 	const FeathubOption *found = NULL;
-	int			nfound = 0;
+	bool		alike = true;
 
 	if (!connector->has_formats)
 		return false;
@@ -176,12 +176,14 @@ check_column_format_option(const FeathubConnector *connector, DefElem *def)
 									def->defname);
 		if (option == NULL)
 			continue;
+		alike = found == NULL ||
+			(alike && option->type == found->type && option->values == found->values &&
+			 option->check == found->check);
 		found = option;
-		nfound++;
 	}
-	if (nfound == 1)
+	if (found && alike)
 		FeathubOptionsCheckValue(found, defGetString(def));
-	return nfound > 0;
+	return found != NULL;
 }
 
 static void

@@ -54,6 +54,7 @@ enum
 static RangeVar *read_group_name(text *name);
 static void place_group(FeathubGroupRequest *request, text *name);
 static void read_intervals(FunctionCallInfo fcinfo, FeathubGroup *group);
+static bool source_has_deletions(FunctionCallInfo fcinfo);
 static void read_source(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
 static void create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
 static void reset_settings(ArrayType *names, FeathubGroup *group, int *workers);
@@ -75,7 +76,8 @@ feathub_create_feature_group(PG_FUNCTION_ARGS)
 				 errmsg("argument \"%s\" must not be null", "feature_group")));
 	FeathubExtensionRequire();
 	FeathubGroupReadKey(fcinfo, ARG_PRIMARY_KEY, ARG_EVENT_TIME, group);
-	group->deletes = FeathubGroupReadBool(fcinfo, ARG_DELETES, "deletes");
+	group->deletes = PG_ARGISNULL(ARG_DELETES) ? source_has_deletions(fcinfo) :
+		PG_GETARG_BOOL(ARG_DELETES);
 	request.online = FeathubGroupReadBool(fcinfo, ARG_ONLINE, "online");
 	read_intervals(fcinfo, group);
 	place_group(&request, PG_GETARG_TEXT_PP(ARG_FEATURE_GROUP));
@@ -229,6 +231,23 @@ FeathubGroupReadBool(FunctionCallInfo fcinfo, int arg, const char *name)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("argument \"%s\" must not be null", name)));
 	return PG_GETARG_BOOL(arg);
+}
+
+/* Do the source's records say which rows are gone? */
+static bool
+source_has_deletions(FunctionCallInfo fcinfo)
+{
+	const FeathubConnector *connector;
+	List	   *formats;
+
+	if (PG_ARGISNULL(ARG_SOURCE) || get_rel_name(PG_GETARG_OID(ARG_SOURCE)) == NULL)
+		return false;
+	connector = FeathubConnectorOfTable(PG_GETARG_OID(ARG_SOURCE));
+	if (connector == NULL)
+		return false;
+	formats = FeathubConnectorFormats(connector,
+									  GetForeignTable(PG_GETARG_OID(ARG_SOURCE))->options);
+	return formats != NIL && ((const FeathubFormat *) linitial(formats))->changelog;
 }
 
 /* Lock the source, check the right to read it, and take its columns. */

@@ -383,7 +383,8 @@ FeathubConvertEpoch(FeathubConverter *converter, const char *s, Size len, bool j
 	static const int shifts[] = {
 		[FEATHUB_TIMESTAMP_EPOCH_SECONDS] = 6,
 		[FEATHUB_TIMESTAMP_EPOCH_MILLIS] = 3,
-		[FEATHUB_TIMESTAMP_EPOCH_MICROS] = 0
+		[FEATHUB_TIMESTAMP_EPOCH_MICROS] = 0,
+		[FEATHUB_TIMESTAMP_EPOCH_DAYS] = 6	/* a millionth of a day is a unit */
 	};
 	int64		micros;
 	Timestamp	time;
@@ -398,6 +399,9 @@ FeathubConvertEpoch(FeathubConverter *converter, const char *s, Size len, bool j
 		default:
 			break;
 	}
+	if (converter->settings->timestamp_format == FEATHUB_TIMESTAMP_EPOCH_DAYS &&
+		pg_mul_s64_overflow(micros, SECS_PER_DAY, &micros))
+		return out_of_range(converter, s, len, error);
 	if (pg_sub_s64_overflow(micros, EPOCH_SHIFT_DAYS * USECS_PER_DAY, &time) ||
 		!IS_VALID_TIMESTAMP(time))
 		return out_of_range(converter, s, len, error);

@@ -10,6 +10,7 @@
 #define FEATHUB_FORMATS_FORMAT_H
 
 #include "access/tupdesc.h"
+#include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 
@@ -43,6 +44,14 @@ typedef struct FeathubColumn
 
 typedef struct FeathubFormat FeathubFormat;
 
+/* What a record of a changelog does to the row that its columns describe. */
+typedef enum FeathubChange
+{
+	FEATHUB_CHANGE_UPSERT,		/* the row is new or changed: its new image */
+	FEATHUB_CHANGE_DELETE,		/* the row is gone: its last image, or its key */
+	FEATHUB_CHANGE_NONE			/* says nothing of a row: heartbeats and the like */
+} FeathubChange;
+
 /* A format's own structs begin with these. */
 typedef struct FeathubDecoder
 {
@@ -52,6 +61,10 @@ typedef struct FeathubDecoder
 	FeathubColumn *columns;
 	void	   *options;		/* the format's option struct */
 	MemoryContext context;		/* lives as long as the decoder */
+
+	/* Set by decode of a changelog format, for the record just decoded. */
+	FeathubChange change;
+	TimestampTz change_time;	/* in the database it comes from, or DT_NOBEGIN */
 } FeathubDecoder;
 
 typedef struct FeathubEncoder
@@ -75,6 +88,12 @@ struct FeathubFormat
 	 * of the record's columns, also those that the query does not need.
 	 */
 	bool		positional;
+
+	/*
+	 * Records are changes of rows (insert, update, delete): decode tells which
+	 * in the decoder's fields.  A record without value says nothing then.
+	 */
+	bool		changelog;
 
 	/*
 	 * Refuse options that do not fit together or columns that the format

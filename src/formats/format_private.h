@@ -8,7 +8,9 @@
 #include "formats/format.h"
 
 extern const FeathubFormat FeathubCsvFormat;
+extern const FeathubFormat FeathubDebeziumJsonFormat;
 extern const FeathubFormat FeathubJsonFormat;
+extern const FeathubFormat FeathubMaxwellJsonFormat;
 extern const FeathubFormat FeathubRawFormat;
 
 /*

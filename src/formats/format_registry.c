@@ -10,7 +10,9 @@
 
 const FeathubFormat *const FeathubFormats[] = {
 	&FeathubCsvFormat,
+	&FeathubDebeziumJsonFormat,
 	&FeathubJsonFormat,
+	&FeathubMaxwellJsonFormat,
 	&FeathubRawFormat,
 	NULL
 };

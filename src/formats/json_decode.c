@@ -128,28 +128,49 @@ child_node(JsonNode *node, const FeathubJsonStep *step)
 	return child;
 }
 
+void
+FeathubJsonFieldsPrepare(FeathubJsonFields *fields)
+{
+	fields->hash_mask = 3;
+	while (fields->hash_mask < fields->nfields * 2)
+		fields->hash_mask = fields->hash_mask * 2 + 1;
+	fields->hash = palloc(sizeof(int) * (fields->hash_mask + 1));
+	FeathubJsonFieldsHash(fields);
+}
+
 /* Build the hashes, once all paths are in the tree. */
 static void
 finish_node(JsonNode *node)
 {
 	FeathubJsonFields *fields = &node->fields;
 
-	fields->hash_mask = 3;
-	while (fields->hash_mask < fields->nfields * 2)
-		fields->hash_mask = fields->hash_mask * 2 + 1;
-	fields->hash = palloc(sizeof(int) * (fields->hash_mask + 1));
-	FeathubJsonFieldsHash(fields);
+	FeathubJsonFieldsPrepare(fields);
 	for (int i = 0; i < fields->nfields; i++)
 		finish_node(node->children[i]);
 	for (int i = 0; i < node->nelements; i++)
 		finish_node(node->element_nodes[i]);
 }
 
+FeathubJsonParser *
+FeathubJsonParserMake(void)
+{
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+	FeathubJsonParser *parser = FeathubJsonParserCreate();
+
+	if (parser == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	callback->func = free_parser;
+	callback->arg = parser;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	return parser;
+}
+
 FeathubDecoder *
 FeathubJsonBeginDecode(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, void *options)
 {
 	JsonDecoder *decoder = palloc0(sizeof(JsonDecoder));
-	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
 
 	decoder->root = palloc0(sizeof(JsonNode));
 	decoder->scratch = AllocSetContextCreate(CurrentMemoryContext, "feathub json record",
@@ -176,14 +197,7 @@ FeathubJsonBeginDecode(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, 
 	}
 	finish_node(decoder->root);
 
-	decoder->parser = FeathubJsonParserCreate();
-	if (decoder->parser == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	callback->func = free_parser;
-	callback->arg = decoder->parser;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	decoder->parser = FeathubJsonParserMake();
 	return &decoder->base;
 }
 
@@ -293,13 +307,13 @@ fill_node(JsonNode *node, const FeathubJsonToken *token,
 
 /* Records too large for an index of them. */
 static bool
-find_fields_slowly(JsonDecoder *decoder, const char *data, Size len,
+find_fields_slowly(const char *data, Size len, FeathubJsonFields *fields,
 				   FeathubDecodeError *error)
 {
 	if (len > MaxAllocSize)
 		return FeathubDecodeFail(error, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 								 "record of %zu bytes is too long", len);
-	if (!FeathubJsonCheck(FeathubJsonScanFields(data, len, &decoder->root->fields), error))
+	if (!FeathubJsonCheck(FeathubJsonScanFields(data, len, fields), error))
 		return false;
 	if (pg_encoding_verifymbstr(PG_UTF8, data, (int) len) != (int) len)
 		return FeathubJsonCheck(FEATHUB_JSON_BAD_ENCODING, error);
@@ -307,17 +321,32 @@ find_fields_slowly(JsonDecoder *decoder, const char *data, Size len,
 }
 
 bool
+FeathubJsonFindFields(FeathubJsonParser *parser, const char *data, Size len,
+					  FeathubJsonFields *fields, FeathubDecodeError *error)
+{
+	if (likely(len <= FEATHUB_JSON_MAX_INDEXED))
+		return FeathubJsonCheck(FeathubJsonParse(parser, data, len, fields), error);
+	return find_fields_slowly(data, len, fields, error);
+}
+
+bool
 FeathubJsonDecode(FeathubDecoder *base, const char *data, Size len,
 				  Datum *values, bool *isnull, FeathubDecodeError *error)
 {
 	JsonDecoder *decoder = (JsonDecoder *) base;
-	bool		ok;
 
 	MemoryContextReset(decoder->scratch);
-	if (likely(len <= FEATHUB_JSON_MAX_INDEXED))
-		ok = FeathubJsonCheck(FeathubJsonParse(decoder->parser, data, len,
-											   &decoder->root->fields), error);
-	else
-		ok = find_fields_slowly(decoder, data, len, error);
-	return ok && fill_fields(decoder->root, values, isnull, error);
+	return FeathubJsonFindFields(decoder->parser, data, len, &decoder->root->fields, error) &&
+		fill_fields(decoder->root, values, isnull, error);
+}
+
+bool
+FeathubJsonDecodeObject(FeathubDecoder *base, const FeathubJsonToken *object,
+						Datum *values, bool *isnull, FeathubDecodeError *error)
+{
+	JsonDecoder *decoder = (JsonDecoder *) base;
+
+	MemoryContextReset(decoder->scratch);
+	return FeathubJsonCheck(FeathubJsonTokenFields(object, &decoder->root->fields), error) &&
+		fill_fields(decoder->root, values, isnull, error);
 }

@@ -349,6 +349,13 @@ put_epoch(JsonWriter *writer, Timestamp time, StringInfo out)
 			unit = 1000;
 			digits = 3;
 			break;
+		case FEATHUB_TIMESTAMP_EPOCH_DAYS:
+			if (micros % USECS_PER_DAY != 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						 errmsg("timestamp with a time of day cannot be written as a number of days since 1970")));
+			appendStringInfo(out, INT64_FORMAT, micros / USECS_PER_DAY);
+			return;
 		default:
 			appendStringInfo(out, INT64_FORMAT, micros);
 			return;

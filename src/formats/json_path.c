@@ -18,6 +18,7 @@ static const FeathubOptionValue timestamp_formats[] = {
 	{"epoch_seconds", FEATHUB_TIMESTAMP_EPOCH_SECONDS},
 	{"epoch_millis", FEATHUB_TIMESTAMP_EPOCH_MILLIS},
 	{"epoch_micros", FEATHUB_TIMESTAMP_EPOCH_MICROS},
+	{"epoch_days", FEATHUB_TIMESTAMP_EPOCH_DAYS},
 	{NULL, 0}
 };
 
@@ -40,46 +41,60 @@ static const FeathubOptionValue null_fields_values[] = {
 	{NULL, 0}
 };
 
+/* Rows that begin the tables of json and of the changelogs in json. */
+#define JSON_OPTIONS \
+	{ \
+		"bytea_encoding", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM, \
+		.offset = offsetof(FeathubJsonOptions, bytea_encoding), \
+		.values = bytea_encodings, .default_value = "base64", \
+		.description = "How a string holds the bytes of a bytea column." \
+	}, \
+	{ \
+		"empty_as_null", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_BOOL, \
+		.offset = offsetof(FeathubJsonOptions, empty_as_null), .default_value = "false", \
+		.description = "Read an empty string as NULL." \
+	}, \
+	{ \
+		"on_missing", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM, \
+		.offset = offsetof(FeathubJsonOptions, on_missing), \
+		.values = on_missing_values, .default_value = "null", \
+		.description = "Read a field that the record lacks as NULL, or refuse the record." \
+	}, \
+	{ \
+		"path", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING, \
+		.offset = offsetof(FeathubJsonOptions, path), .check = FeathubJsonPathCheck, \
+		.description = "Where the value is, such as a.b, tags[0] or \"odd.name\"; by default the field with the column's name." \
+	}, \
+	{ \
+		"timestamp_format", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM, \
+		.offset = offsetof(FeathubJsonOptions, timestamp_format), \
+		.values = timestamp_formats, .default_value = "iso8601", \
+		.description = "How dates and timestamps are written: text, or numbers since 1970-01-01 00:00:00 UTC." \
+	}, \
+	{ \
+		"timezone", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING, \
+		.offset = offsetof(FeathubJsonOptions, timezone), .check = FeathubTimezoneCheck, \
+		.default_value = "UTC", \
+		.description = "The zone of times without an offset, and of columns without time zone that are read from numbers." \
+	}
+
 static const FeathubOption json_options[] = {
-	{
-		"bytea_encoding", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM,
-		.offset = offsetof(FeathubJsonOptions, bytea_encoding),
-		.values = bytea_encodings, .default_value = "base64",
-		.description = "How a string holds the bytes of a bytea column."
-	},
-	{
-		"empty_as_null", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_BOOL,
-		.offset = offsetof(FeathubJsonOptions, empty_as_null), .default_value = "false",
-		.description = "Read an empty string as NULL."
-	},
+	JSON_OPTIONS,
 	{
 		"null_fields", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
 		.offset = offsetof(FeathubJsonOptions, null_fields),
 		.values = null_fields_values, .default_value = "include",
 		.description = "Write a NULL as null, or omit the field."
 	},
+	{.name = NULL}
+};
+
+const FeathubOption FeathubChangelogOptions[] = {
+	JSON_OPTIONS,
 	{
-		"on_missing", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM,
-		.offset = offsetof(FeathubJsonOptions, on_missing),
-		.values = on_missing_values, .default_value = "null",
-		.description = "Read a field that the record lacks as NULL, or refuse the record."
-	},
-	{
-		"path", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
-		.offset = offsetof(FeathubJsonOptions, path), .check = FeathubJsonPathCheck,
-		.description = "Where the value is, such as a.b, tags[0] or \"odd.name\"; by default the field with the column's name."
-	},
-	{
-		"timestamp_format", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM,
-		.offset = offsetof(FeathubJsonOptions, timestamp_format),
-		.values = timestamp_formats, .default_value = "iso8601",
-		.description = "How dates and timestamps are written: text, or numbers since 1970-01-01 00:00:00 UTC."
-	},
-	{
-		"timezone", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
-		.offset = offsetof(FeathubJsonOptions, timezone), .check = FeathubTimezoneCheck,
-		.default_value = "UTC",
-		.description = "The zone of times without an offset, and of columns without time zone that are read from numbers."
+		"envelope", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
+		.offset = offsetof(FeathubChangelogJsonOptions, envelope), .check = FeathubJsonPathCheck,
+		.description = "Where the value is in the message around the row's image, such as op or source.ts_ms."
 	},
 	{.name = NULL}
 };

@@ -13,6 +13,7 @@
 
 #include "formats/convert.h"
 #include "formats/format.h"
+#include "formats/json_scan.h"
 
 typedef struct FeathubJsonStep
 {
@@ -45,7 +46,16 @@ typedef struct FeathubJsonOptions
 	char	   *path;			/* of a column */
 } FeathubJsonOptions;
 
+/* Options of the changelogs in json: those of json, and one of columns. */
+typedef struct FeathubChangelogJsonOptions
+{
+	FeathubJsonOptions json;
+	char	   *envelope;		/* of a column: its path, outside of the row's image */
+} FeathubChangelogJsonOptions;
+
 /* json_path.c */
+
+extern const FeathubOption FeathubChangelogOptions[];
 
 /*
  * FeathubJsonPathParse
@@ -69,6 +79,27 @@ extern FeathubDecoder *FeathubJsonBeginDecode(TupleDesc tupdesc, int ncolumns,
 											  FeathubColumn *columns, void *options);
 extern bool FeathubJsonDecode(FeathubDecoder *decoder, const char *data, Size len,
 							  Datum *values, bool *isnull, FeathubDecodeError *error);
+
+/*
+ * FeathubJsonDecodeObject
+ *		The same from an object that has been found in a record already.
+ */
+extern bool FeathubJsonDecodeObject(FeathubDecoder *decoder, const FeathubJsonToken *object,
+									Datum *values, bool *isnull, FeathubDecodeError *error);
+
+/*
+ * FeathubJsonFindFields
+ *		Find the fields of a record of any size.  Tokens are valid until the next
+ *		call.  Returns false with *error filled if the record is bad.
+ */
+extern bool FeathubJsonFindFields(FeathubJsonParser *parser, const char *data, Size len,
+								  FeathubJsonFields *fields, FeathubDecodeError *error);
+
+/* Build the hash over the fields' names, palloc'd; then they can be found. */
+extern void FeathubJsonFieldsPrepare(FeathubJsonFields *fields);
+
+/* A parser that lives as long as the current memory context, or an error. */
+extern FeathubJsonParser *FeathubJsonParserMake(void);
 
 /* json_encode.c */
 extern FeathubEncoder *FeathubJsonBeginEncode(TupleDesc tupdesc, int ncolumns,

@@ -349,6 +349,7 @@ decode_record(Batch *batch, int i)
 	FeathubPipeline *pipeline = batch->pipeline;
 	const FeathubConnector *connector = pipeline->rel->connector;
 	int			natts = pipeline->rel->tupdesc->natts;
+	FeathubRecord *record = &batch->records[i];
 	Datum	   *values = batch->values + (size_t) natts * i;
 	bool	   *isnull = batch->isnull + (size_t) natts * i;
 	FeathubDecodeError error = {0};
@@ -359,6 +360,8 @@ decode_record(Batch *batch, int i)
 		batch->states[i].fate = RECORD_SKIPPED;
 		return;
 	}
+	record->change = FEATHUB_CHANGE_UPSERT;
+	record->change_time = DT_NOBEGIN;
 	if (batch->stored)
 		good = connector->decode_stored(&pipeline->stream, batch->partitions[i],
 										&batch->records[i], batch->headers[i],
@@ -368,6 +371,9 @@ decode_record(Batch *batch, int i)
 										values, isnull, &error);
 	if (!good)
 		refuse_record(batch, i, error.sqlerrcode, error.message);
+	else if (record->change == FEATHUB_CHANGE_NONE ||
+			 (record->change == FEATHUB_CHANGE_DELETE && !pipeline->deletes))
+		batch->states[i].fate = RECORD_SKIPPED;
 }
 
 static void
@@ -510,8 +516,14 @@ add_row(Batch *batch, int i)
 	}
 	row = &batch->rows[batch->nrows++];
 	row->arrival = i;
-	row->deleted = pipeline->deletes && record->value == NULL;
-	row->deleted_at = record->timestamp != DT_NOBEGIN ? record->timestamp : batch->now;
+	row->deleted = pipeline->deletes &&
+		(record->value == NULL || record->change == FEATHUB_CHANGE_DELETE);
+	if (record->change_time != DT_NOBEGIN)
+		row->deleted_at = record->change_time;
+	else if (record->timestamp != DT_NOBEGIN)
+		row->deleted_at = record->timestamp;
+	else
+		row->deleted_at = batch->now;
 	row->replayed = false;
 	if (row->deleted && !batch->stored && pipeline->replay_until[record->partition])
 	{

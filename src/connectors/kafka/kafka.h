@@ -340,6 +340,14 @@ extern bool FeathubKafkaRowDecodeStored(KafkaRowDecoder *decoder, const char *to
 										FeathubDecodeError *error);
 
 /*
+ * FeathubKafkaRowChange
+ *		What the message just decoded does, and when, if the format is a
+ *		changelog; else FEATHUB_CHANGE_UPSERT and DT_NOBEGIN.
+ */
+extern FeathubChange FeathubKafkaRowChange(const KafkaRowDecoder *decoder,
+										   TimestampTz *change_time);
+
+/*
  * Headers are a jsonb array of {"key": text, "value": text}, in order, since
  * keys may repeat; a value that is no text is {"base64": text}, none is null.
  * NULL if the message has no headers.  The way back also takes an object
@@ -403,7 +411,7 @@ extern List *FeathubKafkaListPartitions(FeathubStream *stream);
 extern void FeathubKafkaStartStream(FeathubStream *stream);
 extern int	FeathubKafkaPoll(FeathubStream *stream, FeathubRecord *records, int max,
 							 Size max_bytes, long timeout);
-extern bool FeathubKafkaDecodeRecord(FeathubStream *stream, const FeathubRecord *record,
+extern bool FeathubKafkaDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 									 Datum *values, bool *isnull,
 									 FeathubDecodeError *error);
 extern void FeathubKafkaReleaseRecords(FeathubStream *stream);
@@ -418,7 +426,7 @@ extern void FeathubKafkaDescribeRecord(FeathubStream *stream, const FeathubRecor
 extern Datum FeathubKafkaRecordHeaders(FeathubStream *stream, const FeathubRecord *record,
 									   bool *isnull);
 extern bool FeathubKafkaDecodeStored(FeathubStream *stream, const char *partition,
-									 const FeathubRecord *record, Datum headers,
+									 FeathubRecord *record, Datum headers,
 									 bool headers_isnull, Datum *values,
 									 bool *isnull, FeathubDecodeError *error);
 

@@ -25,6 +25,7 @@ struct KafkaRowDecoder
 	FeathubDecoder *value;		/* NULL: no column comes from the value */
 	FeathubDecoder *key;		/* NULL: none from the key */
 	bool		has_metadata;	/* is any metadata column wanted? */
+	bool		changelog;		/* does the value tell what happened to a row? */
 	bool		key_is_text;	/* the metadata column key is text, not bytea */
 	MemoryContext context;
 
@@ -44,7 +45,8 @@ FeathubKafkaRowBegin(FeathubRelation *rel, Bitmapset *needed)
 	decoder->natts = rel->tupdesc->natts;
 	decoder->context = CurrentMemoryContext;
 	FeathubKafkaColumnsOf(rel, needed, columns);
-	if (columns->nvalue > 0)
+	/* of a changelog also to know what happened */
+	if (columns->nvalue > 0 || rel->format->changelog)
 		decoder->value = FeathubDecoderBegin(rel->format, rel->tupdesc, columns->nvalue,
 											 columns->value, rel->format_options);
 	if (columns->nkey > 0)
@@ -55,6 +57,7 @@ FeathubKafkaRowBegin(FeathubRelation *rel, Bitmapset *needed)
 	if (columns->metadata[KAFKA_META_KEY] != 0)
 		decoder->key_is_text =
 			TupleDescAttr(rel->tupdesc, columns->metadata[KAFKA_META_KEY] - 1)->atttypid != BYTEAOID;
+	decoder->changelog = rel->format->changelog;
 	decoder->create_time = CStringGetTextDatum("create_time");
 	decoder->log_append_time = CStringGetTextDatum("log_append_time");
 	return decoder;
@@ -116,6 +119,8 @@ decode_body(KafkaRowDecoder *decoder, const char *key, Size key_len,
 			FeathubDecodeError *error)
 {
 	memset(isnull, true, decoder->natts * sizeof(bool));
+	if (decoder->changelog && !value && decoder->value)
+		decoder->value->change = FEATHUB_CHANGE_NONE;
 	if (value && decoder->value &&
 		!FeathubDecode(decoder->value, value, value_len, values, isnull, error))
 		return false;
@@ -225,6 +230,16 @@ FeathubKafkaRowDecodeStored(KafkaRowDecoder *decoder, const char *topic,
 	if (!headers_isnull)
 		set_metadata(decoder, KAFKA_META_HEADERS, headers, values, isnull);
 	return true;
+}
+
+FeathubChange
+FeathubKafkaRowChange(const KafkaRowDecoder *decoder, TimestampTz *change_time)
+{
+	*change_time = DT_NOBEGIN;
+	if (!decoder->changelog || decoder->value == NULL)
+		return FEATHUB_CHANGE_UPSERT;
+	*change_time = decoder->value->change_time;
+	return decoder->value->change;
 }
 
 /* Headers */

@@ -183,10 +183,10 @@ FeathubKafkaRescan(FeathubScan *scan)
 	state->done = state->boxes->n == 0;
 }
 
-bool
-FeathubKafkaNextRow(FeathubScan *scan, TupleTableSlot *slot)
+/* The next message, decoded. */
+static bool
+next_message(KafkaScanState *state, TupleTableSlot *slot)
 {
-	KafkaScanState *state = scan->state;
 	FeathubDecodeError error = {0};
 	ErrorContextCallback callback;
 
@@ -215,6 +215,21 @@ FeathubKafkaNextRow(FeathubScan *scan, TupleTableSlot *slot)
 		raise_decode_error(state, &error);
 
 	error_context_stack = callback.previous;
+	return true;
+}
+
+bool
+FeathubKafkaNextRow(FeathubScan *scan, TupleTableSlot *slot)
+{
+	KafkaScanState *state = scan->state;
+	TimestampTz change_time;
+
+	/* a heartbeat or the like of a changelog is no row */
+	do
+	{
+		if (!next_message(state, slot))
+			return false;
+	} while (FeathubKafkaRowChange(state->decoder, &change_time) == FEATHUB_CHANGE_NONE);
 	return true;
 }
 

@@ -669,17 +669,20 @@ FeathubKafkaReleaseRecords(FeathubStream *stream)
 /* Records */
 
 bool
-FeathubKafkaDecodeRecord(FeathubStream *stream, const FeathubRecord *record,
+FeathubKafkaDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 						 Datum *values, bool *isnull, FeathubDecodeError *error)
 {
 	StreamState *state = stream->state;
 
-	return FeathubKafkaRowDecode(state->decoder, record->raw, values, isnull, error);
+	if (!FeathubKafkaRowDecode(state->decoder, record->raw, values, isnull, error))
+		return false;
+	record->change = FeathubKafkaRowChange(state->decoder, &record->change_time);
+	return true;
 }
 
 bool
 FeathubKafkaDecodeStored(FeathubStream *stream, const char *partition,
-						 const FeathubRecord *record, Datum headers,
+						 FeathubRecord *record, Datum headers,
 						 bool headers_isnull, Datum *values, bool *isnull,
 						 FeathubDecodeError *error)
 {
@@ -692,6 +695,7 @@ FeathubKafkaDecodeStored(FeathubStream *stream, const char *partition,
 	result = FeathubKafkaRowDecodeStored(state->decoder, topic, number, record, headers,
 										 headers_isnull, values, isnull, error);
 	pfree(topic);
+	record->change = FeathubKafkaRowChange(state->decoder, &record->change_time);
 	return result;
 }
 

@@ -21,6 +21,7 @@ my %title = (
 	common_options => 'All connectors',
 	FeathubFormatOption => 'All connectors with formats',
 	json_options => 'Format json',
+	FeathubChangelogOptions => 'Formats debezium-json and maxwell-json',
 	csv_options => 'Format csv',
 	raw_options => 'Format raw');
 
@@ -285,6 +286,13 @@ sub options
 	foreach my $file (sort split /\n/, `find "$dir/src" -name '*.c' ! -path '*/test/*'`)
 	{
 		my $text = slurp($file);
+		# rows that several tables begin with
+		while ($text =~ /^#define (\w+_OPTIONS) \\\n((?:.*\\\n)*.*)/gm)
+		{
+			my ($name, $body) = ($1, $2);
+			$body =~ s/ \\$//gm;
+			$text =~ s/^\t$name,$/$body,/gm;
+		}
 		$format{$1} = $2 if $text =~ /const FeathubConnector \w+ = \{\s*\.name = "(\w+)".*\.default_format = "(\w+)"/s;
 		while ($text =~ /const FeathubOptionValue (\w+)\[\] = \{(.*?)\n\};/gs)
 		{
