@@ -612,6 +612,71 @@ COMMENT ON FUNCTION feathub.maintain_feature_group(pg_catalog.regclass, pg_catal
   IS 'make the partitions a feature group needs and remove what is older than its retention';
 
 ------------------------------------------------------------------------------
+-- features: windows over the history of feature groups
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.create_window_function(
+  name pg_catalog.text,
+  feature_group pg_catalog.text,
+  features pg_catalog.text,
+  range pg_catalog.interval DEFAULT NULL,
+  bounds pg_catalog.text DEFAULT '[]',
+  row_limit pg_catalog.int4 DEFAULT NULL,
+  keys pg_catalog.text[] DEFAULT NULL,
+  filter pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.regprocedure
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_window_function';
+COMMENT ON FUNCTION feathub.create_window_function(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.interval, pg_catalog.text, pg_catalog.int4, pg_catalog.text[], pg_catalog.text)
+  IS 'make a function of keys and a time that returns features of a window of a group''s history before that time';
+
+CREATE FUNCTION feathub.value_counts_step(state pg_catalog.internal, value pg_catalog.anyelement) RETURNS pg_catalog.internal
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_value_counts_step';
+COMMENT ON FUNCTION feathub.value_counts_step(pg_catalog.internal, pg_catalog.anyelement) IS 'part of aggregate feathub.value_counts';
+REVOKE ALL ON FUNCTION feathub.value_counts_step(pg_catalog.internal, pg_catalog.anyelement) FROM PUBLIC;  -- called by its aggregate only
+CREATE FUNCTION feathub.value_counts_end(state pg_catalog.internal) RETURNS pg_catalog.jsonb
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_value_counts_end';
+COMMENT ON FUNCTION feathub.value_counts_end(pg_catalog.internal) IS 'part of aggregate feathub.value_counts';
+REVOKE ALL ON FUNCTION feathub.value_counts_end(pg_catalog.internal) FROM PUBLIC;  -- called by its aggregate only
+CREATE AGGREGATE feathub.value_counts(value pg_catalog.anyelement) (
+  SFUNC = feathub.value_counts_step, STYPE = pg_catalog.internal,
+  FINALFUNC = feathub.value_counts_end, PARALLEL = SAFE);
+COMMENT ON AGGREGATE feathub.value_counts(pg_catalog.anyelement) IS 'how often each value occurs, as an object; nulls do not count';
+
+CREATE FUNCTION feathub.first_value_step(state pg_catalog.internal, value pg_catalog.anyelement, at pg_catalog.timestamptz) RETURNS pg_catalog.internal
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_first_value_step';
+COMMENT ON FUNCTION feathub.first_value_step(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz) IS 'part of aggregate feathub.first_value';
+REVOKE ALL ON FUNCTION feathub.first_value_step(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz) FROM PUBLIC;  -- called by its aggregate only
+CREATE FUNCTION feathub.last_value_step(state pg_catalog.internal, value pg_catalog.anyelement, at pg_catalog.timestamptz) RETURNS pg_catalog.internal
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_last_value_step';
+COMMENT ON FUNCTION feathub.last_value_step(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz) IS 'part of aggregate feathub.last_value';
+REVOKE ALL ON FUNCTION feathub.last_value_step(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz) FROM PUBLIC;  -- called by its aggregate only
+CREATE FUNCTION feathub.timed_value_end(state pg_catalog.internal, value pg_catalog.anyelement, at pg_catalog.timestamptz) RETURNS pg_catalog.anyelement
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_timed_value_end';
+COMMENT ON FUNCTION feathub.timed_value_end(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz) IS 'part of aggregates feathub.first_value and feathub.last_value';
+REVOKE ALL ON FUNCTION feathub.timed_value_end(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz) FROM PUBLIC;  -- called by its aggregate only
+CREATE AGGREGATE feathub.first_value(value pg_catalog.anyelement, at pg_catalog.timestamptz) (
+  SFUNC = feathub.first_value_step, STYPE = pg_catalog.internal,
+  FINALFUNC = feathub.timed_value_end, FINALFUNC_EXTRA, PARALLEL = SAFE);
+COMMENT ON AGGREGATE feathub.first_value(pg_catalog.anyelement, pg_catalog.timestamptz) IS 'value of the earliest time; among equal times the first that came';
+CREATE AGGREGATE feathub.last_value(value pg_catalog.anyelement, at pg_catalog.timestamptz) (
+  SFUNC = feathub.last_value_step, STYPE = pg_catalog.internal,
+  FINALFUNC = feathub.timed_value_end, FINALFUNC_EXTRA, PARALLEL = SAFE);
+COMMENT ON AGGREGATE feathub.last_value(pg_catalog.anyelement, pg_catalog.timestamptz) IS 'value of the latest time; among equal times the first that came';
+
+CREATE FUNCTION feathub.last_values_step(state pg_catalog.internal, value pg_catalog.anyelement, at pg_catalog.timestamptz, count pg_catalog.int4) RETURNS pg_catalog.internal
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_last_values_step';
+COMMENT ON FUNCTION feathub.last_values_step(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz, pg_catalog.int4) IS 'part of aggregate feathub.last_values';
+REVOKE ALL ON FUNCTION feathub.last_values_step(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz, pg_catalog.int4) FROM PUBLIC;  -- called by its aggregate only
+CREATE FUNCTION feathub.last_values_end(state pg_catalog.internal, value pg_catalog.anyelement, at pg_catalog.timestamptz, count pg_catalog.int4) RETURNS pg_catalog.anyarray
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_last_values_end';
+COMMENT ON FUNCTION feathub.last_values_end(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz, pg_catalog.int4) IS 'part of aggregate feathub.last_values';
+REVOKE ALL ON FUNCTION feathub.last_values_end(pg_catalog.internal, pg_catalog.anyelement, pg_catalog.timestamptz, pg_catalog.int4) FROM PUBLIC;  -- called by its aggregate only
+CREATE AGGREGATE feathub.last_values(value pg_catalog.anyelement, at pg_catalog.timestamptz, count pg_catalog.int4) (
+  SFUNC = feathub.last_values_step, STYPE = pg_catalog.internal,
+  FINALFUNC = feathub.last_values_end, FINALFUNC_EXTRA, PARALLEL = SAFE);
+COMMENT ON AGGREGATE feathub.last_values(pg_catalog.anyelement, pg_catalog.timestamptz, pg_catalog.int4) IS 'the values of the latest times, at most count of them, earliest first';
+
+------------------------------------------------------------------------------
 -- features: feature views.  Anyone may call these functions; views and functions
 -- are made, dropped and read with the caller's rights.
 ------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ SELECT pg_describe_object(m.classid, m.objid, 0) AS elsewhere
 -- Whoever defines a function with its owner's rights fixes the search path.
 SELECT oid::regprocedure AS open_search_path
   FROM member_function
- WHERE (prosecdef OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')) AND prosqlbody IS NULL
+ WHERE (prosecdef OR prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c')) AND prosqlbody IS NULL AND prokind <> 'a'
    AND NOT coalesce(proconfig::text ~ 'search_path=pg_catalog, pg_temp', false)
  ORDER BY 1;
 

@@ -62,9 +62,8 @@ feathub_view_columns(PG_FUNCTION_ARGS)
 
 		if (tle->resjunk)
 			continue;
-		if (IsA(tle->expr, Var))
-			(void) resolve_column(context.queries, (Var *) tle->expr, &relid, &attnum, NULL);
-		else
+		if (!IsA(tle->expr, Var) ||
+			!resolve_column(context.queries, (Var *) tle->expr, &relid, &attnum, NULL))
 		{
 			(void) lineage_walker((Node *) tle->expr, &context);
 			if (list_length(context.relids) == 1)

@@ -27,6 +27,7 @@
 #include "core/describe.h"
 #include "features/view_query.h"
 #include "features/view_rewrite.h"
+#include "features/view_window.h"
 
 /* Looking for groups where they cannot be, and for columns that they lack. */
 typedef struct CheckContext
@@ -69,9 +70,11 @@ FeathubViewAnalyze(const char *text, const char *event_time, List *labels)
 	refuse_clauses(view->query);
 	flatten_joins(view->query);
 	check.groups = FeathubGroupsAll();
+	FeathubViewExpandFunctions(view->query, check.groups);
 	find_relations(view, check.groups);
 	(void) query_tree_walker(view->query, check_walker, &check, QTW_IGNORE_JOINALIASES);
 	find_event_time(view, event_time);
+	FeathubViewCheckWindows(view, check.groups);
 	view->labels = labels;
 	check_labels(view);
 	return view;
@@ -431,20 +434,8 @@ check_walker(Node *node, void *arg)
 	}
 	if (IsA(node, Query))
 	{
-		ListCell   *lc;
 		bool		result;
 
-		foreach(lc, ((Query *) node)->rtable)
-		{
-			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-			if (rte->rtekind == RTE_RELATION && group_of(context->groups, rte->relid) != NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("feature group \"%s\" is below a subquery or CTE",
-								get_rel_name(rte->relid)),
-						 errhint("Join it in the FROM clause of the feature view itself.")));
-		}
 		context->sublevels_up++;
 		result = query_tree_walker((Query *) node, check_walker, arg, QTW_IGNORE_JOINALIASES);
 		context->sublevels_up--;

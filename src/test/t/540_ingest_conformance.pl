@@ -26,7 +26,7 @@ my %later = (
 	ondemand => 'feature views',
 	sql => 'feature views',
 	udf => 'feature views',
-	over => 'windows in feature views',
+	over => 'windows, which 600_features_windows.pl runs',
 	sliding => 'windows in feature views',
 	slidingview => 'windows in feature views',
 	java => 'windows in feature views',
@@ -41,15 +41,15 @@ my %skip = (
 	'join.right_table_without_timestamp' => 'a feature view is to refuse such a join; a join in SQL is what it says',
 	'example.kafka_join_then_sliding_window' => 'needs windows in feature views',
 	'example.kafka_sliding_window_across_restart' => 'needs windows in feature views',
-	'example.derived_join_then_over_window' => 'needs windows in feature views',
-	'example.last_10_clicks_collect_list_to_redis' => 'needs windows in feature views',
+	'example.derived_join_then_over_window' => 'in 600_features_windows.pl',
+	'example.last_10_clicks_collect_list_to_redis' => 'windows in 600_features_windows.pl',
 	'example.sql_feature_view' => 'needs feature views',
 	'example.redis_lookup_join_map_entry' => 'needs the redis connector',
 	'example.redis_upsert_then_online_get' => 'needs the redis connector',
 	'example.mysql_upsert_then_online_get' => 'needs the mysql connector',
 	'example.prometheus_metrics' => 'there is no prometheus connector',
 	'example.hive_roundtrip' => 'there is no hive connector',
-	'alibaba_feathub_over_window_2_days' => 'needs windows in feature views');
+	'alibaba_feathub_over_window_2_days' => 'in 600_features_windows.pl');
 
 # what runs a case, or nothing
 sub runner_of
