@@ -62,6 +62,9 @@ CREATE TABLE feathub.feature_view (
   query pg_catalog.text NOT NULL,
   event_time pg_catalog.name,
   labels pg_catalog.name[] NOT NULL DEFAULT '{}',
+  max_age pg_catalog.jsonb,
+  with_event_times pg_catalog.bool NOT NULL DEFAULT false,
+  search_path pg_catalog.text NOT NULL DEFAULT '',
   created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE feathub.feature_view IS 'feature views: one join, as a view for training and as a function for serving';
@@ -70,6 +73,9 @@ COMMENT ON COLUMN feathub.feature_view.online IS 'the online form: signature of 
 COMMENT ON COLUMN feathub.feature_view.query IS 'the join as its owner wrote it';
 COMMENT ON COLUMN feathub.feature_view.event_time IS 'column of the first relation in FROM: at which features are to be known';
 COMMENT ON COLUMN feathub.feature_view.labels IS 'columns that only the training form has';
+COMMENT ON COLUMN feathub.feature_view.max_age IS 'how old a row of a joined group may be, by alias or group, in place of the group''s ttl';
+COMMENT ON COLUMN feathub.feature_view.with_event_times IS 'whether the online form tells event time and age of each joined group';
+COMMENT ON COLUMN feathub.feature_view.search_path IS 'the search path that names in the query were looked up with';
 GRANT SELECT ON feathub.feature_view TO PUBLIC;  -- definitions only, as in pg_views
 
 CREATE FUNCTION feathub.view_changed() RETURNS pg_catalog.trigger
@@ -685,11 +691,26 @@ CREATE FUNCTION feathub.create_feature_view(
   feature_view pg_catalog.text,
   query pg_catalog.text,
   event_time pg_catalog.text DEFAULT NULL,
-  labels pg_catalog.text[] DEFAULT NULL)
+  labels pg_catalog.text[] DEFAULT NULL,
+  max_age pg_catalog.jsonb DEFAULT NULL,
+  with_event_times pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_feature_view';
-COMMENT ON FUNCTION feathub.create_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[])
+COMMENT ON FUNCTION feathub.create_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool)
   IS 'make of one join a view, right at every point in time, and a function that serves the same features';
+
+CREATE FUNCTION feathub.alter_feature_view(
+  feature_view pg_catalog.text,
+  query pg_catalog.text DEFAULT NULL,
+  event_time pg_catalog.text DEFAULT NULL,
+  labels pg_catalog.text[] DEFAULT NULL,
+  max_age pg_catalog.jsonb DEFAULT NULL,
+  with_event_times pg_catalog.bool DEFAULT NULL,
+  reset pg_catalog.text[] DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_alter_feature_view';
+COMMENT ON FUNCTION feathub.alter_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool, pg_catalog.text[])
+  IS 'make both forms of a feature view anew, as CREATE OR REPLACE VIEW does; null keeps an argument, reset names those to leave out; also takes over a changed ttl';
 
 CREATE FUNCTION feathub.drop_feature_view(feature_view pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.bool

@@ -32,6 +32,7 @@
 #include "core/catalog.h"
 #include "core/dependency.h"
 #include "core/describe.h"
+#include "core/view_catalog.h"
 
 /* What a command dropped, as far as it may concern us. */
 typedef struct DroppedObjects
@@ -94,7 +95,7 @@ feathub_on_drop(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* Event trigger on ddl_command_end of ALTER TABLE. */
+/* Event trigger on ddl_command_end of ALTER TABLE and its like. */
 Datum
 feathub_on_rename(PG_FUNCTION_ARGS)
 {
@@ -117,6 +118,8 @@ feathub_on_rename(PG_FUNCTION_ARGS)
 	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
 	if (!OidIsValid(relid))
 		PG_RETURN_NULL();
+
+	FeathubViewRenameLabel(relid, stmt->subname, stmt->newname);
 
 	/* a child's column is renamed with its parent's */
 	renamed = stmt->relation->inh ? find_all_inheritors(relid, NoLock, NULL) : list_make1_oid(relid);

@@ -39,7 +39,7 @@ FeathubViewLoad(Oid relid)
 {
 	static FeathubStatement statement = {
 		.sql = "SELECT COALESCE((SELECT d.objid " ONLINE_OF_VIEW " LIMIT 1), to_regprocedure(v.online)::oid), "
-		"query, event_time::text, labels "
+		"query, event_time::text, labels, max_age::text, with_event_times, search_path, created_at "
 		"FROM feathub.feature_view AS v WHERE v.feature_view = $1",
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
@@ -70,6 +70,10 @@ FeathubViewLoad(Oid relid)
 						  NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &names, NULL, &nnames);
 		for (int i = 0; i < nnames; i++)
 			view->labels = lappend(view->labels, pstrdup(NameStr(*DatumGetName(names[i]))));
+		view->max_age = SPI_getvalue(tuple, desc, 5);
+		view->event_times = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
+		view->search_path = SPI_getvalue(tuple, desc, 7);
+		view->created_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 8, &isnull));
 		MemoryContextSwitchTo(old);
 	}
 	FeathubCatalogLeave(&scope);
@@ -80,14 +84,16 @@ void
 FeathubViewInsert(const FeathubView *view)
 {
 	static FeathubStatement statement = {
-		.sql = "INSERT INTO feathub.feature_view (feature_view, online, query, event_time, labels) "
-		"VALUES ($1, (pg_identify_object('pg_proc'::regclass, $2, 0)).identity, $3, $4::name, $5)",
-		.nargs = 5,
-		.argtypes = {REGCLASSOID, OIDOID, TEXTOID, TEXTOID, NAMEARRAYOID}
+		.sql = "INSERT INTO feathub.feature_view (feature_view, online, query, event_time, labels, max_age, "
+		"with_event_times, search_path, created_at) "
+		"VALUES ($1, (pg_identify_object('pg_proc'::regclass, $2, 0)).identity, $3, $4::name, $5, $6::jsonb, "
+		"$7, $8, COALESCE($9, now()))",
+		.nargs = 9,
+		.argtypes = {REGCLASSOID, OIDOID, TEXTOID, TEXTOID, NAMEARRAYOID, TEXTOID, BOOLOID, TEXTOID, TIMESTAMPTZOID}
 	};
 	FeathubCatalogScope scope;
-	Datum		values[5];
-	char		nulls[6] = "     ";
+	Datum		values[9];
+	char		nulls[10] = "         ";
 	Datum	   *names = (Datum *) palloc(sizeof(Datum) * (list_length(view->labels) + 1));
 	int			nnames = 0;
 	ListCell   *lc;
@@ -104,9 +110,79 @@ FeathubViewInsert(const FeathubView *view)
 	values[4] = PointerGetDatum(construct_array(names, nnames, NAMEOID, NAMEDATALEN,
 												false, TYPALIGN_CHAR));
 
+	if (view->max_age)
+		values[5] = CStringGetTextDatum(view->max_age);
+	else
+		nulls[5] = 'n';
+	values[6] = BoolGetDatum(view->event_times);
+	values[7] = CStringGetTextDatum(view->search_path);
+	values[8] = TimestampTzGetDatum(view->created_at);
+	if (view->created_at == 0)
+		nulls[8] = 'n';
+
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, nulls);
 	FeathubCatalogLeave(&scope);
+}
+
+void
+FeathubViewDelete(Oid relid)
+{
+	static FeathubStatement statement = {
+		.sql = "DELETE FROM feathub.feature_view WHERE feature_view = $1",
+		.nargs = 1, .argtypes = {REGCLASSOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[1] = {ObjectIdGetDatum(relid)};
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	FeathubCatalogLeave(&scope);
+	CommandCounterIncrement();
+}
+
+void
+FeathubViewRenameLabel(Oid relid, const char *from, const char *to)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.feature_view SET labels = array_replace(labels, $2::name, $3::name) "
+		"WHERE feature_view = $1 AND $2::name = ANY (labels)",
+		.nargs = 3, .argtypes = {REGCLASSOID, TEXTOID, TEXTOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[3] = {ObjectIdGetDatum(relid), CStringGetTextDatum(from), CStringGetTextDatum(to)};
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	FeathubCatalogLeave(&scope);
+}
+
+List *
+FeathubViewsOfRelation(Oid relid)
+{
+	static FeathubStatement statement = {
+		.sql = "SELECT DISTINCT v.feature_view::oid FROM feathub.feature_view AS v "
+		"JOIN pg_rewrite AS r ON r.ev_class = v.feature_view "
+		"JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid "
+		"WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 ORDER BY 1",
+		.nargs = 1, .argtypes = {OIDOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	Datum		values[1] = {ObjectIdGetDatum(relid)};
+	List	   *views = NIL;
+	MemoryContext old;
+	bool		isnull;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	old = MemoryContextSwitchTo(caller);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		views = lappend_oid(views, DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i],
+																  SPI_tuptable->tupdesc, 1, &isnull)));
+	MemoryContextSwitchTo(old);
+	FeathubCatalogLeave(&scope);
+	return views;
 }
 
 void

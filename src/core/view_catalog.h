@@ -9,6 +9,7 @@
 #ifndef FEATHUB_CORE_VIEW_CATALOG_H
 #define FEATHUB_CORE_VIEW_CATALOG_H
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
 /* A row of feathub.feature_view, palloc'd. */
@@ -19,13 +20,29 @@ typedef struct FeathubView
 	char	   *query;			/* as the user wrote it */
 	char	   *event_time;		/* column of the spine, or NULL */
 	List	   *labels;			/* of char *: columns of the view */
+	char	   *max_age;		/* jsonb: alias or group to interval, or NULL */
+	bool		event_times;	/* the online form tells event times and ages */
+	char	   *search_path;	/* that the query was analysed with */
+	TimestampTz created_at;		/* 0 in a new one: now */
+	List	   *columns;		/* of char *: of the view as they are called now,
+								 * if the query is to take them; not stored */
 } FeathubView;
 
 /* The feature view of that relation, or NULL. */
 extern FeathubView *FeathubViewLoad(Oid relid);
 
-/* Write a feature view's row; the dependency follows by a trigger. */
+/*
+ * Write a feature view's row; the dependency follows by a trigger.  To change
+ * one, delete it and write another: in between its function is nobody's.
+ */
 extern void FeathubViewInsert(const FeathubView *view);
+extern void FeathubViewDelete(Oid relid);
+
+/* Follow the renaming of a relation's column: a label has another name then. */
+extern void FeathubViewRenameLabel(Oid relid, const char *from, const char *to);
+
+/* The feature views whose rules read a relation (Oid). */
+extern List *FeathubViewsOfRelation(Oid relid);
 
 /* Make the missing dependencies of a view, or with InvalidOid of all views. */
 extern void FeathubViewDependenciesMake(Oid relid);

@@ -28,6 +28,7 @@
 #include "core/compat.h"
 #include "core/describe.h"
 #include "core/job_definition.h"
+#include "core/view_catalog.h"
 #include "features/feature_group.h"
 #include "features/partition.h"
 
@@ -57,6 +58,7 @@ static void read_intervals(FunctionCallInfo fcinfo, FeathubGroup *group);
 static bool source_has_deletions(FunctionCallInfo fcinfo);
 static void read_source(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
 static void create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request);
+static void tell_views(Oid relid);
 static void reset_settings(ArrayType *names, FeathubGroup *group, int *workers);
 
 PG_FUNCTION_INFO_V1(feathub_create_feature_group);
@@ -353,6 +355,7 @@ feathub_alter_feature_group(PG_FUNCTION_ARGS)
 	Interval   *value;
 	List	   *jobs;
 	int			workers = 0;
+	bool		ttl_given;
 	ListCell   *lc;
 
 	if (PG_ARGISNULL(0))
@@ -364,8 +367,10 @@ feathub_alter_feature_group(PG_FUNCTION_ARGS)
 	jobs = FeathubJobsOfSink(group->relid, true);
 	LockRelationOid(group->relid, ShareUpdateExclusiveLock);
 
+	value = group->ttl;
 	if (!PG_ARGISNULL(4))
 		reset_settings(PG_GETARG_ARRAYTYPE_P(4), group, &workers);
+	ttl_given = value != group->ttl || !PG_ARGISNULL(1);
 	if ((value = FeathubGroupReadInterval(fcinfo, 1, "ttl", group)) != NULL)
 		group->ttl = value;
 	if ((value = FeathubGroupReadInterval(fcinfo, 2, "retention", group)) != NULL)
@@ -391,6 +396,8 @@ feathub_alter_feature_group(PG_FUNCTION_ARGS)
 				 errmsg("external feature group \"%s\" cannot have a retention", get_rel_name(group->relid))));
 
 	FeathubGroupUpdate(group);
+	if (ttl_given)
+		tell_views(group->relid);
 	/* plans and workers that know the group look again */
 	CacheInvalidateRelcacheByRelid(group->relid);
 	if (workers > 0 && jobs == NIL)
@@ -405,6 +412,23 @@ feathub_alter_feature_group(PG_FUNCTION_ARGS)
 			FeathubJobSetWorkers(job->job_id, workers);
 	}
 	PG_RETURN_VOID();
+}
+
+/* A view's forms are as they were made, with the ttl of that time. */
+static void
+tell_views(Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, FeathubViewsOfRelation(relid))
+	{
+		char	   *view = FeathubQualifiedName(lfirst_oid(lc));
+
+		ereport(NOTICE,
+				(errmsg("feature view %s keeps the former ttl of \"%s\"", view, get_rel_name(relid)),
+				 errhint("To take over the new one: SELECT feathub.alter_feature_view(%s).",
+						 quote_literal_cstr(view))));
+	}
 }
 
 static void

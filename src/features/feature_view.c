@@ -1,14 +1,13 @@
 /*
  * feature_view.c
- *		SQL functions on feature views: create, drop.
+ *		SQL functions on feature views: create, alter, drop.
  *
  * A feature view is two objects of the user's: the view (training form) and
- * the function <name>_online (online form).  Both are written by the server's
- * deparser and made by its own commands, as the current user, so that what \d+
- * shows is what runs.
+ * the function <name>_online (online form).
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
@@ -16,16 +15,15 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "parser/parse_func.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/guc.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/ruleutils.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
@@ -35,57 +33,159 @@
 #include "core/view_catalog.h"
 #include "features/feature_group.h"
 #include "features/feature_view.h"
-#include "features/view_online.h"
+#include "features/view_form.h"
 #include "features/view_query.h"
-#include "features/view_training.h"
 
 #define ONLINE_SUFFIX "_online"
 
 static char *get_text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static List *read_labels(FunctionCallInfo fcinfo, int arg);
 static char *place_view(const char *name, char **relname);
-static void make_training(const FeathubViewQuery *query, const char *nspname, const char *relname);
-static Oid	make_online(const FeathubViewQuery *query, const char *nspname, const char *function);
-static void set_option(const char *name, const char *value);
+static void reset_arguments(ArrayType *names, FeathubView *view);
+static void make_anew(FeathubView *view, bool other_query);
 
 PG_FUNCTION_INFO_V1(feathub_create_feature_view);
+PG_FUNCTION_INFO_V1(feathub_alter_feature_view);
 PG_FUNCTION_INFO_V1(feathub_drop_feature_view);
 
-/* feathub.create_feature_view(feature_view, query, event_time, labels) */
+/*
+ * feathub.create_feature_view(feature_view, query, event_time, labels, max_age,
+ *		with_event_times)
+ */
 Datum
 feathub_create_feature_view(PG_FUNCTION_ARGS)
 {
 	FeathubView view = {0};
+	FeathubViewNames names;
 	FeathubViewQuery *query;
 	char	   *name = get_text_argument(fcinfo, 0, "feature_view");
-	char	   *nspname;
-	char	   *relname;
-	char	   *function;
-	int			nestlevel;
 
 	view.query = get_text_argument(fcinfo, 1, "query");
+	if (!PG_ARGISNULL(2))
+		view.event_time = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	view.labels = read_labels(fcinfo, 3);
+	if (!PG_ARGISNULL(4))
+		view.max_age = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(4)));
+	view.event_times = FeathubGroupReadBool(fcinfo, 5, "with_event_times");
+	view.search_path = pstrdup(namespace_search_path);
 	FeathubExtensionRequire();
-	nspname = place_view(name, &relname);
-	function = psprintf("%s" ONLINE_SUFFIX, relname);
-	query = FeathubViewAnalyze(view.query,
-							   PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)),
-							   view.labels);
+	names.nspname = place_view(name, &names.relname);
+	names.function_nspname = names.nspname;
+	names.function = psprintf("%s" ONLINE_SUFFIX, names.relname);
+	query = FeathubViewAnalyze(&view);
 	view.event_time = query->event_time_name;
-
-	/* names are written in full, and constants so that they are read back as they are */
-	nestlevel = NewGUCNestLevel();
-	set_option("search_path", "pg_catalog");
-	set_option("DateStyle", "ISO");
-	set_option("IntervalStyle", "postgres");
-	set_option("extra_float_digits", "3");
-	make_training(query, nspname, relname);
-	view.online = make_online(query, nspname, function);
-	AtEOXact_GUC(false, nestlevel);
-
-	view.relid = get_relname_relid(relname, get_namespace_oid(nspname, false));
+	FeathubViewMakeForms(&view, query, &names);
 	FeathubViewInsert(&view);
 	PG_RETURN_OID(view.relid);
+}
+
+/*
+ * feathub.alter_feature_view(feature_view, query, event_time, labels, max_age,
+ *		with_event_times, reset)
+ *
+ * NULL keeps an argument; reset names those to leave out.  The forms are made
+ * anew even if none is given, which takes over the groups' present ttl.
+ */
+Datum
+feathub_alter_feature_view(PG_FUNCTION_ARGS)
+{
+	FeathubView *view;
+
+	FeathubExtensionRequire();
+	view = FeathubViewFind(get_text_argument(fcinfo, 0, "feature_view"), false);
+	if (!object_ownercheck(RelationRelationId, view->relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(view->relid));
+	LockRelationOid(view->relid, AccessExclusiveLock);
+	/* somebody else may have changed it while we waited */
+	view = FeathubViewLoad(view->relid);
+	if (view == NULL || !OidIsValid(view->online))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("feature view \"%s\" or its online function does not exist any more",
+						get_text_argument(fcinfo, 0, "feature_view"))));
+
+	if (!PG_ARGISNULL(6))
+		reset_arguments(PG_GETARG_ARRAYTYPE_P(6), view);
+	if (!PG_ARGISNULL(1))
+	{
+		view->query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+		view->search_path = pstrdup(namespace_search_path);
+	}
+	if (!PG_ARGISNULL(2))
+		view->event_time = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	if (!PG_ARGISNULL(3))
+		view->labels = read_labels(fcinfo, 3);
+	if (!PG_ARGISNULL(4))
+		view->max_age = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(4)));
+	if (!PG_ARGISNULL(5))
+		view->event_times = PG_GETARG_BOOL(5);
+	make_anew(view, !PG_ARGISNULL(1));
+	PG_RETURN_VOID();
+}
+
+static void
+reset_arguments(ArrayType *names, FeathubView *view)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			nvalues;
+
+	deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &nvalues);
+	for (int i = 0; i < nvalues; i++)
+	{
+		const char *name = nulls[i] ? "null" : TextDatumGetCString(values[i]);
+
+		if (strcmp(name, "event_time") == 0)
+			view->event_time = NULL;
+		else if (strcmp(name, "labels") == 0)
+			view->labels = NIL;
+		else if (strcmp(name, "max_age") == 0)
+			view->max_age = NULL;
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unrecognized argument of a feature view: \"%s\"", name),
+					 errhint("Arguments that can be reset are: event_time, labels, max_age.")));
+	}
+}
+
+/*
+ * Make both forms again, as the view's owner, who is to own the function too.
+ * The former query gives the columns their present names.
+ */
+static void
+make_anew(FeathubView *view, bool other_query)
+{
+	FeathubViewNames names;
+	FeathubViewQuery *query;
+	Relation	rel = relation_open(view->relid, NoLock);
+	Oid			owner = rel->rd_rel->relowner;
+	Oid			save_userid;
+	int			save_sec_context;
+	int			nestlevel = NewGUCNestLevel();
+
+	if (!other_query)
+		for (int i = 0; i < RelationGetDescr(rel)->natts; i++)
+			view->columns = lappend(view->columns,
+									pstrdup(NameStr(TupleDescAttr(RelationGetDescr(rel), i)->attname)));
+	relation_close(rel, NoLock);
+	names.nspname = get_namespace_name(get_rel_namespace(view->relid));
+	names.relname = get_rel_name(view->relid);
+	names.function_nspname = get_namespace_name(get_func_namespace(view->online));
+	names.function = get_func_name(view->online);
+
+	GetUserIdAndSecContext(&save_userid, &save_sec_context);
+	SetUserIdAndSecContext(owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	if (!other_query)
+		(void) set_config_option("search_path", view->search_path, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	query = FeathubViewAnalyze(view);
+	AtEOXact_GUC(false, nestlevel);
+	view->event_time = query->event_time_name;
+	FeathubViewDelete(view->relid);
+	FeathubViewMakeForms(view, query, &names);
+	FeathubViewInsert(view);
+	SetUserIdAndSecContext(save_userid, save_sec_context);
 }
 
 /*
@@ -206,58 +306,4 @@ place_view(const char *name, char **relname)
 					 errdetail("The online form of feature view \"%s\" needs the name.", range->relname)));
 	ReleaseSysCacheList(functions);
 	return get_namespace_name(namespace);
-}
-
-static void
-make_training(const FeathubViewQuery *query, const char *nspname, const char *relname)
-{
-	FeathubGroupRunCommand(psprintf("CREATE VIEW %s AS %s",
-									quote_qualified_identifier(nspname, relname),
-									pg_get_querydef(FeathubViewTraining(query), false)));
-}
-
-/* Create the online function; inlined, it must have no SET and not be STRICT. */
-static Oid
-make_online(const FeathubViewQuery *query, const char *nspname, const char *function)
-{
-	List	   *arguments;
-	Query	   *online = FeathubViewOnline(query, function, &arguments);
-	Oid		   *types = (Oid *) palloc(sizeof(Oid) * (list_length(arguments) + 1));
-	StringInfoData sql;
-	ListCell   *lc;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE FUNCTION %s(", quote_qualified_identifier(nspname, function));
-	foreach(lc, arguments)
-	{
-		FeathubViewArgument *argument = (FeathubViewArgument *) lfirst(lc);
-
-		types[foreach_current_index(lc)] = argument->type;
-		appendStringInfo(&sql, "%s%s %s DEFAULT NULL",
-						 foreach_current_index(lc) > 0 ? ", " : "",
-						 quote_identifier(argument->name),
-						 format_type_extended(argument->type, -1, FORMAT_TYPE_FORCE_QUALIFY));
-	}
-	appendStringInfoString(&sql, ") RETURNS TABLE (");
-	foreach(lc, online->targetList)
-	{
-		TargetEntry *tle = lfirst_node(TargetEntry, lc);
-
-		appendStringInfo(&sql, "%s%s %s", foreach_current_index(lc) > 0 ? ", " : "",
-						 quote_identifier(tle->resname),
-						 format_type_extended(exprType((Node *) tle->expr), -1,
-											  FORMAT_TYPE_FORCE_QUALIFY));
-	}
-	appendStringInfo(&sql, ") LANGUAGE sql STABLE ROWS 1 BEGIN ATOMIC %s; END",
-					 pg_get_querydef(online, false));
-	FeathubGroupRunCommand(sql.data);
-	return LookupFuncName(list_make2(makeString(pstrdup(nspname)), makeString(pstrdup(function))),
-						  list_length(arguments), types, false);
-}
-
-static void
-set_option(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 }

@@ -26,9 +26,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "parser/parse_coerce.h"
 #include "parser/parse_func.h"
-#include "parser/parse_node.h"
 #include "parser/parse_oper.h"
 #include "parser/parsetree.h"
 #include "utils/array.h"
@@ -55,8 +53,6 @@ typedef struct KeyContext
 static Query *make_history_query(RangeTblEntry *rte, const FeathubGroup *group,
 								 List *keys, List *attnums, Oid time_type);
 static Aggref *make_array_agg(Expr *value, Oid type, Expr *order, SortGroupClause *sort);
-static Oid	comparison_type(Oid left, Oid right);
-static Node *as_type(Node *node, Oid type);
 static Node *move_keys(Node *node, void *arg);
 static RangeTblEntry *make_version_rte(RangeTblEntry *rte, Query *query, Index rtindex,
 									   const List *attnums, List *arguments);
@@ -85,7 +81,7 @@ FeathubViewJoinHistory(Query *query, const FeathubViewGroup *source,
 	RangeTblEntry *joined = makeNode(RangeTblEntry);
 	RangeTblRef *ref = makeNode(RangeTblRef);
 	AttrNumber	time_attnum = get_attnum(group->relid, group->event_time);
-	Oid			time_type = comparison_type(get_atttype(group->relid, time_attnum), event_time->vartype);
+	Oid			time_type = FeathubViewComparisonType(get_atttype(group->relid, time_attnum), event_time->vartype);
 	KeyContext	context = {.from = source->rtindex};
 	AttrNumber *map = (AttrNumber *) palloc0(sizeof(AttrNumber) * (list_length(rte->eref->colnames) + 1));
 	List	   *key_quals;
@@ -135,9 +131,9 @@ FeathubViewJoinHistory(Query *query, const FeathubViewGroup *source,
 
 	arguments = list_make3(FeathubViewColumn(query, context.to, list_length(context.keys) + 1),
 						   FeathubViewColumn(query, context.to, list_length(context.keys) + 2),
-						   as_type((Node *) copyObject(event_time), time_type));
+						   FeathubViewAsType((Node *) copyObject(event_time), time_type));
 	if (source->ttl != NULL)
-		arguments = lappend(arguments, as_type(FeathubViewOldest(source, event_time), time_type));
+		arguments = lappend(arguments, FeathubViewAsType(FeathubViewOldest(source, event_time), time_type));
 	list_nth_cell(query->rtable, source->rtindex - 1)->ptr_value =
 		make_version_rte(rte, query, source->rtindex, attnums, arguments);
 }
@@ -147,21 +143,6 @@ append_relation(Query *query, RangeTblEntry *rte)
 {
 	query->rtable = lappend(query->rtable, rte);
 	return list_length(query->rtable);
-}
-
-/* The type that two event times are compared by: with time zone if one has it. */
-static Oid
-comparison_type(Oid left, Oid right)
-{
-	return getBaseType(left) == TIMESTAMPTZOID || getBaseType(right) == TIMESTAMPTZOID ?
-		TIMESTAMPTZOID : TIMESTAMPOID;
-}
-
-static Node *
-as_type(Node *node, Oid type)
-{
-	return coerce_to_target_type(make_parsestate(NULL), node, exprType(node), type, -1,
-								 COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
 }
 
 /* SELECT keys, array_agg(time ORDER BY time), array_agg(ROW(...) ORDER BY time) GROUP BY keys */
@@ -206,7 +187,7 @@ make_history_query(RangeTblEntry *rte, const FeathubGroup *group, List *keys, Li
 	get_sort_group_operators(time->vartype, true, true, false,
 							 &sort.sortop, &sort.eqop, NULL, &sort.hashable);
 	query->targetList = lappend(query->targetList,
-								makeTargetEntry((Expr *) make_array_agg((Expr *) as_type((Node *) copyObject(time), time_type),
+								makeTargetEntry((Expr *) make_array_agg((Expr *) FeathubViewAsType((Node *) copyObject(time), time_type),
 																		time_type, (Expr *) time, &sort),
 												list_length(keys) + 1, TIMES_NAME, false));
 	query->targetList = lappend(query->targetList,

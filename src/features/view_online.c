@@ -11,6 +11,7 @@
 
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_coerce.h"
@@ -26,6 +27,8 @@
 #include "features/view_rewrite.h"
 
 static void remove_labels(Query *query, const FeathubViewQuery *view);
+static void add_event_times(Query *query, const FeathubViewQuery *view);
+static void add_column(Query *query, Node *value, const char *alias, const char *suffix);
 static void use_online_table(Query *query, const FeathubViewQuery *view,
 							 const FeathubViewGroup *source, FeathubColumnMaps maps);
 static void check_online_column(const FeathubViewGroup *source, AttrNumber attnum,
@@ -42,6 +45,8 @@ FeathubViewOnline(const FeathubViewQuery *view, const char *function, List **arg
 	FeathubColumnMaps maps = FeathubViewMakeMaps(query);
 
 	remove_labels(query, view);
+	if (view->event_times)
+		add_event_times(query, view);
 	for (int i = list_length(view->groups) - 1; i >= 0; i--)
 	{
 		FeathubViewGroup *source = (FeathubViewGroup *) list_nth(view->groups, i);
@@ -106,6 +111,55 @@ remove_labels(Query *query, const FeathubViewQuery *view)
 		if (!bms_overlap(FeathubViewColumnsIn((Node *) lfirst(lc), view->spine), label_columns))
 			terms = lappend(terms, lfirst(lc));
 	query->jointree->quals = terms == NIL ? NULL : (Node *) make_ands_explicit(terms);
+}
+
+/*
+ * For each group with event time, columns <alias>_event_time and <alias>_age:
+ * when its row was true, and how long before the serving time.
+ */
+static void
+add_event_times(Query *query, const FeathubViewQuery *view)
+{
+	ListCell   *lc;
+
+	foreach(lc, view->groups)
+	{
+		FeathubViewGroup *source = (FeathubViewGroup *) lfirst(lc);
+		const char *alias = rt_fetch(source->rtindex, query->rtable)->eref->aliasname;
+		Node	   *time;
+		Node	   *now = (Node *) copyObject(view->event_time);
+		Oid			type;
+
+		if (source->group->event_time == NULL)
+			continue;
+		time = (Node *) FeathubViewColumn(query, source->rtindex,
+										  get_attnum(source->group->relid, source->group->event_time));
+		add_column(query, time, alias, "event_time");
+		/* the difference of dates would be a number */
+		type = FeathubViewComparisonType(exprType(time), exprType(now));
+		add_column(query, FeathubViewOperator("-", FeathubViewAsType(now, type),
+											  FeathubViewAsType((Node *) copyObject(time), type)),
+				   alias, "age");
+	}
+}
+
+static void
+add_column(Query *query, Node *value, const char *alias, const char *suffix)
+{
+	char	   *name = psprintf("%s_%s", alias, suffix);
+	ListCell   *lc;
+
+	name[pg_mbcliplen(name, strlen(name), NAMEDATALEN - 1)] = '\0';
+	foreach(lc, query->targetList)
+		if (strcmp(lfirst_node(TargetEntry, lc)->resname, name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" is in the query already", name),
+					 errdetail("with_event_times adds a column of that name to the online form."),
+					 errhint("Give the column of the query, or the relation, another alias.")));
+	query->targetList = lappend(query->targetList,
+								makeTargetEntry((Expr *) value, list_length(query->targetList) + 1,
+												name, false));
 }
 
 /* Put the online table in the place of the offline one. */

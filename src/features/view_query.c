@@ -20,11 +20,14 @@
 #include "parser/parsetree.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "core/compat.h"
 #include "core/describe.h"
+#include "features/feature_group.h"
 #include "features/view_query.h"
 #include "features/view_rewrite.h"
 #include "features/view_window.h"
@@ -46,7 +49,10 @@ static void find_relations(FeathubViewQuery *view, List *groups);
 static void check_joins(Query *query, Node *node);
 static void add_group(FeathubViewQuery *view, FeathubGroup *group, Index rtindex);
 static void find_event_time(FeathubViewQuery *view, const char *name);
+static void name_columns(Query *query, List *names);
 static void check_labels(FeathubViewQuery *view);
+static void set_max_age(FeathubViewQuery *view, const char *max_age);
+static bool set_age(FeathubViewQuery *view, const char *name, Interval *age);
 static bool check_walker(Node *node, void *arg);
 static void check_var(CheckContext *context, Var *var);
 static FeathubGroup *group_of(List *groups, Oid relid);
@@ -54,29 +60,34 @@ static const char *node_name(Query *query, Node *node);
 static bool is_key_qual(Node *qual, Index rtindex, const FeathubGroup *group, const char **column);
 
 FeathubViewQuery *
-FeathubViewAnalyze(const char *text, const char *event_time, List *labels)
+FeathubViewAnalyze(const FeathubView *definition)
 {
 	FeathubViewQuery *view = (FeathubViewQuery *) palloc0(sizeof(FeathubViewQuery));
-	ErrorContextCallback context = {.callback = query_error_context, .arg = unconstify(char *, text)};
+	ErrorContextCallback context = {.callback = query_error_context, .arg = definition->query};
 	CheckContext check = {.view = view};
 
 	context.previous = error_context_stack;
 	error_context_stack = &context;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	view->query = analyze_query(text);
+	view->query = analyze_query(definition->query);
 	PopActiveSnapshot();
 	error_context_stack = context.previous;
 
 	refuse_clauses(view->query);
 	flatten_joins(view->query);
+	if (definition->columns != NIL)
+		name_columns(view->query, definition->columns);
 	check.groups = FeathubGroupsAll();
 	FeathubViewExpandFunctions(view->query, check.groups);
 	find_relations(view, check.groups);
 	(void) query_tree_walker(view->query, check_walker, &check, QTW_IGNORE_JOINALIASES);
-	find_event_time(view, event_time);
+	find_event_time(view, definition->event_time);
 	FeathubViewCheckWindows(view, check.groups);
-	view->labels = labels;
+	view->labels = definition->labels;
 	check_labels(view);
+	if (definition->max_age != NULL)
+		set_max_age(view, definition->max_age);
+	view->event_times = definition->event_times;
 	return view;
 }
 
@@ -379,6 +390,21 @@ find_event_time(FeathubViewQuery *view, const char *name)
 	view->event_time_name = pstrdup(name);
 }
 
+/* Name the query's columns as the view's, which may have been renamed. */
+static void
+name_columns(Query *query, List *names)
+{
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk && tle->resno <= list_length(names))
+			tle->resname = (char *) list_nth(names, tle->resno - 1);
+	}
+}
+
 /* Labels are columns of the result, and leave some. */
 static void
 check_labels(FeathubViewQuery *view)
@@ -414,6 +440,81 @@ check_labels(FeathubViewQuery *view)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the query has no columns besides its labels")));
+}
+
+/* max_age: a JSON object of intervals, or nulls, by alias or name of a group. */
+static void
+set_max_age(FeathubViewQuery *view, const char *max_age)
+{
+	Jsonb	   *jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(max_age)));
+	JsonbIterator *it = JsonbIteratorInit(&jsonb->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	char	   *name = NULL;
+
+	if (!JB_ROOT_IS_OBJECT(jsonb))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_age must be a JSON object of intervals"),
+				 errhint("For instance: {\"weather\": \"2 hours\"}.")));
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		Interval   *age = NULL;
+
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		if (token != WJB_VALUE)
+			continue;
+		if (value.type == jbvString)
+		{
+			age = DatumGetIntervalP(DirectFunctionCall3(interval_in,
+														CStringGetDatum(pnstrdup(value.val.string.val,
+																				 value.val.string.len)),
+														ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+			FeathubGroupCheckInterval(age, "max_age");
+		}
+		else if (value.type != jbvNull)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("max_age of \"%s\" must be a JSON string or null", name),
+					 errhint("A string is an interval; null takes rows of any age.")));
+		if (!set_age(view, name, age))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("max_age names \"%s\", which is no feature group that the query joins", name),
+					 errhint("Name an alias of the query, or a feature group.")));
+	}
+}
+
+/* Set the age of the group with that alias, else of all joins of that group. */
+static bool
+set_age(FeathubViewQuery *view, const char *name, Interval *age)
+{
+	bool		found = false;
+
+	for (int by_alias = 1; by_alias >= 0 && !found; by_alias--)
+	{
+		ListCell   *lc;
+
+		foreach(lc, view->groups)
+		{
+			FeathubViewGroup *source = (FeathubViewGroup *) lfirst(lc);
+			const char *has = by_alias ?
+				rt_fetch(source->rtindex, view->query->rtable)->eref->aliasname :
+				get_rel_name(source->group->relid);
+
+			if (strcmp(has, name) != 0)
+				continue;
+			if (source->group->event_time == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("max_age of \"%s\": feature group \"%s\" has no event time",
+								name, get_rel_name(source->group->relid))));
+			source->ttl = age;
+			found = true;
+		}
+	}
+	return found;
 }
 
 /*

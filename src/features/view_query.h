@@ -9,6 +9,7 @@
 #include "nodes/primnodes.h"
 
 #include "core/catalog.h"
+#include "core/view_catalog.h"
 
 /* A feature group that the query joins: the right side of a join of its own. */
 typedef struct FeathubViewGroup
@@ -27,18 +28,19 @@ typedef struct FeathubViewQuery
 	char	   *event_time_name;
 	List	   *groups;			/* of FeathubViewGroup, as joined */
 	List	   *labels;			/* of char *: columns of the result */
+	bool		event_times;	/* the online form tells those of the groups */
 } FeathubViewQuery;
 
 /*
  * FeathubViewAnalyze
  *		Parse and analyse the query of a feature view as the current user.
  *
- * event_time: a column of the spine, or NULL: that of the group that is the
- * spine.  Raises an error, which names the relation concerned, for everything
- * that has no training and online form.  Locks the relations.
+ * Read of the view: query; event_time, a column of the spine, or NULL: that of
+ * the group that is the spine; labels, max_age and event_times.  Raises an
+ * error, which names the relation concerned, for everything that has no
+ * training and online form.  Locks the relations.
  */
-extern FeathubViewQuery *FeathubViewAnalyze(const char *text, const char *event_time,
-											List *labels);
+extern FeathubViewQuery *FeathubViewAnalyze(const FeathubView *definition);
 
 /*
  * FeathubViewSplitQuals

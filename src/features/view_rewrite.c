@@ -13,6 +13,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
 #include "parser/parse_node.h"
 #include "parser/parse_oper.h"
 #include "parser/parse_relation.h"
@@ -159,6 +160,20 @@ FeathubViewOperator(const char *name, Node *left, Node *right)
 	return (Node *) make_op(make_parsestate(NULL),
 							list_make2(makeString("pg_catalog"), makeString(pstrdup(name))),
 							left, right, NULL, -1);
+}
+
+Oid
+FeathubViewComparisonType(Oid left, Oid right)
+{
+	return getBaseType(left) == TIMESTAMPTZOID || getBaseType(right) == TIMESTAMPTZOID ?
+		TIMESTAMPTZOID : TIMESTAMPOID;
+}
+
+Node *
+FeathubViewAsType(Node *node, Oid type)
+{
+	return coerce_to_target_type(make_parsestate(NULL), node, exprType(node), type, -1,
+								 COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
 }
 
 Node *

@@ -31,6 +31,12 @@ extern FeathubColumnMaps FeathubViewMakeMaps(const Query *query);
 /* left OPERATOR(pg_catalog.name) right */
 extern Node *FeathubViewOperator(const char *name, Node *left, Node *right);
 
+/* The type that two event times are compared by: with time zone if one has it. */
+extern Oid	FeathubViewComparisonType(Oid left, Oid right);
+
+/* CAST (node AS type) */
+extern Node *FeathubViewAsType(Node *node, Oid type);
+
 /* A column, named as the relation has it, of relation 1 of a subquery being made. */
 extern TargetEntry *FeathubViewTarget(Query *query, const RangeTblEntry *rte,
 									  AttrNumber attnum, int resno);
