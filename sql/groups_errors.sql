@@ -39,7 +39,6 @@ SELECT feathub.create_feature_group('g', 's', '{k}', 'at', retention => '-1 day'
 SELECT feathub.create_feature_group('g', 's', '{k}', ttl => '1 day');
 SELECT feathub.create_feature_group('g', 's', '{k}', partition_interval => '1 day');
 SELECT feathub.create_feature_group('g', 's', '{k}', 'at', partition_interval => '1 month 1 day');
-SELECT feathub.create_feature_group('g', 's', '{k}', 'at', deletes => NULL);
 SELECT feathub.create_feature_group('g', 's', '{k}', 'at', workers => 0);
 SELECT feathub.create_feature_group('g', 's', '{k}', 'at', workers => NULL);
 SELECT feathub.create_feature_group('g', 's', '{k}', 'at', start => 'whenever');

@@ -294,6 +294,12 @@ struct FeathubConnector
 							   Datum *key, bool *key_isnull);
 	bool		(*delete_row) (FeathubModify *modify, Datum *key, bool *key_isnull);
 
+	/*
+	 * Do rows written to the table replace those of the same key?  NULL: never,
+	 * they are added.
+	 */
+	bool		(*upserts) (FeathubRelation *rel);
+
 	/* TRUNCATE of tables (FeathubRelation *) of one server.  Optional. */
 	void		(*truncate) (List *rels, DropBehavior behavior, bool restart_seqs);
 	void		(*explain_modify) (FeathubModify *modify, ExplainState *es);

@@ -187,7 +187,7 @@ FeathubCheckColumnsFit(TupleDesc input, Oid relid, List *exact)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column \"%s\" is missing", name),
-					 errdetail("It is part of the key of feature group \"%s\".",
+					 errdetail("It is part of the key of \"%s\".",
 							   RelationGetRelationName(rel))));
 	}
 

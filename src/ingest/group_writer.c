@@ -22,6 +22,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/ilist.h"
@@ -41,6 +42,7 @@
 #include "core/describe.h"
 #include "ingest/bulk_insert.h"
 #include "ingest/deletions.h"
+#include "ingest/foreign_sink.h"
 #include "ingest/group_writer.h"
 #include "ingest/writer_internal.h"
 
@@ -69,6 +71,8 @@ static bool same_key(FeathubWriter *writer, const FeathubWriterRow *rows,
 					 const SortItem *a, const SortItem *b, int n);
 static void apply_plain(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 						FeathubWriterCounts *counts);
+static void apply_by_key(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
+						 FeathubWriterCounts *counts);
 
 static inline int
 compare_items(const SortItem *a, const SortItem *b)
@@ -114,8 +118,10 @@ FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flags)
 	writer->group = FeathubGroupLoadWritable(relid);
 	if (writer->group == NULL || !OidIsValid(writer->group->online))
 		writer->flags &= ~FEATHUB_WRITE_ONLINE;
+	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+		writer->sink_key = FeathubForeignSinkKey(relid, &writer->sink_deletes);
 	match_columns(writer);
-	if (writer->group)
+	if (writer->nsort > 0)
 		prepare_sort(writer);
 	build_statements(writer);
 	writer->bulk = writer->group != NULL &&
@@ -141,6 +147,12 @@ FeathubWriterInput(FeathubWriter *writer)
 }
 
 bool
+FeathubWriterDeletes(FeathubWriter *writer)
+{
+	return writer->group ? writer->group->deletes : writer->sink_deletes;
+}
+
+bool
 FeathubWriterIsStale(FeathubWriter *writer)
 {
 	return writer->stale;
@@ -155,8 +167,6 @@ FeathubWriterEnd(FeathubWriter *writer)
 char *
 FeathubWriterRefuses(FeathubWriter *writer, const FeathubWriterRow *row, int *sqlerrcode)
 {
-	if (writer->group == NULL)
-		return NULL;
 	for (int i = 0; i < writer->nsort; i++)
 	{
 		int			col = writer->sort_cols[i];
@@ -164,7 +174,9 @@ FeathubWriterRefuses(FeathubWriter *writer, const FeathubWriterRow *row, int *sq
 		if (!row->isnull[col] || (row->deleted && col == writer->event_time))
 			continue;
 		*sqlerrcode = ERRCODE_NOT_NULL_VIOLATION;
-		return psprintf(col == writer->event_time ?
+		return psprintf(writer->group == NULL ?
+						"null value in key column \"%s\" of foreign table \"%s\"" :
+						col == writer->event_time ?
 						"null value in event time column \"%s\" of feature group \"%s\"" :
 						"null value in primary key column \"%s\" of feature group \"%s\"",
 						NameStr(TupleDescAttr(writer->input, col)->attname),
@@ -314,7 +326,10 @@ FeathubWriterApply(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 		return;
 	if (writer->group == NULL)
 	{
-		apply_plain(writer, rows, nrows, counts);
+		if (writer->sink_key)
+			apply_by_key(writer, rows, nrows, counts);
+		else
+			apply_plain(writer, rows, nrows, counts);
 		return;
 	}
 
@@ -382,6 +397,46 @@ apply_plain(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 	tuplestore_end(store);
 	counts->applied += written;
 	counts->duplicates += nrows - written;	/* a rule or trigger dropped them */
+}
+
+/* A foreign table in which rows have keys gets what arrived last of each. */
+static void
+apply_by_key(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
+			 FeathubWriterCounts *counts)
+{
+	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	SortItem   *items = MemoryContextAllocHuge(CurrentMemoryContext,
+											   sizeof(SortItem) * (Size) nrows);
+	FeathubWriterRow **deleted = MemoryContextAllocHuge(CurrentMemoryContext,
+														sizeof(FeathubWriterRow *) * (Size) nrows);
+	int			ndeleted = 0;
+	int			nstored = 0;
+
+	sort_rows(writer, rows, items, nrows);
+	for (int i = 0; i < nrows; i++)
+	{
+		FeathubWriterRow *row = &rows[items[i].row];
+
+		if (i + 1 < nrows && same_key(writer, rows, &items[i], &items[i + 1], writer->nkeys))
+			continue;
+		if (row->deleted)
+			deleted[ndeleted++] = row;
+		else
+		{
+			tuplestore_putvalues(store, writer->input, row->values, row->isnull);
+			nstored++;
+		}
+	}
+	if (ndeleted > 0)
+		FeathubForeignSinkDelete(writer->relid, deleted, ndeleted, writer->sort_cols);
+	if (nstored > 0)
+		(void) FeathubWriterExecute(writer, &writer->history_stmt, "feathub_history",
+									writer->history_desc, store);
+	tuplestore_end(store);
+	pfree(deleted);
+	pfree(items);
+	counts->applied += ndeleted + nstored;
+	counts->duplicates += nrows - ndeleted - nstored;
 }
 
 /*
@@ -524,6 +579,7 @@ match_columns(FeathubWriter *writer)
 	Relation	rel = relation_open(writer->relid, AccessShareLock);
 	TupleDesc	table = RelationGetDescr(rel);
 	int			natts = writer->input->natts;
+	List	   *key;
 	ListCell   *lc;
 
 	for (int i = 0; i < natts; i++)
@@ -547,18 +603,19 @@ match_columns(FeathubWriter *writer)
 	writer->is_key = palloc0(sizeof(bool) * natts);
 	writer->values = palloc0(sizeof(Datum) * (natts + 1));
 	writer->isnull = palloc0(sizeof(bool) * (natts + 1));
+	key = writer->group ? writer->group->primary_key : writer->sink_key;
+	writer->nkeys = list_length(key);
+	writer->sort_cols = palloc(sizeof(int) * (writer->nkeys + 1));
+	foreach(lc, key)
+	{
+		int			col = input_column(writer, lfirst(lc));
+
+		check_key_type(writer, table, lfirst(lc), col);
+		writer->is_key[col] = true;
+		writer->sort_cols[writer->nsort++] = col;
+	}
 	if (writer->group)
 	{
-		writer->nkeys = list_length(writer->group->primary_key);
-		writer->sort_cols = palloc(sizeof(int) * (writer->nkeys + 1));
-		foreach(lc, writer->group->primary_key)
-		{
-			int			col = input_column(writer, lfirst(lc));
-
-			check_key_type(writer, table, lfirst(lc), col);
-			writer->is_key[col] = true;
-			writer->sort_cols[writer->nsort++] = col;
-		}
 		if (writer->group->event_time)
 		{
 			int			col = input_column(writer, writer->group->event_time);
@@ -591,7 +648,10 @@ check_key_type(FeathubWriter *writer, TupleDesc table, const char *name, int col
 	if (col < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 writer->group ?
 				 errmsg("column \"%s\" of feature group \"%s\" is missing in its input",
+						name, get_rel_name(writer->relid)) :
+				 errmsg("key column \"%s\" of foreign table \"%s\" is missing in its input",
 						name, get_rel_name(writer->relid)),
 				 errhint("The source or query must give every primary key column and the event time.")));
 	given = TupleDescAttr(writer->input, col);
@@ -599,7 +659,7 @@ check_key_type(FeathubWriter *writer, TupleDesc table, const char *name, int col
 		(att->atttypmod >= 0 && given->atttypmod != att->atttypmod))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of feature group \"%s\" is of type %s but its input is of type %s",
+				 errmsg("column \"%s\" of \"%s\" is of type %s but its input is of type %s",
 						name, get_rel_name(writer->relid),
 						format_type_with_typemod(att->atttypid, att->atttypmod),
 						format_type_with_typemod(given->atttypid, given->atttypmod)),

@@ -1,7 +1,7 @@
 /*
  * group_writer.h
- *		Write batches of rows to a feature group's tables, or append them to a
- *		plain table.
+ *		Write batches of rows to a feature group's tables, or to a plain or
+ *		foreign table.
  *
  * Used by workers (Stream API) and backfill (Batch API): the one place that
  * knows how a batch becomes history and latest rows.
@@ -52,7 +52,7 @@ typedef struct FeathubWriter FeathubWriter;
  * FeathubWriterBegin
  *		Prepare to write rows of the given shape to a table.
  *
- * relid is a group's offline table or a plain table; input describes the rows.
+ * relid is a group's offline table, a plain table or a foreign table; input describes the rows.
  * Columns are matched by name; columns that input lacks become NULL (or the
  * table's default when history is inserted).  Errors: UNDEFINED_COLUMN for an
  * input column that the table has not (with the closest name) or a key that
@@ -64,6 +64,9 @@ extern FeathubWriter *FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flag
 
 /* The rows' columns: input's, in its order. */
 extern TupleDesc FeathubWriterInput(FeathubWriter *writer);
+
+/* Can rows be deleted from what it writes to? */
+extern bool FeathubWriterDeletes(FeathubWriter *writer);
 
 /* True if the group or one of its tables has been altered since Begin. */
 extern bool FeathubWriterIsStale(FeathubWriter *writer);

@@ -25,6 +25,7 @@
 #include "core/describe.h"
 #include "core/job_definition.h"
 #include "core/position.h"
+#include "ingest/foreign_sink.h"
 
 /* Arguments of create_job, in order. */
 enum
@@ -66,6 +67,7 @@ feathub_create_job(PG_FUNCTION_ARGS)
 	FeathubJob	job = {0};
 	TupleDesc	input;
 	FeathubGroup *group;
+	bool		deletes;
 
 	for (int i = 0; i < lengthof(required); i++)
 		if (PG_ARGISNULL(i))
@@ -85,6 +87,11 @@ feathub_create_job(PG_FUNCTION_ARGS)
 	FeathubJobReadArguments(fcinfo, ARG_JOB_FIRST, &job);
 	(void) check_source(job.source);
 	check_sink(job.sink);
+	if (job.source == job.sink)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a job cannot write to its own source \"%s\"", get_rel_name(job.sink)),
+				 errdetail("It would follow what it writes and never end.")));
 
 	input = FeathubSourceDescribe(job.source);
 	if (!PG_ARGISNULL(ARG_QUERY))
@@ -93,7 +100,8 @@ feathub_create_job(PG_FUNCTION_ARGS)
 		input = FeathubQueryDescribe(job.query, input);
 	}
 	group = FeathubGroupLoadWritable(job.sink);
-	FeathubCheckColumnsFit(input, job.sink, group ? FeathubGroupHistoryKey(group) : NIL);
+	FeathubCheckColumnsFit(input, job.sink, group ? FeathubGroupHistoryKey(group) :
+						   FeathubForeignSinkKey(job.sink, &deletes));
 
 	FeathubJobCreate(&job);
 	PG_RETURN_VOID();
@@ -143,15 +151,15 @@ check_sink(Oid sink)
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind), name);
 	LockRelationOid(sink, AccessShareLock);
 	if (relkind == RELKIND_FOREIGN_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a job cannot write to foreign table \"%s\"", name),
-				 errdetail("Jobs write to feature groups and tables of this database.")));
+	{
+		FeathubForeignSinkCheck(sink);
+		return;
+	}
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("a job cannot write to \"%s\"", name),
-				 errdetail("The sink of a job is a feature group or a table.")));
+				 errdetail("The sink of a job is a feature group, a table or a foreign table.")));
 	foreach(lc, FeathubGroupsAll())
 	{
 		FeathubGroup *group = (FeathubGroup *) lfirst(lc);

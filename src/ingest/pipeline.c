@@ -88,9 +88,9 @@ open_sink(FeathubPipeline *pipeline)
 	FeathubJobCheckRunnable(job);
 	group = FeathubGroupLoadWritable(job->sink);
 	pipeline->is_group = group != NULL;
-	pipeline->deletes = group != NULL && group->deletes;
 	pipeline->maintained = group != NULL && (group->partition_interval || group->retention);
 	match_source(pipeline);
+	pipeline->deletes = FeathubWriterDeletes(pipeline->writer);
 	pipeline->sink_context = context;
 	MemoryContextSwitchTo(old);
 }

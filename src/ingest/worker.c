@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -28,6 +29,7 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -282,8 +284,6 @@ run_job(FeathubJob *job)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	SetConfigOption("synchronous_commit", job->synchronous_commit ? "on" : "off",
-					PGC_SUSET, PGC_S_OVERRIDE);
 	for (;;)
 	{
 		FeathubPipeline *pipeline;
@@ -295,6 +295,11 @@ run_job(FeathubJob *job)
 			proc_exit(0);
 		MemoryContextSwitchTo(context);
 		pipeline = FeathubPipelineOpen(job);
+		/* what is outside cannot be taken back if our commit is lost */
+		SetConfigOption("synchronous_commit",
+						job->synchronous_commit ||
+						get_rel_relkind(job->sink) == RELKIND_FOREIGN_TABLE ? "on" : "off",
+						PGC_SUSET, PGC_S_OVERRIDE);
 		MemoryContextSwitchTo(pipeline->context);
 		pipeline->rel->connector->open_stream(&pipeline->stream);
 		PopActiveSnapshot();

@@ -41,7 +41,10 @@ struct FeathubWriter
 	/* What is written where */
 	Oid			relid;
 	uint32		flags;
-	FeathubGroup *group;		/* NULL: a plain table */
+	FeathubGroup *group;		/* NULL: a plain or foreign table */
+	List	   *sink_key;		/* of a foreign table: names of the columns by
+								 * which rows replace others, or NIL */
+	bool		sink_deletes;	/* and can be deleted */
 	bool		bulk;			/* history can be inserted in bulk */
 	TupleDesc	input;
 	TupleDesc	history_desc;	/* input, and feathub_deleted if the group has

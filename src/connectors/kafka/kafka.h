@@ -49,6 +49,12 @@ typedef enum KafkaValueFields
 	KAFKA_VALUE_EXCEPT_KEY
 } KafkaValueFields;
 
+typedef enum KafkaWriteMode
+{
+	KAFKA_WRITE_INSERT,
+	KAFKA_WRITE_UPSERT			/* a message is the latest row of its key */
+} KafkaWriteMode;
+
 /* FeathubRelation.options of a Kafka table: all lists merged. */
 typedef struct KafkaOptions
 {
@@ -61,6 +67,7 @@ typedef struct KafkaOptions
 	int			isolation_level;	/* KafkaIsolation */
 	char	   *key_format;		/* or NULL: key is not decoded */
 	int			value_fields;	/* KafkaValueFields */
+	int			write_mode;		/* KafkaWriteMode */
 	int			fetch_memory;	/* kB of messages fetched ahead */
 	double		row_estimate;	/* what the planner expects, without ANALYZE */
 
@@ -114,6 +121,10 @@ typedef struct KafkaColumns
  */
 extern void FeathubKafkaColumnsOf(FeathubRelation *rel, Bitmapset *needed,
 								  KafkaColumns *columns);
+
+/* FeathubConnector.key_columns, upserts */
+extern List *FeathubKafkaKeyColumns(FeathubRelation *rel);
+extern bool FeathubKafkaUpserts(FeathubRelation *rel);
 
 /* FeathubConnector.find_property, check_relation */
 extern const FeathubOption *FeathubKafkaFindProperty(const char *name, uint32 where);
@@ -396,6 +407,7 @@ extern void FeathubKafkaJoinParallel(FeathubScan *scan, void *shared);
 extern void FeathubKafkaBeginModify(FeathubModify *modify);
 extern void FeathubKafkaInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots);
 extern void FeathubKafkaEndModify(FeathubModify *modify);
+extern bool FeathubKafkaDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull);
 extern void FeathubKafkaExplainModify(FeathubModify *modify, ExplainState *es);
 
 /* kafka_import.c */

@@ -35,6 +35,9 @@ const FeathubConnector FeathubKafkaConnector = {
 	.begin_modify = FeathubKafkaBeginModify,
 	.insert_rows = FeathubKafkaInsertRows,
 	.end_modify = FeathubKafkaEndModify,
+	.key_columns = FeathubKafkaKeyColumns,
+	.delete_row = FeathubKafkaDeleteRow,
+	.upserts = FeathubKafkaUpserts,
 	.explain_modify = FeathubKafkaExplainModify,
 
 	.import_options = FeathubKafkaImportOptions,

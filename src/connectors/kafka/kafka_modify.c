@@ -69,6 +69,11 @@ FeathubKafkaBeginModify(FeathubModify *modify)
 	state->rel = rel;
 	state->topics = FeathubKafkaTopicList(options->topic);
 	FeathubKafkaColumnsOf(rel, NULL, columns);
+	if (list_length(state->topics) > 1 && FeathubKafkaUpserts(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write to foreign table \"%s\", which has several topics and write_mode \"upsert\"",
+						rel->relname)));
 	if (list_length(state->topics) > 1 && columns->metadata[KAFKA_META_TOPIC] == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -104,6 +109,42 @@ FeathubKafkaInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots
 	}
 	MemoryContextSwitchTo(old);
 	FeathubKafkaDeliveryCheck(state->delivery);
+}
+
+/*
+ * A tombstone for the key.  Whether the topic has a row of it, nobody knows
+ * without reading it: that there was one is taken on trust.
+ */
+bool
+FeathubKafkaDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull)
+{
+	KafkaModifyState *state = modify->state;
+	int			natts = modify->rel->tupdesc->natts;
+	Datum	   *values = palloc0(sizeof(Datum) * natts);
+	bool	   *isnull = palloc(sizeof(bool) * natts);
+	ListCell   *lc;
+
+	if (state->delivery == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(modify->context);
+
+		state->delivery = FeathubKafkaDeliveryBegin(modify->rel);
+		MemoryContextSwitchTo(old);
+	}
+	memset(isnull, true, sizeof(bool) * natts);
+	foreach(lc, modify->key_attrs)
+	{
+		int			i = foreach_current_index(lc);
+
+		values[lfirst_int(lc) - 1] = key[i];
+		isnull[lfirst_int(lc) - 1] = key_isnull[i];
+	}
+	empty_buffer(&state->key);
+	(void) FeathubEncode(state->key_encoder, values, isnull, &state->key);
+	FeathubKafkaDeliverySend(state->delivery, linitial(state->topics), RD_KAFKA_PARTITION_UA,
+							 state->key.data, state->key.len, NULL, 0, 0, NULL);
+	FeathubKafkaDeliveryCheck(state->delivery);
+	return true;
 }
 
 void
@@ -255,6 +296,22 @@ timestamp_of_row(KafkaModifyState *state, TupleTableSlot *slot)
 	return (time - epoch) / 1000;
 }
 
+/* A row that replaces another must say which. */
+static void
+check_key(KafkaModifyState *state, TupleTableSlot *slot)
+{
+	for (int i = 0; i < state->columns.nkey; i++)
+	{
+		const FeathubColumn *column = &state->columns.key[i];
+
+		if (slot->tts_isnull[column->attnum - 1])
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("null value in key column \"%s\" of foreign table \"%s\"",
+							column->name, state->rel->relname)));
+	}
+}
+
 /* The key's bytes, or NULL. */
 static const char *
 key_of_row(KafkaModifyState *state, TupleTableSlot *slot, Size *len)
@@ -278,6 +335,8 @@ key_of_row(KafkaModifyState *state, TupleTableSlot *slot, Size *len)
 			*len = strlen(utf8);
 		return utf8;
 	}
+	if (state->key_encoder != NULL && FeathubKafkaUpserts(state->rel))
+		check_key(state, slot);
 	if (state->key_encoder != NULL &&
 		FeathubEncode(state->key_encoder, slot->tts_values, slot->tts_isnull, &state->key))
 	{

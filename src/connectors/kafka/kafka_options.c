@@ -36,6 +36,12 @@ static const FeathubOptionValue isolation_values[] = {
 	{NULL}
 };
 
+static const FeathubOptionValue write_mode_values[] = {
+	{"insert", KAFKA_WRITE_INSERT},
+	{"upsert", KAFKA_WRITE_UPSERT},
+	{NULL, 0}
+};
+
 static const FeathubOptionValue value_fields_values[] = {
 	{"all", KAFKA_VALUE_ALL},
 	{"except_key", KAFKA_VALUE_EXCEPT_KEY},
@@ -126,6 +132,12 @@ const FeathubOption FeathubKafkaOptions[] = {
 		.offset = offsetof(KafkaOptions, produce_timeout),
 		.min = 1, .max = 3600, .default_value = "30",
 		.description = "Seconds until a message that is not delivered is an error."
+	},
+	{
+		"write_mode", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
+		.offset = offsetof(KafkaOptions, write_mode),
+		.values = write_mode_values, .default_value = "insert",
+		.description = "Whether messages are events, or the latest row of their key, which a tombstone deletes."
 	},
 	{
 		"metadata", FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM,
@@ -601,6 +613,12 @@ FeathubKafkaCheckRelation(FeathubRelation *rel)
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("foreign table \"%s\" has value_fields \"except_key\" but no option \"key_format\"",
 						rel->relname)));
+	if (!options->key_format && options->write_mode == KAFKA_WRITE_UPSERT)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("foreign table \"%s\" has write_mode \"upsert\" but no option \"key_format\"",
+						rel->relname),
+				 errhint("The message's key holds the columns with option \"key\".")));
 	if (options->transactional_id && !options->transactional)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
@@ -608,6 +626,26 @@ FeathubKafkaCheckRelation(FeathubRelation *rel)
 						rel->relname)));
 	if (options->key_format)
 		(void) FeathubFormatByName(options->key_format);
+}
+
+bool
+FeathubKafkaUpserts(FeathubRelation *rel)
+{
+	return ((KafkaOptions *) rel->options)->write_mode == KAFKA_WRITE_UPSERT;
+}
+
+/* Messages can be replaced only where each is the row of its key. */
+List *
+FeathubKafkaKeyColumns(FeathubRelation *rel)
+{
+	List	   *attnums = NIL;
+
+	for (int attnum = 1; attnum <= rel->tupdesc->natts && FeathubKafkaUpserts(rel); attnum++)
+	{
+		if (column_is_key(rel, attnum))
+			attnums = lappend_int(attnums, attnum);
+	}
+	return attnums;
 }
 
 void
