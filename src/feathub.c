@@ -8,6 +8,7 @@
 
 #include "connectors/connector.h"
 #include "core/guc.h"
+#include "fdw/fdw_lookup.h"
 #include "ingest/ingest.h"
 
 PG_MODULE_MAGIC;
@@ -19,5 +20,6 @@ _PG_init(void)
 {
 	FeathubGucInit();
 	FeathubConnectorsInit();
+	FeathubFdwLookupInit();
 	FeathubIngestInit();
 }

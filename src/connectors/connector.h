@@ -113,11 +113,15 @@ typedef struct FeathubLookup
 {
 	FeathubRelation *rel;
 	List	   *private;		/* of plan_lookup */
+	int			nparams;
+	Datum	   *param_values;	/* of the plan's params, before each send_keys */
+	bool	   *param_isnull;
 	int			nkeys;			/* columns of a key */
 	AttrNumber *key_attrs;
-	Bitmapset  *needed;			/* attnums, as in FeathubScan */
+	Bitmapset  *needed;			/* attnums, as in FeathubScan; the key's too */
 	MemoryContext context;		/* lives as long as the join */
 	MemoryContext batch_context;	/* reset by the caller before each send_keys */
+	MemoryContext row_context;	/* reset by the caller before each next_found */
 	void	   *state;			/* the connector's own */
 } FeathubLookup;
 
@@ -226,14 +230,19 @@ struct FeathubConnector
 	 * Batched look-ups: all or none; they need lookup_columns.  plan_lookup is
 	 * asked whether rows can be found by equality on these columns (attnums);
 	 * clauses are the table's own restrictions, all of which the join checks
-	 * again unless plan_lookup takes them out of plan->local_clauses.  It returns
-	 * false if it cannot, else it fills plan and, by what it knows, max_keys
-	 * (keys asked for at a time, 1,000 unless changed).  No network call.
+	 * again unless plan_lookup takes them out of plan->local_clauses, which is
+	 * set to them before.  It returns false if it cannot, also for a type whose
+	 * equal values the remote side may take for different ones (numeric 1.0 and
+	 * 1.00, citext); else it fills plan and, by what it knows, max_keys (keys
+	 * asked for at a time, 1,000 unless changed).  No network call.
 	 *
-	 * send_keys is given nrows keys of nkeys values each, none of them NULL and
-	 * no two alike; next_found then returns the rows found, in any order, until
-	 * it returns false.  begin_lookup and end_lookup are as begin_scan and
-	 * end_scan; explain_lookup as explain_scan.
+	 * send_keys is given nrows keys of nkeys values each, of the columns' types,
+	 * none of them NULL and no two alike; they stay valid until the next call.
+	 * next_found then returns the rows found, in any order, until it returns
+	 * false; row_context is current.  The next send_keys and end_lookup may come
+	 * before that: nobody wants the rest then.  begin_lookup and end_lookup are
+	 * as begin_scan and end_scan, explain_lookup as explain_scan.  A round trip
+	 * is taken to cost the startup_cost of estimate.
 	 */
 	bool		(*plan_lookup) (FeathubRelation *rel, PlannerInfo *root,
 								RelOptInfo *baserel, List *attnums, List *clauses,

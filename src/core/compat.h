@@ -253,4 +253,31 @@ feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
 	expandRTE(rte, rtindex, 0, -1, false, names, vars)
 #endif
 
+/* 18 counts the disabled nodes of a path apart from its cost. */
+#if PG_VERSION_NUM >= 180000
+#define feathub_set_disabled_nodes(path, below) ((path)->disabled_nodes = (below)->disabled_nodes)
+#else
+#define feathub_set_disabled_nodes(path, below) ((void) 0)
+#endif
+
+/* 16 marks columns with the outer joins below which they may be NULL. */
+#if PG_VERSION_NUM >= 160000
+#define FEATHUB_HAS_NULLINGRELS true
+static inline bool
+feathub_same_but_nullingrels(Node *a, Node *b)
+{
+	if (nodeTag(a) != nodeTag(b))
+		return false;
+	if (IsA(a, Var))
+		return ((Var *) a)->varno == ((Var *) b)->varno &&
+			((Var *) a)->varattno == ((Var *) b)->varattno &&
+			((Var *) a)->varlevelsup == ((Var *) b)->varlevelsup;
+	return IsA(a, PlaceHolderVar) &&
+		((PlaceHolderVar *) a)->phid == ((PlaceHolderVar *) b)->phid;
+}
+#else
+#define FEATHUB_HAS_NULLINGRELS false
+#define feathub_same_but_nullingrels(a, b) false
+#endif
+
 #endif							/* FEATHUB_CORE_COMPAT_H */

@@ -3,7 +3,8 @@
  *		The extension's settings, feathub.*, in alphabetical order.
  *
  * They are read by the postmaster's children only, from the configuration: no
- * session sets one for itself, what differs between tables is an option.
+ * session sets one for itself but those of the planner (enable_...); what
+ * differs between tables is an option.
  */
 #include "postgres.h"
 
@@ -19,6 +20,7 @@ int			feathub_batch_memory = 32 * 1024;
 int			feathub_batch_rows = 100000;
 bool		feathub_embedded_broker = false;
 char	   *feathub_embedded_broker_topics = NULL;
+bool		feathub_enable_batched_lookup = true;
 int			feathub_max_workers = 32;
 int			feathub_retry_delay = 1000;
 int			feathub_retry_delay_max = 60 * 1000;
@@ -76,6 +78,13 @@ FeathubGucInit(void)
 							   "",
 							   PGC_SIGHUP, 0,
 							   check_embedded_broker_topics, NULL, NULL);
+	DefineCustomBoolVariable("feathub.enable_batched_lookup",
+							 "Enables the planner's use of batched look-ups in joins with foreign tables.",
+							 NULL,
+							 &feathub_enable_batched_lookup,
+							 true,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 	DefineCustomIntVariable("feathub.max_workers",
 							"Sets the maximum number of job workers of all databases together.",
 							"Each takes one of max_worker_processes.",

@@ -10,6 +10,7 @@ extern int	feathub_batch_memory;	/* kB of raw records in one batch */
 extern int	feathub_batch_rows; /* records in one batch at most */
 extern bool feathub_embedded_broker;	/* run the embedded broker */
 extern char *feathub_embedded_broker_topics;	/* "weather:1, clicks:6" */
+extern bool feathub_enable_batched_lookup;	/* the planner may use look-ups */
 extern int	feathub_max_workers;	/* slots in shared memory, all databases */
 extern int	feathub_retry_delay;	/* ms of the first backoff */
 extern int	feathub_retry_delay_max;	/* ms of the longest backoff */

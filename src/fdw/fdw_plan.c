@@ -32,6 +32,7 @@ typedef struct FdwPlanState
 	FeathubEstimate estimate;
 } FdwPlanState;
 
+static void note_unique_key(RelOptInfo *baserel, FeathubRelation *rel);
 static void estimate_default(RelOptInfo *baserel, FeathubEstimate *estimate);
 static void add_parallel_path(PlannerInfo *root, RelOptInfo *baserel,
 							  const FeathubEstimate *estimate);
@@ -52,6 +53,8 @@ FeathubFdwGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid foreignt
 	state->rel = FeathubRelationOpen(foreigntableid, userid);
 	connector = state->rel->connector;
 	baserel->fdw_private = state;
+
+	note_unique_key(baserel, state->rel);
 
 	/* width, cost of the restrictions, and rows if the table was analyzed */
 	set_baserel_size_estimates(root, baserel);
@@ -117,6 +120,16 @@ FeathubFdwGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntabl
 							outer_plan);
 }
 
+FeathubRelation *
+FeathubFdwPlannedRelation(RelOptInfo *baserel, const FeathubEstimate **estimate)
+{
+	FdwPlanState *state = baserel->fdw_private;
+
+	if (estimate)
+		*estimate = &state->estimate;
+	return state->rel;
+}
+
 bool
 FeathubFdwIsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel,
 									RangeTblEntry *rte)
@@ -124,6 +137,32 @@ FeathubFdwIsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel,
 	const FeathubConnector *connector = FeathubConnectorOfTable(rte->relid);
 
 	return connector && connector->parallel_size != NULL;
+}
+
+/*
+ * Let estimates know that a key of one column is unique, with statistics or
+ * without: they look for a unique index.  It is not "immediate", so that no plan
+ * relies on it; remote systems may let in what they like.
+ */
+static void
+note_unique_key(RelOptInfo *baserel, FeathubRelation *rel)
+{
+	List	   *key = NIL;
+	IndexOptInfo *index;
+
+	if (rel->connector->update_row || rel->connector->delete_row)
+		key = FeathubRelationKeyColumns(rel);
+	if (list_length(key) != 1)
+		return;
+	index = makeNode(IndexOptInfo);
+	index->rel = baserel;
+	index->ncolumns = 1;
+	index->nkeycolumns = 1;
+	index->indexkeys = palloc(sizeof(int));
+	index->indexkeys[0] = linitial_int(key);
+	index->unique = true;
+	index->immediate = false;
+	baserel->indexlist = lappend(baserel->indexlist, index);
 }
 
 /* What is said of a table if the connector says nothing. */

@@ -8,6 +8,8 @@
 
 #include "foreign/fdwapi.h"
 
+#include "connectors/connector.h"
+
 /* Items of a ForeignScan's fdw_private. */
 enum FeathubFdwScanPrivate
 {
@@ -27,5 +29,9 @@ extern ForeignScan *FeathubFdwGetForeignPlan(PlannerInfo *root, RelOptInfo *base
 											 List *scan_clauses, Plan *outer_plan);
 extern bool FeathubFdwIsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel,
 												RangeTblEntry *rte);
+
+/* What GetForeignRelSize found out about one of our tables; estimate may be NULL. */
+extern FeathubRelation *FeathubFdwPlannedRelation(RelOptInfo *baserel,
+												  const FeathubEstimate **estimate);
 
 #endif							/* FEATHUB_FDW_FDW_PLAN_H */

@@ -39,17 +39,11 @@ typedef struct FdwScanState
 	bool	   *param_typbyval;
 	MemoryContext param_context;	/* reset at each rescan */
 
-	/* Stored generated columns that are needed */
-	int			ngenerated;
-	AttrNumber *generated;
-	ExprState **generated_exprs;
+	FeathubFdwGenerated generated;
 } FdwScanState;
 
 static void init_params(FdwScanState *state, ForeignScanState *node);
-static Bitmapset *init_needed(FdwScanState *state, ForeignScanState *node, List *attnums);
 static void start_again(FdwScanState *state, ForeignScanState *node);
-static void compute_generated(FdwScanState *state, ForeignScanState *node,
-							  TupleTableSlot *slot);
 
 void
 FeathubFdwBeginForeignScan(ForeignScanState *node, int eflags)
@@ -71,8 +65,9 @@ FeathubFdwBeginForeignScan(ForeignScanState *node, int eflags)
 	scan->private = list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_PLAN);
 	scan->limit = intVal(list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_LIMIT));
 	init_params(state, node);
-	scan->needed = init_needed(state, node,
-							   list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_NEEDED));
+	scan->needed = FeathubFdwGeneratedInit(&state->generated, node->ss.ss_currentRelation,
+										   list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_NEEDED),
+										   estate);
 	state->need_rescan = true;
 	node->fdw_state = state;
 
@@ -106,8 +101,7 @@ FeathubFdwIterateForeignScan(ForeignScanState *node)
 	if (found)
 	{
 		ExecStoreVirtualTuple(slot);
-		if (state->ngenerated > 0)
-			compute_generated(state, node, slot);
+		FeathubFdwGeneratedCompute(&state->generated, node->ss.ps.ps_ExprContext, slot);
 	}
 	else
 		state->done = true;
@@ -186,6 +180,64 @@ FeathubFdwScanOf(ForeignScanState *node)
 	return &((FdwScanState *) node->fdw_state)->scan;
 }
 
+Bitmapset *
+FeathubFdwGeneratedInit(FeathubFdwGenerated *generated, Relation relation,
+						List *attnums, EState *estate)
+{
+	Bitmapset  *needed;
+	ListCell   *lc;
+
+	generated->relid = RelationGetRelid(relation);
+
+	/* an empty set is a null pointer, so let one that nobody asks for be in it */
+	needed = bms_make_singleton(TableOidAttributeNumber - FirstLowInvalidHeapAttributeNumber);
+	foreach(lc, attnums)
+	{
+		AttrNumber	attnum = lfirst_int(lc);
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
+		Expr	   *expr;
+
+		if (att->attgenerated != ATTRIBUTE_GENERATED_STORED)
+		{
+			needed = bms_add_member(needed, attnum - FirstLowInvalidHeapAttributeNumber);
+			continue;
+		}
+		if (generated->attnums == NULL)
+		{
+			generated->attnums = palloc(sizeof(AttrNumber) * list_length(attnums));
+			generated->exprs = palloc(sizeof(ExprState *) * list_length(attnums));
+		}
+		expr = (Expr *) build_column_default(relation, attnum);
+		if (expr == NULL)
+			elog(ERROR, "no generation expression found for column number %d of table \"%s\"",
+				 attnum, RelationGetRelationName(relation));
+		pull_varattnos((Node *) expr, 1, &needed);
+		generated->attnums[generated->n] = attnum;
+		generated->exprs[generated->n] = ExecPrepareExpr(expr, estate);
+		generated->n++;
+	}
+	return needed;
+}
+
+void
+FeathubFdwGeneratedCompute(FeathubFdwGenerated *generated, ExprContext *econtext,
+						   TupleTableSlot *slot)
+{
+	if (generated->n == 0)
+		return;
+
+	/* an expression may have the one system column that there is */
+	slot->tts_tableOid = generated->relid;
+	econtext->ecxt_scantuple = slot;
+	for (int i = 0; i < generated->n; i++)
+	{
+		int			attno = generated->attnums[i] - 1;
+
+		slot->tts_values[attno] = ExecEvalExpr(generated->exprs[i], econtext,
+											   &slot->tts_isnull[attno]);
+	}
+}
+
 /* Prepare the plan's parameters for evaluation. */
 static void
 init_params(FdwScanState *state, ForeignScanState *node)
@@ -211,48 +263,6 @@ init_params(FdwScanState *state, ForeignScanState *node)
 	state->param_exprs = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	state->param_context = AllocSetContextCreate(scan->context, "feathub scan parameters",
 												 ALLOCSET_SMALL_SIZES);
-}
-
-/*
- * The set of columns that the connector fills.  For a generated column it is
- * those that the expression refers to.
- */
-static Bitmapset *
-init_needed(FdwScanState *state, ForeignScanState *node, List *attnums)
-{
-	Relation	relation = node->ss.ss_currentRelation;
-	Bitmapset  *needed;
-	ListCell   *lc;
-
-	/* an empty set is a null pointer, so let one that nobody asks for be in it */
-	needed = bms_make_singleton(TableOidAttributeNumber - FirstLowInvalidHeapAttributeNumber);
-	foreach(lc, attnums)
-	{
-		AttrNumber	attnum = lfirst_int(lc);
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
-		Expr	   *expr;
-
-		if (att->attgenerated != ATTRIBUTE_GENERATED_STORED)
-		{
-			needed = bms_add_member(needed, attnum - FirstLowInvalidHeapAttributeNumber);
-			continue;
-		}
-		if (state->generated == NULL)
-		{
-			state->generated = palloc(sizeof(AttrNumber) * list_length(attnums));
-			state->generated_exprs = palloc(sizeof(ExprState *) * list_length(attnums));
-		}
-		expr = (Expr *) build_column_default(relation, attnum);
-		if (expr == NULL)
-			elog(ERROR, "no generation expression found for column number %d of table \"%s\"",
-				 attnum, RelationGetRelationName(relation));
-		pull_varattnos((Node *) expr, 1, &needed);
-		state->generated[state->ngenerated] = attnum;
-		state->generated_exprs[state->ngenerated] =
-			ExecPrepareExpr(expr, node->ss.ps.state);
-		state->ngenerated++;
-	}
-	return needed;
 }
 
 /* Evaluate the parameters and let the connector begin from nothing. */
@@ -289,22 +299,4 @@ start_again(FdwScanState *state, ForeignScanState *node)
 	MemoryContextSwitchTo(oldcontext);
 	state->need_rescan = false;
 	state->done = false;
-}
-
-/* Fill the stored generated columns of a row; the row's context is current. */
-static void
-compute_generated(FdwScanState *state, ForeignScanState *node, TupleTableSlot *slot)
-{
-	ExprContext *econtext = node->ss.ps.ps_ExprContext;
-
-	/* an expression may have the one system column that there is */
-	slot->tts_tableOid = RelationGetRelid(node->ss.ss_currentRelation);
-	econtext->ecxt_scantuple = slot;
-	for (int i = 0; i < state->ngenerated; i++)
-	{
-		int			attno = state->generated[i] - 1;
-
-		slot->tts_values[attno] = ExecEvalExpr(state->generated_exprs[i], econtext,
-											   &slot->tts_isnull[attno]);
-	}
 }

@@ -27,6 +27,30 @@ extern void FeathubFdwInitializeWorkerForeignScan(ForeignScanState *node,
 												  shm_toc *toc,
 												  void *coordinate);
 
+/* Stored generated columns of a table that somebody needs. */
+typedef struct FeathubFdwGenerated
+{
+	int			n;
+	AttrNumber *attnums;
+	ExprState **exprs;
+	Oid			relid;
+} FeathubFdwGenerated;
+
+/*
+ * FeathubFdwGeneratedInit
+ *		The set of columns that a connector fills, of those that are needed.
+ *
+ * Numbers as in FeathubScan.needed.  Generated columns go to *generated; what
+ * their expressions refer to is added.
+ */
+extern Bitmapset *FeathubFdwGeneratedInit(FeathubFdwGenerated *generated,
+										  Relation relation, List *attnums,
+										  EState *estate);
+
+/* Fill them in a row; the row's memory context is current. */
+extern void FeathubFdwGeneratedCompute(FeathubFdwGenerated *generated,
+									   ExprContext *econtext, TupleTableSlot *slot);
+
 /* The scan of a node, for EXPLAIN; its state is NULL unless it runs. */
 extern FeathubScan *FeathubFdwScanOf(ForeignScanState *node);
 
