@@ -223,6 +223,13 @@ COMMENT ON FUNCTION feathub.kafka_validator(pg_catalog.text[], pg_catalog.oid) I
 CREATE FOREIGN DATA WRAPPER feathub_kafka HANDLER feathub.fdw_handler VALIDATOR feathub.kafka_validator;
 COMMENT ON FOREIGN DATA WRAPPER feathub_kafka IS 'Kafka topics as foreign tables';
 
+CREATE FUNCTION feathub.mysql_validator(options pg_catalog.text[], catalog pg_catalog.oid) RETURNS pg_catalog.void
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_mysql_validator';
+COMMENT ON FUNCTION feathub.mysql_validator(pg_catalog.text[], pg_catalog.oid) IS 'option validator of feathub_mysql';
+
+CREATE FOREIGN DATA WRAPPER feathub_mysql HANDLER feathub.fdw_handler VALIDATOR feathub.mysql_validator;
+COMMENT ON FOREIGN DATA WRAPPER feathub_mysql IS 'tables of MySQL and MariaDB as foreign tables';
+
 CREATE FUNCTION feathub.embedded_broker_address() RETURNS pg_catalog.text
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_embedded_broker_address';
 COMMENT ON FUNCTION feathub.embedded_broker_address() IS 'where other Kafka clients reach the embedded broker; null if it is off';

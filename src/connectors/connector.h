@@ -63,6 +63,17 @@ typedef struct FeathubEstimate
 } FeathubEstimate;
 
 /*
+ * What RelOptInfo.fdw_private of a table of ours points to while a query is
+ * planned; state is the connector's own.
+ */
+typedef struct FeathubPlanRel
+{
+	FeathubRelation *rel;
+	FeathubEstimate estimate;
+	void	   *state;
+} FeathubPlanRel;
+
+/*
  * A plan that a connector makes for a scan.  Clauses stay in local_clauses
  * (checked again here) unless the remote side answers them exactly.
  */

@@ -10,9 +10,15 @@
 #include "connectors/connector.h"
 
 extern const FeathubConnector FeathubKafkaConnector;
+#ifdef FEATHUB_WITH_MYSQL
+extern const FeathubConnector FeathubMysqlConnector;
+#endif
 
 const FeathubConnector *const FeathubConnectors[] = {
 	&FeathubKafkaConnector,
+#ifdef FEATHUB_WITH_MYSQL
+	&FeathubMysqlConnector,
+#endif
 	NULL
 };
 

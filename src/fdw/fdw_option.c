@@ -50,6 +50,7 @@ static void check_required(const FeathubConnector *connector,
 						   List *deflist);
 
 FEATHUB_VALIDATOR(feathub_kafka_validator, "feathub_kafka");
+FEATHUB_VALIDATOR(feathub_mysql_validator, "feathub_mysql");
 
 void
 FeathubFdwCheckOptions(const FeathubConnector *connector, uint32 where, List *deflist)
@@ -153,6 +154,13 @@ check_option(const FeathubConnector *connector, List *formats,
 		FeathubOptionsReject(tables, where, def->defname);
 	}
 	FeathubOptionsCheckValue(option, defGetString(def));
+	if ((option->flags & FEATHUB_OPTION_SUPERUSER) && !superuser() &&
+		(option->default_value == NULL ||
+		 strcmp(defGetString(def), option->default_value) != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for option \"%s\"", def->defname),
+				 errdetail("Only superusers may set it.")));
 }
 
 /*

@@ -26,11 +26,7 @@
 #define DEFAULT_ROWS 1000
 
 /* What GetForeignRelSize leaves in RelOptInfo.fdw_private. */
-typedef struct FdwPlanState
-{
-	FeathubRelation *rel;
-	FeathubEstimate estimate;
-} FdwPlanState;
+typedef FeathubPlanRel FdwPlanState;
 
 static void note_unique_key(RelOptInfo *baserel, FeathubRelation *rel);
 static void estimate_default(RelOptInfo *baserel, FeathubEstimate *estimate);

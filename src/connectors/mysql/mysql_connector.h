@@ -1,0 +1,268 @@
+/*
+ * mysql_connector.h
+ *		What the files of the MySQL connector share: options, connections,
+ *		results, types.
+ *
+ * All statements are texts with literals, and all answers come in the text
+ * protocol: measured, it is no slower than the binary one, and it is exact for
+ * every type but FLOAT, which mysql_deparse.c asks for as DOUBLE.
+ */
+#ifndef FEATHUB_CONNECTORS_MYSQL_CONNECTOR_H
+#define FEATHUB_CONNECTORS_MYSQL_CONNECTOR_H
+
+#include "connectors/connector.h"
+
+struct st_mysql;
+struct st_mysql_res;
+
+/* Errors of the server that are told apart. */
+#define MYSQL_ERR_ACCESS_DENIED_DB	1044
+#define MYSQL_ERR_ACCESS_DENIED		1045
+
+typedef enum MysqlSslMode
+{
+	MYSQL_SSL_DISABLED,
+	MYSQL_SSL_PREFERRED,
+	MYSQL_SSL_REQUIRED,
+	MYSQL_SSL_VERIFY_IDENTITY
+} MysqlSslMode;
+
+typedef enum MysqlZeroDates
+{
+	MYSQL_ZERO_DATES_ERROR,
+	MYSQL_ZERO_DATES_NULL
+} MysqlZeroDates;
+
+typedef enum MysqlWriteMode
+{
+	MYSQL_WRITE_INSERT,
+	MYSQL_WRITE_UPSERT,
+	MYSQL_WRITE_IGNORE
+} MysqlWriteMode;
+
+typedef struct MysqlOptions
+{
+	/* server */
+	char	   *host;
+	int			port;
+	char	   *socket;
+	int			connect_timeout;
+	int			network_timeout;
+	int			query_timeout;
+	int			ssl_mode;		/* MysqlSslMode */
+	char	   *ssl_ca;
+	char	   *ssl_capath;
+	char	   *ssl_cipher;
+	char	   *ssl_crl;
+	char	   *tls_version;
+	bool		compression;
+	bool		keep_connections;
+	double		fdw_startup_cost;
+	double		fdw_tuple_cost;
+
+	/* user mapping */
+	char	   *user;
+	char	   *password;
+	bool		password_required;
+	char	   *ssl_cert;
+	char	   *ssl_key;
+
+	/* table, and its server for most of them */
+	char	   *database;
+	char	   *table_name;
+	int			zero_dates;		/* MysqlZeroDates */
+	int			write_mode;		/* MysqlWriteMode */
+	int			batch_size;
+	int			lookup_size;
+	bool		pushdown;
+	bool		use_remote_estimate;
+	bool		updatable;
+	bool		truncatable;
+} MysqlOptions;
+
+/* mysql_options.c */
+extern const FeathubOption FeathubMysqlOptions[];
+extern void FeathubMysqlCheckRelation(FeathubRelation *rel);
+extern MysqlOptions *FeathubMysqlServerOptions(ForeignServer *server, UserMapping *user);
+extern bool FeathubMysqlColumnFlag(FeathubRelation *rel, AttrNumber attnum, const char *name);
+extern const char *FeathubMysqlColumnName(FeathubRelation *rel, AttrNumber attnum);
+/* The attnums of the columns with option key, in order. */
+extern List *FeathubMysqlKeyColumns(FeathubRelation *rel);
+extern Bitmapset *FeathubMysqlLookupColumns(FeathubRelation *rel);
+
+/*
+ * A connection of the cache, used by one role on one server.  It is in a
+ * transaction of its own whenever xact_depth > 0.
+ */
+typedef struct MysqlConnection MysqlConnection;
+typedef struct MysqlResult MysqlResult;
+
+/* What a call of the library that has not returned yet is. */
+typedef enum MysqlPending
+{
+	MYSQL_PENDING_NONE,
+	MYSQL_PENDING_CONNECT,
+	MYSQL_PENDING_QUERY,
+	MYSQL_PENDING_STORE,
+	MYSQL_PENDING_FETCH
+} MysqlPending;
+
+struct MysqlConnection
+{
+	Oid			umid;			/* the hash key */
+	struct st_mysql *mysql;		/* NULL: not connected */
+	char	   *server_name;	/* for messages */
+	Oid			serverid;
+	bool		mariadb;
+	int			version;		/* 101119, 90704 */
+	unsigned long thread_id;
+	uint64		max_packet;		/* max_allowed_packet of the server */
+	int			network_timeout;	/* seconds, 0: none */
+	bool		keep;			/* after the transaction */
+	MysqlOptions *options;		/* as connected, for KILL QUERY; own context */
+	MemoryContext context;
+
+	/* Transaction (mysql_transaction.c). */
+	int			xact_depth;		/* 0: none, 1: BEGIN, 2 and more: savepoints */
+	bool		xact_lost;		/* the remote transaction is gone: errors only */
+	bool		invalidated;	/* options changed: close at the end */
+	uint32		server_hash;
+	uint32		mapping_hash;
+
+	/* The statement that runs. */
+	MysqlPending pending;
+	int			wait_events;	/* MYSQL_WAIT_* of the pending call */
+	char	   *query;			/* kept until the call has returned; malloc'd */
+	struct st_mysql_res *res;	/* rows come by it; NULL: none */
+	char	  **row;			/* of the last fetch that had to wait */
+	MysqlResult *reader;		/* who reads res; NULL: nobody any more */
+};
+
+/* What is known of a column of a result. */
+typedef struct MysqlField
+{
+	int			type;			/* enum_field_types */
+	unsigned int flags;
+	unsigned long length;
+	bool		binary;			/* character set binary: bytes, not text */
+} MysqlField;
+
+/*
+ * mysql_connection.c: the cache.
+ *
+ * FeathubMysqlConnect returns the connection of a user mapping, in a transaction
+ * and at the current savepoint if "transaction".
+ */
+extern MysqlConnection *FeathubMysqlConnect(ForeignServer *server, UserMapping *user,
+											MysqlOptions *options);
+extern void FeathubMysqlDisconnect(MysqlConnection *conn);
+/* Ask the server, by another connection, to stop what conn runs.  Never fails. */
+extern bool FeathubMysqlKill(MysqlConnection *conn, TimestampTz deadline);
+/* Calls the function for each connection of the cache. */
+extern void FeathubMysqlForEach(void (*function) (MysqlConnection *conn, void *arg), void *arg);
+
+/* mysql_transaction.c */
+extern void FeathubMysqlTransactionInit(void);
+extern void FeathubMysqlBegin(MysqlConnection *conn);
+extern void FeathubMysqlXactUsed(void);
+
+/*
+ * mysql_query.c: statements.
+ *
+ * One result at a time can be on its way on a connection.  Whoever needs the
+ * connection while another's rows are still to come has them put aside first
+ * (in memory up to work_mem, then in a temporary file).
+ */
+
+/* Run a statement without rows; returns the number of rows matched. */
+extern uint64 FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size len);
+
+/* Begin a statement with rows, in the current memory context. */
+extern MysqlResult *FeathubMysqlQuery(MysqlConnection *conn, const char *sql, Size len);
+extern int	FeathubMysqlFieldCount(MysqlResult *result);
+extern const MysqlField *FeathubMysqlFields(MysqlResult *result);
+
+/*
+ * The next row, or false at the end.  Values (NULL for null) and lengths stay
+ * until the next call.
+ */
+extern bool FeathubMysqlFetch(MysqlResult *result, char ***values, unsigned long **lengths);
+extern void FeathubMysqlCloseResult(MysqlResult *result);
+
+extern bool FeathubMysqlTry(MysqlConnection *conn, const char *sql);
+
+/* For callers that may not fail: abort and clean-up.  False: close it. */
+extern bool FeathubMysqlExecuteQuiet(MysqlConnection *conn, const char *sql,
+									 TimestampTz deadline);
+extern bool FeathubMysqlRecover(MysqlConnection *conn, TimestampTz deadline);
+
+/* Connect within the options' time-out; interruptible unless quiet. */
+extern bool FeathubMysqlOpen(MysqlConnection *conn, MysqlOptions *options,
+							 TimestampTz deadline, bool quiet);
+
+/* Raise the connection's last error; sql is for the context, or NULL. */
+extern void FeathubMysqlReportError(MysqlConnection *conn, const char *sql) pg_attribute_noreturn();
+
+/*
+ * mysql_row.c: values from rows.
+ */
+typedef struct MysqlDecoder MysqlDecoder;
+
+/*
+ * A decoder for a result's columns.  attrs are the columns' places in the slot
+ * (attnums, or 0 for columns that are not shown).
+ */
+extern MysqlDecoder *FeathubMysqlDecoderMake(TupleDesc tupdesc, List *attrs,
+											 const char *relname, int zero_dates);
+extern void FeathubMysqlDecode(MysqlDecoder *decoder, MysqlResult *result, char **values,
+							   unsigned long *lengths, Datum *out, bool *isnull);
+
+/*
+ * mysql_literal.c: values into statements.
+ */
+typedef struct MysqlWriter MysqlWriter;
+
+extern MysqlWriter *FeathubMysqlWriterMake(Oid type);
+extern void FeathubMysqlWriteLiteral(MysqlWriter *writer, StringInfo out, Datum value);
+extern void FeathubMysqlQuoteString(StringInfo out, const char *data, Size len);
+extern void FeathubMysqlQuoteName(StringInfo out, const char *name);
+/* Can this very value?  Then a clause may hold it as a constant. */
+extern bool FeathubMysqlConstWritable(Const *value);
+
+/* mysql_connector.c's members, by file */
+extern void FeathubMysqlEstimate(FeathubRelation *rel, PlannerInfo *root,
+								 RelOptInfo *baserel, FeathubEstimate *estimate);
+extern void FeathubMysqlPlanScan(FeathubRelation *rel, PlannerInfo *root,
+								 RelOptInfo *baserel, List *clauses,
+								 FeathubScanPlan *plan);
+extern void FeathubMysqlBeginScan(FeathubScan *scan);
+extern void FeathubMysqlRescan(FeathubScan *scan);
+extern bool FeathubMysqlNextRow(FeathubScan *scan, TupleTableSlot *slot);
+extern void FeathubMysqlEndScan(FeathubScan *scan);
+extern void FeathubMysqlExplainScan(FeathubScan *scan, ExplainState *es);
+
+extern bool FeathubMysqlPlanLookup(FeathubRelation *rel, PlannerInfo *root,
+								   RelOptInfo *baserel, List *attnums, List *clauses,
+								   FeathubScanPlan *plan, int *max_keys);
+extern void FeathubMysqlBeginLookup(FeathubLookup *lookup);
+extern void FeathubMysqlSendKeys(FeathubLookup *lookup, int nrows, Datum *values);
+extern bool FeathubMysqlNextFound(FeathubLookup *lookup, TupleTableSlot *slot);
+extern void FeathubMysqlEndLookup(FeathubLookup *lookup);
+extern void FeathubMysqlExplainLookup(FeathubLookup *lookup, ExplainState *es);
+
+extern void FeathubMysqlBeginModify(FeathubModify *modify);
+extern void FeathubMysqlInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots);
+extern void FeathubMysqlEndModify(FeathubModify *modify);
+extern bool FeathubMysqlUpdateRow(FeathubModify *modify, TupleTableSlot *slot,
+								  Datum *key, bool *key_isnull);
+extern bool FeathubMysqlDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull);
+extern void FeathubMysqlTruncate(List *rels, DropBehavior behavior, bool restart_seqs);
+extern void FeathubMysqlExplainModify(FeathubModify *modify, ExplainState *es);
+
+extern const FeathubOption FeathubMysqlImportOptions[];
+extern List *FeathubMysqlImportSchema(ForeignServer *server, UserMapping *user,
+									  ImportForeignSchemaStmt *stmt);
+extern int	FeathubMysqlSampleRows(FeathubRelation *rel, HeapTuple *rows, int targrows,
+								   double *totalrows, double *totaldeadrows);
+
+#endif							/* FEATHUB_CONNECTORS_MYSQL_CONNECTOR_H */
