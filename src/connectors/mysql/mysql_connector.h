@@ -7,8 +7,8 @@
  * protocol: measured, it is no slower than the binary one, and it is exact for
  * every type but FLOAT, which mysql_deparse.c asks for as DOUBLE.
  */
-#ifndef FEATHUB_CONNECTORS_MYSQL_CONNECTOR_H
-#define FEATHUB_CONNECTORS_MYSQL_CONNECTOR_H
+#ifndef FEATHUB_CONNECTORS_MYSQL_MYSQL_CONNECTOR_H
+#define FEATHUB_CONNECTORS_MYSQL_MYSQL_CONNECTOR_H
 
 #include "connectors/connector.h"
 
@@ -265,4 +265,4 @@ extern List *FeathubMysqlImportSchema(ForeignServer *server, UserMapping *user,
 extern int	FeathubMysqlSampleRows(FeathubRelation *rel, HeapTuple *rows, int targrows,
 								   double *totalrows, double *totaldeadrows);
 
-#endif							/* FEATHUB_CONNECTORS_MYSQL_CONNECTOR_H */
+#endif							/* FEATHUB_CONNECTORS_MYSQL_MYSQL_CONNECTOR_H */

@@ -6,8 +6,8 @@
  * only when it runs are holes in it.  A MysqlTemplate is the same thing as it
  * stands in a plan: lists that can be copied.
  */
-#ifndef FEATHUB_CONNECTORS_MYSQL_DEPARSE_H
-#define FEATHUB_CONNECTORS_MYSQL_DEPARSE_H
+#ifndef FEATHUB_CONNECTORS_MYSQL_MYSQL_DEPARSE_H
+#define FEATHUB_CONNECTORS_MYSQL_MYSQL_DEPARSE_H
 
 #include "lib/stringinfo.h"
 
@@ -92,4 +92,4 @@ extern void FeathubMysqlTemplateFill(MysqlTemplate *template, StringInfo out,
 /* With $1 and so on in the holes. */
 extern void FeathubMysqlTemplateShow(MysqlTemplate *template, StringInfo out);
 
-#endif							/* FEATHUB_CONNECTORS_MYSQL_DEPARSE_H */
+#endif							/* FEATHUB_CONNECTORS_MYSQL_MYSQL_DEPARSE_H */

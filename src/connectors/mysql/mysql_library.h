@@ -5,8 +5,8 @@
  * libmariadb's list functions are not exported, but its headers declare them.
  * Include it right behind postgres.h, and only where the library is called.
  */
-#ifndef FEATHUB_CONNECTORS_MYSQL_LIBRARY_H
-#define FEATHUB_CONNECTORS_MYSQL_LIBRARY_H
+#ifndef FEATHUB_CONNECTORS_MYSQL_MYSQL_LIBRARY_H
+#define FEATHUB_CONNECTORS_MYSQL_MYSQL_LIBRARY_H
 
 #define list_delete feathub_ma_list_delete
 #define list_free feathub_ma_list_free
@@ -22,4 +22,4 @@
 #undef list_push
 #undef list_pop
 
-#endif							/* FEATHUB_CONNECTORS_MYSQL_LIBRARY_H */
+#endif							/* FEATHUB_CONNECTORS_MYSQL_MYSQL_LIBRARY_H */
