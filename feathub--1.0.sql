@@ -65,6 +65,8 @@ CREATE TABLE feathub.feature_view (
   max_age pg_catalog.jsonb,
   with_event_times pg_catalog.bool NOT NULL DEFAULT false,
   search_path pg_catalog.text NOT NULL DEFAULT '',
+  owner_rights pg_catalog.bool NOT NULL DEFAULT false,
+  owner_views pg_catalog.regclass[] NOT NULL DEFAULT '{}',
   created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE feathub.feature_view IS 'feature views: one join, as a view for training and as a function for serving';
@@ -75,6 +77,8 @@ COMMENT ON COLUMN feathub.feature_view.event_time IS 'column of the first relati
 COMMENT ON COLUMN feathub.feature_view.labels IS 'columns that only the training form has';
 COMMENT ON COLUMN feathub.feature_view.max_age IS 'how old a row of a joined group may be, by alias or group, in place of the group''s ttl';
 COMMENT ON COLUMN feathub.feature_view.with_event_times IS 'whether the online form tells event time and age of each joined group';
+COMMENT ON COLUMN feathub.feature_view.owner_rights IS 'whether SELECT on the view is all that the online form asks of a reader';
+COMMENT ON COLUMN feathub.feature_view.owner_views IS 'the views by which the online form reads then';
 COMMENT ON COLUMN feathub.feature_view.search_path IS 'the search path that names in the query were looked up with';
 GRANT SELECT ON feathub.feature_view TO PUBLIC;  -- definitions only, as in pg_views
 
@@ -206,6 +210,16 @@ CREATE EVENT TRIGGER feathub_alter ON ddl_command_end
   EXECUTE FUNCTION feathub.on_alter();
 ALTER EVENT TRIGGER feathub_alter ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER feathub_alter IS 'keeps the names of online functions in feathub.feature_view in step';
+
+CREATE FUNCTION feathub.on_grant() RETURNS pg_catalog.event_trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_on_grant';
+COMMENT ON FUNCTION feathub.on_grant() IS 'lets readers of a feature view read what its online form reads, if it has owner_rights';
+REVOKE ALL ON FUNCTION feathub.on_grant() FROM PUBLIC;
+
+CREATE EVENT TRIGGER feathub_grant ON ddl_command_end WHEN TAG IN ('GRANT', 'REVOKE')
+  EXECUTE FUNCTION feathub.on_grant();
+ALTER EVENT TRIGGER feathub_grant ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER feathub_grant IS 'lets readers of a feature view read what its online form reads, if it has owner_rights';
 
 ------------------------------------------------------------------------------
 -- fdw: one wrapper per connector.  Who may make servers is for the superuser to
@@ -700,10 +714,11 @@ CREATE FUNCTION feathub.create_feature_view(
   event_time pg_catalog.text DEFAULT NULL,
   labels pg_catalog.text[] DEFAULT NULL,
   max_age pg_catalog.jsonb DEFAULT NULL,
-  with_event_times pg_catalog.bool DEFAULT false)
+  with_event_times pg_catalog.bool DEFAULT false,
+  owner_rights pg_catalog.bool DEFAULT false)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_feature_view';
-COMMENT ON FUNCTION feathub.create_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool)
+COMMENT ON FUNCTION feathub.create_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool, pg_catalog.bool)
   IS 'make of one join a view, right at every point in time, and a function that serves the same features';
 
 CREATE FUNCTION feathub.alter_feature_view(
@@ -713,10 +728,11 @@ CREATE FUNCTION feathub.alter_feature_view(
   labels pg_catalog.text[] DEFAULT NULL,
   max_age pg_catalog.jsonb DEFAULT NULL,
   with_event_times pg_catalog.bool DEFAULT NULL,
+  owner_rights pg_catalog.bool DEFAULT NULL,
   reset pg_catalog.text[] DEFAULT NULL)
 RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_alter_feature_view';
-COMMENT ON FUNCTION feathub.alter_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool, pg_catalog.text[])
+COMMENT ON FUNCTION feathub.alter_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool, pg_catalog.bool, pg_catalog.text[])
   IS 'make both forms of a feature view anew, as CREATE OR REPLACE VIEW does; null keeps an argument, reset names those to leave out; also takes over a changed ttl';
 
 CREATE FUNCTION feathub.drop_feature_view(feature_view pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)

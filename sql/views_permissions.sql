@@ -62,7 +62,76 @@ SELECT * FROM v_online(1);
 SELECT feathub.get_feature_vector('v', '{"k": 1}');
 RESET ROLE;
 
+-- With owner_rights the online form reads by views of the view's owner: SELECT on
+-- the feature view is all that a reader needs, and taking it away ends it.
+CREATE ROLE regress_views_other;
+GRANT USAGE ON SCHEMA views_permissions TO regress_views_other;
+GRANT regress_views_owner TO regress_views_reader;
+REVOKE regress_views_owner FROM regress_views_reader;
+REVOKE SELECT ON secret_online FROM regress_views_reader;
+ALTER TABLE secret_online DISABLE ROW LEVEL SECURITY;
+SET ROLE regress_views_owner;
+CREATE TABLE open (k int PRIMARY KEY, x int, y int);
+INSERT INTO open VALUES (1, 10, 11);
+SELECT feathub.create_feature_view('shared', $$
+  SELECT s.k, c.v, o.x FROM spine s LEFT JOIN secret c USING (k) LEFT JOIN open o ON o.k = s.k AND o.y > 0 $$, 't', owner_rights => true);
+\sf shared_online
+SELECT pg_get_viewdef('shared_online_o'::regclass, true);
+GRANT SELECT ON shared TO regress_views_reader;
+SET ROLE regress_views_reader;
+SELECT * FROM shared_online(1);
+SELECT feathub.get_feature_vector('shared', '{"k": 1}');
+SELECT * FROM secret_online;
+SELECT y FROM shared_online_o;
+SET ROLE regress_views_other;
+SELECT * FROM shared_online(1);
+RESET ROLE;
+-- whatever grants it: a role that is a member, all tables, the public; also when the form is made anew
+GRANT SELECT ON ALL TABLES IN SCHEMA views_permissions TO regress_views_other;
+REVOKE ALL ON secret, secret_online, open FROM regress_views_other;
+SET ROLE regress_views_other;
+SELECT * FROM shared_online(1);
+SET ROLE regress_views_owner;
+REVOKE ALL ON shared FROM regress_views_other;
+SELECT feathub.alter_feature_view('shared', with_event_times => true);
+SET ROLE regress_views_other;
+SELECT * FROM shared_online(1);
+SET ROLE regress_views_reader;
+SELECT k, v, x, c_event_time FROM shared_online(1);
+RESET ROLE;
+SELECT relname, has_table_privilege('regress_views_reader', oid, 'SELECT') AS reader, has_table_privilege('regress_views_other', oid, 'SELECT') AS other
+  FROM pg_class WHERE relname ~ '^shared' ORDER BY relname;
+-- look-ups by key, as without
+SET enable_seqscan = off;
+EXPLAIN (COSTS off) SELECT v, x FROM shared_online(1);
+RESET enable_seqscan;
+-- the views belong to it
+DROP VIEW shared_online_c;
+SELECT owner_rights, owner_views FROM feathub.feature_view WHERE feature_view = 'shared'::regclass;
+SET ROLE regress_views_owner;
+SELECT feathub.alter_feature_view('shared', owner_rights => false);
+SELECT relname FROM pg_class WHERE relname ~ '^shared' ORDER BY relname;
+SELECT feathub.alter_feature_view('shared', owner_rights => true);
+SELECT feathub.drop_feature_view('shared');
+SELECT relname FROM pg_class WHERE relname ~ '^shared' ORDER BY relname;
+-- what it does not reach is refused
+SELECT feathub.create_feature_view('shared', 'SELECT s.k, (SELECT max(x) FROM open) AS m FROM spine s', owner_rights => true);
+SELECT feathub.create_feature_view('shared', 'SELECT s.k, o AS r FROM spine s LEFT JOIN open o USING (k)', owner_rights => true);
+SELECT feathub.create_feature_view('shared', 'SELECT s.k, oooooooooooooooooooooooooooooooooooooooooooooooooooooo.x FROM spine s LEFT JOIN open oooooooooooooooooooooooooooooooooooooooooooooooooooooo USING (k)', owner_rights => true);
+-- of a group without online table and an external one, the subquery reads a view
+RESET ROLE;
+CREATE TABLE h_source (k int, t timestamptz, v int);
+GRANT SELECT ON h_source TO regress_views_owner;
+SET ROLE regress_views_owner;
+SELECT feathub.create_feature_group('history', 'h_source', '{k}', 't', online => false);
+INSERT INTO history VALUES (1, '2020-01-01', 5), (1, '2020-01-02', 6);
+SELECT feathub.create_feature_view('shared', 'SELECT s.k, h.v FROM spine s LEFT JOIN history h USING (k)', 't', owner_rights => true);
+GRANT SELECT ON shared TO PUBLIC;
+SET ROLE regress_views_other;
+SELECT * FROM shared_online(1), shared_online(1, t => '2020-01-01') AS before;
+RESET ROLE;
+
 \set VERBOSITY terse
 SET client_min_messages = warning;
 DROP SCHEMA views_permissions CASCADE;
-DROP ROLE regress_views_owner, regress_views_reader;
+DROP ROLE regress_views_owner, regress_views_reader, regress_views_other;

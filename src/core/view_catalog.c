@@ -39,7 +39,8 @@ FeathubViewLoad(Oid relid)
 {
 	static FeathubStatement statement = {
 		.sql = "SELECT COALESCE((SELECT d.objid " ONLINE_OF_VIEW " LIMIT 1), to_regprocedure(v.online)::oid), "
-		"query, event_time::text, labels, max_age::text, with_event_times, search_path, created_at "
+		"query, event_time::text, labels, max_age::text, with_event_times, search_path, created_at, "
+		"owner_rights, owner_views::oid[] "
 		"FROM feathub.feature_view AS v WHERE v.feature_view = $1",
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
@@ -74,6 +75,11 @@ FeathubViewLoad(Oid relid)
 		view->event_times = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
 		view->search_path = SPI_getvalue(tuple, desc, 7);
 		view->created_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 8, &isnull));
+		view->owner_rights = DatumGetBool(SPI_getbinval(tuple, desc, 9, &isnull));
+		deconstruct_array(DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 10, &isnull)),
+						  OIDOID, sizeof(Oid), true, TYPALIGN_INT, &names, NULL, &nnames);
+		for (int i = 0; i < nnames; i++)
+			view->owner_views = lappend_oid(view->owner_views, DatumGetObjectId(names[i]));
 		MemoryContextSwitchTo(old);
 	}
 	FeathubCatalogLeave(&scope);
@@ -85,16 +91,18 @@ FeathubViewInsert(const FeathubView *view)
 {
 	static FeathubStatement statement = {
 		.sql = "INSERT INTO feathub.feature_view (feature_view, online, query, event_time, labels, max_age, "
-		"with_event_times, search_path, created_at) "
+		"with_event_times, search_path, created_at, owner_rights, owner_views) "
 		"VALUES ($1, (pg_identify_object('pg_proc'::regclass, $2, 0)).identity, $3, $4::name, $5, $6::jsonb, "
-		"$7, $8, COALESCE($9, now()))",
-		.nargs = 9,
-		.argtypes = {REGCLASSOID, OIDOID, TEXTOID, TEXTOID, NAMEARRAYOID, TEXTOID, BOOLOID, TEXTOID, TIMESTAMPTZOID}
+		"$7, $8, COALESCE($9, now()), $10, $11::regclass[])",
+		.nargs = 11,
+		.argtypes = {REGCLASSOID, OIDOID, TEXTOID, TEXTOID, NAMEARRAYOID, TEXTOID, BOOLOID, TEXTOID,
+		TIMESTAMPTZOID, BOOLOID, OIDARRAYOID}
 	};
 	FeathubCatalogScope scope;
-	Datum		values[9];
-	char		nulls[10] = "         ";
+	Datum		values[11];
+	char		nulls[12] = "           ";
 	Datum	   *names = (Datum *) palloc(sizeof(Datum) * (list_length(view->labels) + 1));
+	Datum	   *parts = (Datum *) palloc(sizeof(Datum) * (list_length(view->owner_views) + 1));
 	int			nnames = 0;
 	ListCell   *lc;
 
@@ -119,6 +127,11 @@ FeathubViewInsert(const FeathubView *view)
 	values[8] = TimestampTzGetDatum(view->created_at);
 	if (view->created_at == 0)
 		nulls[8] = 'n';
+	values[9] = BoolGetDatum(view->owner_rights);
+	foreach(lc, view->owner_views)
+		parts[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	values[10] = PointerGetDatum(construct_array(parts, list_length(view->owner_views), OIDOID,
+												 sizeof(Oid), true, TYPALIGN_INT));
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, nulls);
@@ -197,7 +210,18 @@ FeathubViewDependenciesMake(Oid relid)
 		.nargs = 1, .argtypes = {OIDOID}
 	};
 
+	static FeathubStatement parts = {
+		.sql = "SELECT c.oid, v.feature_view::oid FROM feathub.feature_view AS v "
+		"CROSS JOIN LATERAL unnest(v.owner_views) AS u (part) JOIN pg_class AS c ON c.oid = u.part "
+		"WHERE ($1 = 0 OR v.feature_view = $1) "
+		"AND EXISTS (SELECT FROM pg_class AS w WHERE w.oid = v.feature_view) "
+		"AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid "
+		"AND d.refclassid = 'pg_class'::regclass AND d.refobjid = v.feature_view AND d.deptype = 'a')",
+		.nargs = 1, .argtypes = {OIDOID}
+	};
+
 	FeathubDependenciesRecord(&statement, relid, ProcedureRelationId, DEPENDENCY_AUTO);
+	FeathubDependenciesRecord(&parts, relid, RelationRelationId, DEPENDENCY_AUTO);
 }
 
 void

@@ -22,6 +22,8 @@ typedef struct FeathubView
 	List	   *labels;			/* of char *: columns of the view */
 	char	   *max_age;		/* jsonb: alias or group to interval, or NULL */
 	bool		event_times;	/* the online form tells event times and ages */
+	bool		owner_rights;	/* the online form reads with the owner's rights */
+	List	   *owner_views;	/* by these views (Oid) */
 	char	   *search_path;	/* that the query was analysed with */
 	TimestampTz created_at;		/* 0 in a new one: now */
 	List	   *columns;		/* of char *: of the view as they are called now,
@@ -40,6 +42,12 @@ extern void FeathubViewDelete(Oid relid);
 
 /* Follow the renaming of a relation's column: a label has another name then. */
 extern void FeathubViewRenameLabel(Oid relid, const char *from, const char *to);
+
+/*
+ * Let those who may read a feature view, or with InvalidOid any, read the views
+ * behind its online form, and nobody else.
+ */
+extern void FeathubViewShareGrants(Oid relid);
 
 /* The feature views whose rules read a relation (Oid). */
 extern List *FeathubViewsOfRelation(Oid relid);

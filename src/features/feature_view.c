@@ -50,7 +50,7 @@ PG_FUNCTION_INFO_V1(feathub_drop_feature_view);
 
 /*
  * feathub.create_feature_view(feature_view, query, event_time, labels, max_age,
- *		with_event_times)
+ *		with_event_times, owner_rights)
  */
 Datum
 feathub_create_feature_view(PG_FUNCTION_ARGS)
@@ -67,6 +67,7 @@ feathub_create_feature_view(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(4))
 		view.max_age = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(4)));
 	view.event_times = FeathubGroupReadBool(fcinfo, 5, "with_event_times");
+	view.owner_rights = FeathubGroupReadBool(fcinfo, 6, "owner_rights");
 	view.search_path = pstrdup(namespace_search_path);
 	FeathubExtensionRequire();
 	names.nspname = place_view(name, &names.relname);
@@ -76,12 +77,13 @@ feathub_create_feature_view(PG_FUNCTION_ARGS)
 	view.event_time = query->event_time_name;
 	FeathubViewMakeForms(&view, query, &names);
 	FeathubViewInsert(&view);
+	FeathubViewShareGrants(view.relid);
 	PG_RETURN_OID(view.relid);
 }
 
 /*
  * feathub.alter_feature_view(feature_view, query, event_time, labels, max_age,
- *		with_event_times, reset)
+ *		with_event_times, owner_rights, reset)
  *
  * NULL keeps an argument; reset names those to leave out.  The forms are made
  * anew even if none is given, which takes over the groups' present ttl.
@@ -104,8 +106,8 @@ feathub_alter_feature_view(PG_FUNCTION_ARGS)
 				 errmsg("feature view \"%s\" or its online function does not exist any more",
 						get_text_argument(fcinfo, 0, "feature_view"))));
 
-	if (!PG_ARGISNULL(6))
-		reset_arguments(PG_GETARG_ARRAYTYPE_P(6), view);
+	if (!PG_ARGISNULL(7))
+		reset_arguments(PG_GETARG_ARRAYTYPE_P(7), view);
 	if (!PG_ARGISNULL(1))
 	{
 		view->query = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -119,6 +121,8 @@ feathub_alter_feature_view(PG_FUNCTION_ARGS)
 		view->max_age = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(4)));
 	if (!PG_ARGISNULL(5))
 		view->event_times = PG_GETARG_BOOL(5);
+	if (!PG_ARGISNULL(6))
+		view->owner_rights = PG_GETARG_BOOL(6);
 	make_anew(view, !PG_ARGISNULL(1));
 	PG_RETURN_VOID();
 }
@@ -185,6 +189,7 @@ make_anew(FeathubView *view, bool other_query)
 	FeathubViewDelete(view->relid);
 	FeathubViewMakeForms(view, query, &names);
 	FeathubViewInsert(view);
+	FeathubViewShareGrants(view->relid);
 	SetUserIdAndSecContext(save_userid, save_sec_context);
 }
 

@@ -26,14 +26,16 @@
 
 #include "core/catalog.h"
 #include "core/compat.h"
+#include "core/describe.h"
 #include "features/feature_group.h"
 #include "features/view_form.h"
 #include "features/view_online.h"
+#include "features/view_share.h"
 #include "features/view_training.h"
 
 static void make_training(const FeathubViewQuery *query, const FeathubViewNames *names, Oid relid);
 static char *view_options(Oid relid);
-static Oid	make_online(const FeathubViewQuery *query, const FeathubViewNames *names, Oid former);
+static void make_online(FeathubView *view, const FeathubViewQuery *query, const FeathubViewNames *names);
 static char *online_command(Query *online, List *arguments, const FeathubViewNames *names, bool replace);
 static bool same_signature(Oid function, List *arguments, List *columns);
 static List *grants_of(Oid function);
@@ -51,7 +53,7 @@ FeathubViewMakeForms(FeathubView *view, const FeathubViewQuery *query,
 	set_option("IntervalStyle", "postgres");
 	set_option("extra_float_digits", "3");
 	make_training(query, names, view->relid);
-	view->online = make_online(query, names, OidIsValid(view->relid) ? view->online : InvalidOid);
+	make_online(view, query, names);
 	view->relid = get_relname_relid(names->relname, get_namespace_oid(names->nspname, false));
 	AtEOXact_GUC(false, nestlevel);
 }
@@ -96,12 +98,15 @@ view_options(Oid relid)
 }
 
 /* Make the online function; inlined, it must have no SET and not be STRICT. */
-static Oid
-make_online(const FeathubViewQuery *query, const FeathubViewNames *names, Oid former)
+static void
+make_online(FeathubView *view, const FeathubViewQuery *query, const FeathubViewNames *names)
 {
 	List	   *arguments;
 	Query	   *online = FeathubViewOnline(query, names->function, &arguments);
-	bool		same = OidIsValid(former) && same_signature(former, arguments, online->targetList);
+	Oid			former = OidIsValid(view->relid) ? view->online : InvalidOid;
+	/* views that it reads are made anew, and so must be the function */
+	bool		same = OidIsValid(former) && view->owner_views == NIL && !view->owner_rights &&
+		same_signature(former, arguments, online->targetList);
 	List	   *grants = NIL;
 	char	   *comment = NULL;
 	Oid		   *types = (Oid *) palloc(sizeof(Oid) * (list_length(arguments) + 1));
@@ -113,7 +118,11 @@ make_online(const FeathubViewQuery *query, const FeathubViewNames *names, Oid fo
 		grants = grants_of(former);
 		comment = GetComment(former, ProcedureRelationId, 0);
 		FeathubGroupRunCommand(psprintf("DROP FUNCTION %s", format_procedure_qualified(former)));
+		foreach(lc, view->owner_views)
+			FeathubGroupRunCommand(psprintf("DROP VIEW %s", FeathubQualifiedName(lfirst_oid(lc))));
 	}
+	view->owner_views = view->owner_rights ?
+		FeathubViewShare(online, names->nspname, psprintf("%s_online", names->relname)) : NIL;
 	FeathubGroupRunCommand(online_command(online, arguments, names, same));
 	foreach(lc, arguments)
 		types[foreach_current_index(lc)] = ((FeathubViewArgument *) lfirst(lc))->type;
@@ -123,7 +132,7 @@ make_online(const FeathubViewQuery *query, const FeathubViewNames *names, Oid fo
 		FeathubGroupRunCommand(psprintf((const char *) lfirst(lc), format_procedure_qualified(function)));
 	if (comment)
 		CreateComments(function, ProcedureRelationId, 0, comment);
-	return function;
+	view->online = function;
 }
 
 static char *

@@ -26,7 +26,7 @@ typedef struct FeathubViewNames
  * function stays the same object if its arguments and columns do; else it is
  * dropped, which is an error if something reads it, and made again with the
  * same grants and comment.  It must not be known as a feature view's then.
- * Fills in relid and online.
+ * Fills in relid, online and owner_views, the former ones of which are dropped.
  */
 extern void FeathubViewMakeForms(FeathubView *view, const FeathubViewQuery *query,
 								 const FeathubViewNames *names);

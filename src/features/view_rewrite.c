@@ -100,7 +100,8 @@ used_walker(Node *node, void *arg)
 		Var		   *var = (Var *) node;
 
 		if (var->varno == context->rtindex && var->varlevelsup == context->sublevels_up)
-			context->attnums = bms_add_member(context->attnums, var->varattno);
+			/* the whole row is 0; system columns are no better */
+			context->attnums = bms_add_member(context->attnums, Max(var->varattno, 0));
 		return false;
 	}
 	if (IsA(node, Query))

@@ -201,7 +201,7 @@ sub functions
 		  FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
 		 WHERE p.pronamespace = 'feathub'::regnamespace AND t.typname NOT IN ('trigger', 'event_trigger', 'fdw_handler')
 		   AND p.proname !~ '_validator$|_activity$|^job_is_local$|^backfills$'
-		 ORDER BY 1});
+		 ORDER BY 1, 2});
 	my $out = '';
 
 	foreach my $row (@rows)
