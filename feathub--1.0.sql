@@ -230,6 +230,13 @@ CREATE FUNCTION feathub.fdw_handler() RETURNS pg_catalog.fdw_handler
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_fdw_handler';
 COMMENT ON FUNCTION feathub.fdw_handler() IS 'foreign-data wrapper handler of all connectors';
 
+CREATE FUNCTION feathub.filesystem_validator(options pg_catalog.text[], catalog pg_catalog.oid) RETURNS pg_catalog.void
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_filesystem_validator';
+COMMENT ON FUNCTION feathub.filesystem_validator(pg_catalog.text[], pg_catalog.oid) IS 'option validator of feathub_filesystem';
+
+CREATE FOREIGN DATA WRAPPER feathub_filesystem HANDLER feathub.fdw_handler VALIDATOR feathub.filesystem_validator;
+COMMENT ON FOREIGN DATA WRAPPER feathub_filesystem IS 'files of the server as foreign tables';
+
 CREATE FUNCTION feathub.kafka_validator(options pg_catalog.text[], catalog pg_catalog.oid) RETURNS pg_catalog.void
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_kafka_validator';
 COMMENT ON FUNCTION feathub.kafka_validator(pg_catalog.text[], pg_catalog.oid) IS 'option validator of feathub_kafka';

@@ -65,7 +65,7 @@ SELECT proname, provolatile, proisstrict, proparallel,
 SELECT fdwname, fdwhandler::regproc, fdwvalidator::regproc FROM pg_foreign_data_wrapper
  WHERE fdwname LIKE 'feathub%' ORDER BY 1;
 
--- Settings: none is for a session to change, and the prefix is ours.
+-- Settings: none is for a session of ordinary roles to change, and the prefix is ours.
 SELECT name, unit, context, vartype, boot_val, min_val, max_val
   FROM pg_settings WHERE name LIKE 'feathub.%' ORDER BY name COLLATE "C";
 SELECT name AS without_description FROM pg_settings

@@ -289,6 +289,8 @@ struct FeathubConnector
 	void		(*begin_parallel) (FeathubScan *scan, ParallelContext *pcxt, void *shared);
 	void		(*rescan_parallel) (FeathubScan *scan, void *shared);
 	void		(*join_parallel) (FeathubScan *scan, void *shared);
+	/* The shared memory goes: keep of it what EXPLAIN shows.  Optional. */
+	void		(*shutdown_scan) (FeathubScan *scan);
 
 	/*
 	 * Modification.  insert_rows sends rows (slots are materialised as needed);

@@ -9,12 +9,14 @@
 
 #include "connectors/connector.h"
 
+extern const FeathubConnector FeathubFilesystemConnector;
 extern const FeathubConnector FeathubKafkaConnector;
 #ifdef FEATHUB_WITH_MYSQL
 extern const FeathubConnector FeathubMysqlConnector;
 #endif
 
 const FeathubConnector *const FeathubConnectors[] = {
+	&FeathubFilesystemConnector,
 	&FeathubKafkaConnector,
 #ifdef FEATHUB_WITH_MYSQL
 	&FeathubMysqlConnector,

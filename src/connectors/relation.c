@@ -14,10 +14,12 @@
 #include "utils/syscache.h"
 
 #include "connectors/connector.h"
+#include "core/folders.h"
 
 /* Where options of a relation may stand, but for those of its columns. */
 #define ALL_PLACES (FEATHUB_ON_SERVER | FEATHUB_ON_USER_MAPPING | FEATHUB_ON_TABLE)
 
+static bool is_in_folders(const char *path, Oid roleid);
 static void check_format_name(const char *name, const char *value);
 static FeathubRelation *describe(Oid relid, Oid *owner);
 static void resolve_options(FeathubRelation *rel);
@@ -225,14 +227,35 @@ FeathubConnectorCheckFiles(const FeathubConnector *connector, uint32 where,
 		const FeathubOption *option;
 
 		option = FeathubConnectorFindOption(connector, NIL, where, def->defname);
-		if (option && (option->flags & FEATHUB_OPTION_READS_FILE))
+		if (option == NULL || (option->flags & FEATHUB_OPTION_READS_FILE) == 0)
+			continue;
+		if ((option->flags & FEATHUB_OPTION_IN_FOLDERS) == 0 ||
+			!is_in_folders(defGetString(def), roleid))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("permission denied for option \"%s\"", def->defname),
 					 errdetail("Role \"%s\" must have the privileges of role \"%s\", because the option makes the server read a file.",
 							   GetUserNameFromId(roleid, false),
-							   "pg_read_server_files")));
+							   "pg_read_server_files"),
+					 option->flags & FEATHUB_OPTION_IN_FOLDERS ?
+					 errhint("Or a superuser lists a folder for it in setting \"%s\".",
+							 "feathub.allowed_folders") : 0));
 	}
+}
+
+/*
+ * May the role use the path by its allowed folders?  One that is not absolute
+ * is looked at again when the server's folder is known.
+ */
+static bool
+is_in_folders(const char *path, Oid roleid)
+{
+	List	   *folders = FeathubFoldersOf(roleid);
+	char	   *simple = pstrdup(path);
+
+	FeathubFoldersCheckPath(path);
+	canonicalize_path(simple);
+	return is_absolute_path(path) ? FeathubFoldersFind(folders, simple) != NULL : folders != NIL;
 }
 
 void

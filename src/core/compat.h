@@ -33,6 +33,27 @@
 #error "feathub needs PostgreSQL 15 or newer"
 #endif
 
+/* 16 has allocations of its own for what settings' hooks keep. */
+#if PG_VERSION_NUM >= 160000
+#define feathub_guc_malloc(size) guc_malloc(LOG, size)
+#else
+#define feathub_guc_malloc(size) malloc(size)
+#endif
+
+/* 17 renamed the counters of transactions (access/transam.h). */
+#if PG_VERSION_NUM >= 170000
+#define feathub_oldest_clog_xid() (TransamVariables->oldestClogXid)
+#else
+#define feathub_oldest_clog_xid() (ShmemVariableCache->oldestClogXid)
+#endif
+
+/* 16 lets a read of a temporary file end early only if that is said. */
+#if PG_VERSION_NUM >= 160000
+#define feathub_buffile_read_maybe_eof(file, ptr, size) BufFileReadMaybeEOF(file, ptr, size, true)
+#else
+#define feathub_buffile_read_maybe_eof(file, ptr, size) BufFileRead(file, ptr, size)
+#endif
+
 /* 16 moved VARDATA_ANY and its like out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"

@@ -4,7 +4,8 @@
  *
  * They are read by the postmaster's children only, from the configuration: no
  * session sets one for itself but those of the planner (enable_...); what
- * differs between tables is an option.
+ * differs between tables is an option, and feathub.allowed_folders is what a
+ * superuser gives to roles.
  */
 #include "postgres.h"
 
@@ -13,6 +14,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "core/folders.h"
 #include "core/guc.h"
 
 int			feathub_batch_interval = 5;
@@ -31,6 +33,7 @@ int			feathub_source_interval = 5 * 1000;
 #define MAX_EMBEDDED_PARTITIONS 1000
 
 static bool check_embedded_broker_topics(char **newval, void **extra, GucSource source);
+static bool check_allowed_folders(char **newval, void **extra, GucSource source);
 
 void
 FeathubGucInit(void)
@@ -43,6 +46,13 @@ FeathubGucInit(void)
 	GucContext	at_start = process_shared_preload_libraries_in_progress ?
 		PGC_POSTMASTER : PGC_SIGHUP;
 
+	DefineCustomStringVariable("feathub.allowed_folders",
+							   "Lists the folders of the server that a role may use for foreign tables.",
+							   "They are read and written without pg_read_server_files and pg_write_server_files. Set it with ALTER ROLE.",
+							   &feathub_allowed_folders,
+							   "",
+							   PGC_SUSET, GUC_LIST_INPUT | GUC_SUPERUSER_ONLY,
+							   check_allowed_folders, FeathubFoldersAssignSetting, NULL);
 	DefineCustomIntVariable("feathub.batch_interval",
 							"Sets the time a worker waits for more records before it applies a batch.",
 							NULL,
@@ -122,6 +132,12 @@ FeathubGucInit(void)
 							NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("feathub");
+}
+
+static bool
+check_allowed_folders(char **newval, void **extra, GucSource source)
+{
+	return FeathubFoldersCheckSetting(newval, extra, source);
 }
 
 /* Accept a comma-separated list of topics, each with a number of partitions or 1. */

@@ -23,6 +23,7 @@
 #define FEATHUB_OPTION_SECRET	0x02	/* user mappings only; in no message */
 #define FEATHUB_OPTION_READS_FILE 0x04	/* needs pg_read_server_files */
 #define FEATHUB_OPTION_SUPERUSER 0x08	/* only they give it a value but its default */
+#define FEATHUB_OPTION_IN_FOLDERS 0x10	/* or feathub.allowed_folders */
 
 typedef enum FeathubOptionType
 {

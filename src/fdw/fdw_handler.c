@@ -37,6 +37,7 @@ feathub_fdw_handler(PG_FUNCTION_ARGS)
 	routine->InitializeDSMForeignScan = FeathubFdwInitializeDSMForeignScan;
 	routine->ReInitializeDSMForeignScan = FeathubFdwReInitializeDSMForeignScan;
 	routine->InitializeWorkerForeignScan = FeathubFdwInitializeWorkerForeignScan;
+	routine->ShutdownForeignScan = FeathubFdwShutdownForeignScan;
 
 	routine->AddForeignUpdateTargets = FeathubFdwAddForeignUpdateTargets;
 	routine->IsForeignRelUpdatable = FeathubFdwIsForeignRelUpdatable;

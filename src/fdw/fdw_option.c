@@ -49,6 +49,7 @@ static void check_required(const FeathubConnector *connector,
 						   List *formats, uint32 where,
 						   List *deflist);
 
+FEATHUB_VALIDATOR(feathub_filesystem_validator, "feathub_filesystem");
 FEATHUB_VALIDATOR(feathub_kafka_validator, "feathub_kafka");
 FEATHUB_VALIDATOR(feathub_mysql_validator, "feathub_mysql");
 

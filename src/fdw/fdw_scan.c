@@ -174,6 +174,15 @@ FeathubFdwInitializeWorkerForeignScan(ForeignScanState *node, shm_toc *toc,
 	MemoryContextSwitchTo(oldcontext);
 }
 
+void
+FeathubFdwShutdownForeignScan(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+
+	if (state && state->begun && state->scan.rel->connector->shutdown_scan)
+		state->scan.rel->connector->shutdown_scan(&state->scan);
+}
+
 FeathubScan *
 FeathubFdwScanOf(ForeignScanState *node)
 {

@@ -51,6 +51,8 @@ extern Bitmapset *FeathubFdwGeneratedInit(FeathubFdwGenerated *generated,
 extern void FeathubFdwGeneratedCompute(FeathubFdwGenerated *generated,
 									   ExprContext *econtext, TupleTableSlot *slot);
 
+extern void FeathubFdwShutdownForeignScan(ForeignScanState *node);
+
 /* The scan of a node, for EXPLAIN; its state is NULL unless it runs. */
 extern FeathubScan *FeathubFdwScanOf(ForeignScanState *node);
 

@@ -257,6 +257,8 @@ store_field(CsvDecoder *decoder, int i, const char *text, Size len, bool quoted,
 	int			index = decoder->base.columns[i].attnum - 1;
 	bool		ok;
 
+	if (decoder->base.columns[i].ignored)
+		return true;
 	if (len == decoder->null_len && memcmp(text, decoder->options->null, len) == 0 &&
 		(quoted ? column->force_null : !column->force_not_null))
 	{
@@ -413,11 +415,21 @@ csv_encode(FeathubEncoder *base, Datum *values, bool *isnull, StringInfo out)
 	return true;
 }
 
+static void
+csv_quoting(const void *arg, char *quote, char *escape)
+{
+	const CsvOptions *options = arg;
+
+	*quote = options->quote;
+	*escape = options->escape != '\0' ? options->escape : options->quote;
+}
+
 const FeathubFormat FeathubCsvFormat = {
 	.name = "csv",
 	.options = csv_options,
 	.options_size = sizeof(CsvOptions),
 	.positional = true,
+	.quoting = csv_quoting,
 	.check = csv_check,
 	.begin_decode = csv_begin_decode,
 	.decode = csv_decode,

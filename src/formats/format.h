@@ -40,6 +40,8 @@ typedef struct FeathubColumn
 	Oid			typid;
 	int32		typmod;
 	List	   *options;		/* the column's DefElems */
+	bool		ignored;		/* of a positional format: its field is passed
+								 * over, the column is left alone */
 } FeathubColumn;
 
 typedef struct FeathubFormat FeathubFormat;
@@ -94,6 +96,12 @@ struct FeathubFormat
 	 * in the decoder's fields.  A record without value says nothing then.
 	 */
 	bool		changelog;
+
+	/*
+	 * In a file, the characters around and within fields that may hold line
+	 * feeds.  NULL: a record is a line.
+	 */
+	void		(*quoting) (const void *options, char *quote, char *escape);
 
 	/*
 	 * Refuse options that do not fit together or columns that the format

@@ -105,7 +105,7 @@ raw_decode(FeathubDecoder *base, const char *data, Size len,
 	Datum	   *value;
 	bool		ok;
 
-	if (base->ncolumns == 0)
+	if (base->ncolumns == 0 || column->ignored)
 		return true;
 	value = &values[column->attnum - 1];
 	isnull[column->attnum - 1] = false;

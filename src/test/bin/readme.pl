@@ -16,6 +16,7 @@ use warnings;
 # Where options stand, and what their tables are called.
 my %place = (SERVER => 'server', USER_MAPPING => 'user mapping', TABLE => 'table', COLUMN => 'column', IMPORT => 'statement');
 my %title = (
+	FeathubFileOptions => 'FileSystem',
 	FeathubKafkaOptions => 'Kafka',
 	FeathubKafkaImportOptions => 'IMPORT FOREIGN SCHEMA from Kafka',
 	common_options => 'All connectors',

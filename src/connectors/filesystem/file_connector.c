@@ -1,0 +1,35 @@
+/*
+ * file_connector.c
+ *		The filesystem connector's table of callbacks.
+ */
+#include "postgres.h"
+
+#include "connectors/filesystem/filesystem.h"
+
+extern const FeathubConnector FeathubFilesystemConnector;
+
+const FeathubConnector FeathubFilesystemConnector = {
+	.name = "filesystem",
+	.options = FeathubFileOptions,
+	.options_size = sizeof(FileOptions),
+	.has_formats = true,
+	.default_format = NULL,
+	.needs_user_mapping = false,
+	.check_relation = FeathubFileCheckRelation,
+
+	.estimate = FeathubFileEstimate,
+	.plan_scan = FeathubFilePlanScan,
+	.lookup_columns = FeathubFileLookupColumns,
+	.begin_scan = FeathubFileBeginScan,
+	.rescan = FeathubFileRescan,
+	.next_row = FeathubFileNextRow,
+	.end_scan = FeathubFileEndScan,
+	.explain_scan = FeathubFileExplainScan,
+	.parallel_size = FeathubFileParallelSize,
+	.begin_parallel = FeathubFileBeginParallel,
+	.rescan_parallel = FeathubFileRescanParallel,
+	.join_parallel = FeathubFileJoinParallel,
+	.shutdown_scan = FeathubFileShutdownScan,
+
+	.sample_rows = FeathubFileSampleRows,
+};
