@@ -26,7 +26,9 @@ DATA = $(wildcard feathub--*.sql)
 # One list per folder, in the order in which they may call each other.
 objects = $(patsubst %.c,%.o,$(sort $(wildcard $(1)/*.c))) $(patsubst %.cpp,%.o,$(sort $(wildcard $(1)/*.cpp)))
 CORE_OBJS = $(call objects,src/core)
-FORMATS_OBJS = $(call objects,src/formats)
+FORMATS_OBJS = $(filter-out $(PARQUET_OBJS),$(call objects,src/formats))
+# A library of its own, loaded at first use; see the end of this file.
+PARQUET_OBJS = src/formats/parquet_arrow.o src/formats/parquet_module.o
 # A connector whose library is missing is left out; its wrapper then says so.
 have = $(shell pkg-config --exists $(1) && echo yes)
 CONNECTORS = kafka filesystem
@@ -58,6 +60,16 @@ ifneq ($(call have,avro-c),)
 PACKAGES += avro-c
 FEATHUB_CPPFLAGS += -DFEATHUB_WITH_AVRO
 endif
+# Apache Arrow: by pkg-config, or in ARROW_HOME, which may be the folder of
+# Python's package pyarrow.
+ifeq ($(shell pkg-config --atleast-version=21 arrow && pkg-config --exists parquet && echo yes),yes)
+ARROW_CPPFLAGS = $(shell pkg-config --cflags arrow parquet)
+ARROW_LIBS = $(shell pkg-config --libs parquet arrow)
+else ifneq ($(ARROW_HOME),)
+ARROW_DIR = $(patsubst %/,%,$(dir $(firstword $(wildcard $(ARROW_HOME)/libparquet.so* $(ARROW_HOME)/lib/libparquet.so*))))
+ARROW_CPPFLAGS = -isystem $(ARROW_HOME)/include
+ARROW_LIBS = $(foreach l,parquet arrow,$(firstword $(wildcard $(ARROW_DIR)/lib$(l).so*))) -Wl,-rpath,$(ARROW_DIR)
+endif
 CONNECTORS_OBJS = $(call objects,src/connectors) $(foreach c,$(CONNECTORS),$(call objects,src/connectors/$(c)))
 FDW_OBJS = $(call objects,src/fdw)
 INGEST_OBJS = $(call objects,src/ingest)
@@ -76,6 +88,7 @@ TAP_TESTS = 1
 PROVE_TESTS ?= src/test/t/*.pl
 PROVE_FLAGS += -I src/test/perl
 
+EXTRA_CLEAN = $(PARQUET_OBJS) feathub_parquet.so
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(PGXS),)
@@ -89,6 +102,28 @@ CXXFLAGS += $(COPT)
 endif
 
 # not every server build tracks headers
-$(OBJS): $(wildcard $(srcdir)/src/*/*.h $(srcdir)/src/*/*/*.h)
+$(OBJS) $(PARQUET_OBJS): $(wildcard $(srcdir)/src/*/*.h $(srcdir)/src/*/*/*.h)
+
+ifneq ($(ARROW_LIBS),)
+all: feathub_parquet$(DLSUFFIX)
+install: install-parquet
+
+# Arrow's headers have exceptions and newer C++; nothing but the C interface is seen.
+src/formats/parquet_arrow.o: src/formats/parquet_arrow.cpp
+	$(CXX) -std=c++20 -O2 -g -fPIC -fvisibility=hidden $(COPT) -I$(srcdir)/src $(ARROW_CPPFLAGS) -c -o $@ $<
+
+feathub_parquet$(DLSUFFIX): $(PARQUET_OBJS)
+	$(CXX) -shared -o $@ $(PARQUET_OBJS) $(COPT) $(ARROW_LIBS)
+
+.PHONY: install-parquet
+install-parquet: feathub_parquet$(DLSUFFIX)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_SHLIB) feathub_parquet$(DLSUFFIX) '$(DESTDIR)$(pkglibdir)/'
+
+uninstall: uninstall-parquet
+.PHONY: uninstall-parquet
+uninstall-parquet:
+	rm -f '$(DESTDIR)$(pkglibdir)/feathub_parquet$(DLSUFFIX)'
+endif
 
 endif

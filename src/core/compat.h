@@ -301,4 +301,11 @@ feathub_same_but_nullingrels(Node *a, Node *b)
 #define feathub_same_but_nullingrels(a, b) false
 #endif
 
+/* 18 asks the locale whether it sorts as C does. */
+#if PG_VERSION_NUM >= 180000
+#define feathub_collation_is_c(oid) (pg_newlocale_from_collation(oid)->collate_is_c)
+#else
+#define feathub_collation_is_c(oid) lc_collate_is_c(oid)
+#endif
+
 #endif							/* FEATHUB_CORE_COMPAT_H */

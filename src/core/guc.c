@@ -3,9 +3,9 @@
  *		The extension's settings, feathub.*, in alphabetical order.
  *
  * They are read by the postmaster's children only, from the configuration: no
- * session sets one for itself but those of the planner (enable_...); what
- * differs between tables is an option, and feathub.allowed_folders is what a
- * superuser gives to roles.
+ * session sets one for itself but those of the planner (enable_...) and limits
+ * such as the server's work_mem; what differs between tables is an option, and
+ * feathub.allowed_folders is what a superuser gives to roles.
  */
 #include "postgres.h"
 
@@ -24,6 +24,7 @@ bool		feathub_embedded_broker = false;
 char	   *feathub_embedded_broker_topics = NULL;
 bool		feathub_enable_batched_lookup = true;
 int			feathub_max_workers = 32;
+int			feathub_parquet_memory = 256 * 1024;
 int			feathub_retry_delay = 1000;
 int			feathub_retry_delay_max = 60 * 1000;
 int			feathub_scheduler_interval = 10 * 1000;
@@ -101,6 +102,13 @@ FeathubGucInit(void)
 							&feathub_max_workers,
 							32, 1, 1024,
 							at_start, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("feathub.parquet_memory",
+							"Sets the maximum memory for reading or writing one parquet file.",
+							"It holds pages, dictionaries and a row group that is being written.",
+							&feathub_parquet_memory,
+							256 * 1024, 1024, 16 * 1024 * 1024,
+							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("feathub.retry_delay",
 							"Sets the time before a failed job is tried again for the first time.",

@@ -11,6 +11,7 @@ extern const FeathubFormat FeathubCsvFormat;
 extern const FeathubFormat FeathubDebeziumJsonFormat;
 extern const FeathubFormat FeathubJsonFormat;
 extern const FeathubFormat FeathubMaxwellJsonFormat;
+extern const FeathubFormat FeathubParquetFormat;
 extern const FeathubFormat FeathubRawFormat;
 
 /*

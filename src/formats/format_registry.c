@@ -13,6 +13,7 @@ const FeathubFormat *const FeathubFormats[] = {
 	&FeathubDebeziumJsonFormat,
 	&FeathubJsonFormat,
 	&FeathubMaxwellJsonFormat,
+	&FeathubParquetFormat,
 	&FeathubRawFormat,
 	NULL
 };

@@ -52,9 +52,11 @@ make_tree() {
 # build_into NAME [make argument...]: sets tree (where pg_config, postgres and
 # psql are: $pgbin) and sources; quiet unless it fails.
 build_into() {
-	local name=$1 log
+	local name=$1 log arrow
 	shift
 	find_work
+	# the library beside feathub that reads parquet, if Arrow is to be had
+	arrow=$("$bin/parquet.sh" home)
 	build=$work/$name
 	sources=$build/src
 	tree=$build/pg
@@ -70,8 +72,8 @@ build_into() {
 		echo "$* $(cat "$tree/version")" >"$build/flags"
 	fi
 	log=$build/make.log
-	if ! make -C "$sources" -j"$(nproc)" with_llvm=no PG_CONFIG="$pgbin/pg_config" "$@" all >"$log" 2>&1 </dev/null ||
-		! make -C "$sources" with_llvm=no PG_CONFIG="$pgbin/pg_config" "$@" install >>"$log" 2>&1 </dev/null; then
+	if ! make -C "$sources" -j"$(nproc)" with_llvm=no PG_CONFIG="$pgbin/pg_config" ${arrow:+ARROW_HOME="$arrow"} "$@" all >"$log" 2>&1 </dev/null ||
+		! make -C "$sources" with_llvm=no PG_CONFIG="$pgbin/pg_config" ${arrow:+ARROW_HOME="$arrow"} "$@" install >>"$log" 2>&1 </dev/null; then
 		grep -E -A3 "(error|warning): |undefined reference|\*\*\*" "$log" | grep -v "^g[c+][c+] " | head -60 >&2 || true
 		die "the build failed, see $log"
 	fi

@@ -53,6 +53,10 @@ if [ -n "${SANITIZE:-}" ]; then
 	# instrumented code lets gcc see uses of uninitialized variables that are none
 	flags=(COPT="-O1 -g $san -fno-omit-frame-pointer $warnings -Wno-maybe-uninitialized${COPT:+ $COPT}")
 fi
+# before the build, which then has parquet
+if has_kind tap; then
+	"$bin/parquet.sh" get >/dev/null || say "Apache Arrow is not to be had here: tests on parquet skip"
+fi
 say "building for PostgreSQL $(pg_version)${SANITIZE:+ with sanitizers}"
 build_into "$name" "${flags[@]}"
 start_run
@@ -191,7 +195,7 @@ if has_kind tap; then
 			PATH="$pgbin:$PATH" PG_REGRESS="$pgxs/src/test/regress/pg_regress" \
 			PERL5LIB="$pgxs/src/test/perl:$tests/src/test/perl" \
 			FEATHUB_KAFKA="$tests/src/test/bin/kafka.sh" FEATHUB_KAFKA_CLIENT="$run/kafka_client" \
-			FEATHUB_CONFORMANCE="$run/conformance" FEATHUB_CACHE="$cache" \
+			FEATHUB_CONFORMANCE="$run/conformance" FEATHUB_CACHE="$cache" FEATHUB_PARQUET_VENV="$("$bin/parquet.sh" venv)" \
 			perl "$tests/src/test/bin/prove.pl" "${TEST_JOBS:-2}" "$((${TEST_LIMIT:-300} * 3))" "$run/tap/totals" "${files[@]#"$tests"/}") </dev/null || status=$?
 		read -r passed bad skipped <"$run/tap/totals" || { passed=0 bad=1 skipped=0; }
 		[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1

@@ -1,0 +1,35 @@
+#!/bin/bash
+# parquet.sh get|venv|home: Apache Arrow for the build, and other programs that read
+# and write parquet and avro for tests, in a Python environment of the cache.
+#
+#   get    make the environment, if need be; prints its folder
+#   venv   its folder, or nothing if it is not there
+#   home   what make takes as ARROW_HOME, or nothing likewise
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+packages=(pyarrow==26.0.0 duckdb==2.0.0 fastavro==1.12.1)
+venv=$cache/parquet-venv-1
+
+case ${1:-} in
+	get)
+		if [ ! -e "$venv/.complete" ]; then
+			mkdir -p "$cache"
+			exec 9>"$cache/parquet.lock"
+			flock 9
+			if [ ! -e "$venv/.complete" ]; then
+				rm -rf "$venv"
+				python3 -m venv "$venv"
+				"$venv/bin/pip" install -q --disable-pip-version-check "${packages[@]}" </dev/null >&2
+				: >"$venv/.complete"
+			fi
+		fi
+		echo "$venv"
+		;;
+	venv)
+		[ ! -e "$venv/.complete" ] || echo "$venv"
+		;;
+	home)
+		[ ! -e "$venv/.complete" ] || echo "$venv"/lib/python3*/site-packages/pyarrow
+		;;
+	*) die "get, venv or home" ;;
+esac
