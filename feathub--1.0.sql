@@ -251,6 +251,39 @@ COMMENT ON FUNCTION feathub.mysql_validator(pg_catalog.text[], pg_catalog.oid) I
 CREATE FOREIGN DATA WRAPPER feathub_mysql HANDLER feathub.fdw_handler VALIDATOR feathub.mysql_validator;
 COMMENT ON FOREIGN DATA WRAPPER feathub_mysql IS 'tables of MySQL and MariaDB as foreign tables';
 
+-- What each connector of this build can do, from its table of callbacks.
+CREATE FUNCTION feathub.connectors(OUT connector pg_catalog.text, OUT wrapper pg_catalog.text,
+  OUT scan pg_catalog.bool, OUT pushdown pg_catalog.bool, OUT parallel pg_catalog.bool,
+  OUT lookup pg_catalog.bool, OUT batched_lookup pg_catalog.bool,
+  OUT insert pg_catalog.bool, OUT update pg_catalog.bool, OUT delete pg_catalog.bool,
+  OUT upsert pg_catalog.bool, OUT truncate pg_catalog.bool,
+  OUT import pg_catalog.bool, OUT statistics pg_catalog.bool, OUT stream pg_catalog.bool)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_connectors';
+COMMENT ON FUNCTION feathub.connectors() IS 'what each connector can do, for feathub.connector';
+
+CREATE VIEW feathub.connector AS
+  SELECT c.connector, c.wrapper, c.scan, c.pushdown, c.parallel, c.lookup, c.batched_lookup,
+         c.insert, c.update, c.delete, c.upsert, c.truncate, c.import, c.statistics, c.stream
+    FROM feathub.connectors() AS c;
+COMMENT ON VIEW feathub.connector IS 'the connectors of this build and what they can do';
+COMMENT ON COLUMN feathub.connector.connector IS 'its name';
+COMMENT ON COLUMN feathub.connector.wrapper IS 'the foreign-data wrapper';
+COMMENT ON COLUMN feathub.connector.scan IS 'SELECT';
+COMMENT ON COLUMN feathub.connector.pushdown IS 'conditions and the columns wanted are passed on where the answer is the same';
+COMMENT ON COLUMN feathub.connector.parallel IS 'a scan may be shared by parallel workers';
+COMMENT ON COLUMN feathub.connector.lookup IS 'nested loops may pass values of the other side of a join';
+COMMENT ON COLUMN feathub.connector.batched_lookup IS 'joins may ask for the rows of many keys at once';
+COMMENT ON COLUMN feathub.connector.insert IS 'INSERT, COPY and jobs that append';
+COMMENT ON COLUMN feathub.connector.update IS 'UPDATE of tables with a key';
+COMMENT ON COLUMN feathub.connector.delete IS 'DELETE from tables with a key';
+COMMENT ON COLUMN feathub.connector.upsert IS 'rows written may replace those of the same key';
+COMMENT ON COLUMN feathub.connector.truncate IS 'TRUNCATE';
+COMMENT ON COLUMN feathub.connector.import IS 'IMPORT FOREIGN SCHEMA';
+COMMENT ON COLUMN feathub.connector.statistics IS 'ANALYZE';
+COMMENT ON COLUMN feathub.connector.stream IS 'jobs may follow it';
+GRANT SELECT ON feathub.connector TO PUBLIC;  -- facts about the build
+
 CREATE FUNCTION feathub.embedded_broker_address() RETURNS pg_catalog.text
 LANGUAGE C VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_embedded_broker_address';
 COMMENT ON FUNCTION feathub.embedded_broker_address() IS 'where other Kafka clients reach the embedded broker; null if it is off';

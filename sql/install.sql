@@ -61,6 +61,11 @@ SELECT proname, provolatile, proisstrict, proparallel,
        EXISTS (SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee = 0) AS for_all
   FROM member_function ORDER BY proname COLLATE "C", oid;
 
+-- What connectors can do is known of each that has a wrapper here, and all can be read.
+SELECT count(*) AS without_scan FROM feathub.connector c
+ WHERE NOT scan OR NOT EXISTS (SELECT FROM pg_foreign_data_wrapper WHERE fdwname = c.wrapper);
+SELECT * FROM feathub.connector WHERE connector = 'kafka' \gx
+
 -- One wrapper for each connector.
 SELECT fdwname, fdwhandler::regproc, fdwvalidator::regproc FROM pg_foreign_data_wrapper
  WHERE fdwname LIKE 'feathub%' ORDER BY 1;

@@ -107,6 +107,7 @@ sub reference
 		functions => \&functions,
 		settings => \&settings,
 		views => \&views,
+		connectors => \&connectors,
 		options => \&options,
 		properties => \&properties,
 		denied => \&denied);
@@ -201,7 +202,7 @@ sub functions
 		SELECT p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc')
 		  FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype
 		 WHERE p.pronamespace = 'feathub'::regnamespace AND t.typname NOT IN ('trigger', 'event_trigger', 'fdw_handler')
-		   AND p.proname !~ '_validator$|_activity$|^job_is_local$|^backfills$'
+		   AND p.proname !~ '_validator$|_activity$|^job_is_local$|^backfills$|^connectors$'
 		 ORDER BY 1, 2});
 	my $out = '';
 
@@ -259,6 +260,20 @@ sub views
 		}
 	}
 	return $out;
+}
+
+# What connectors can do, a line for each capability.
+sub connectors
+{
+	my ($names) = query(q{SELECT string_agg(connector, ' ' ORDER BY connector) FROM feathub.connector});
+	my @names = split / /, $names->[0];
+	my @rows = query(q{
+		SELECT replace(attname, '_', ' ') || ': ' || col_description(attrelid, attnum),
+		       (SELECT string_agg(CASE WHEN to_jsonb(c) ->> attname::text = 'true' THEN 'yes' ELSE '–' END, ' ' ORDER BY connector)
+		          FROM feathub.connector c)
+		  FROM pg_attribute WHERE attrelid = 'feathub.connector'::regclass AND atttypid = 'bool'::regtype ORDER BY attnum});
+
+	return table([ 'capability', @names ], map { [ $_->[0], split / /, $_->[1] ] } @rows);
 }
 
 # The text of a C file.
