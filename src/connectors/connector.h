@@ -116,6 +116,20 @@ typedef struct FeathubModify
 } FeathubModify;
 
 /*
+ * How far a job has written a partition of its source into a sink, as the sink
+ * itself keeps it: the last batch there, and what of it was not written.
+ */
+typedef struct FeathubSinkPosition
+{
+	const char *partition;
+	char	   *from;			/* the batch's begin and end; NULL: nothing kept */
+	char	   *next;
+	int64		epoch;			/* of the job then */
+	char	   *refused;		/* sequence numbers of records that became dead
+								 * letters, joined by commas, or NULL */
+} FeathubSinkPosition;
+
+/*
  * Look-ups by key that run: a join asks for the rows of many outer keys at once.
  * Key columns are compared by equality; the remote side may find too much (the
  * join checks again), never too little.
@@ -321,6 +335,19 @@ struct FeathubConnector
 	 * they are added.
 	 */
 	bool		(*upserts) (FeathubRelation *rel);
+
+	/*
+	 * Positions kept in the sink, by which a job writes exactly once: both or
+	 * neither.  "job" names the job among all that write there.  save_positions
+	 * is called after a batch's rows and notes what became of it, in the remote
+	 * transaction of the rows.  load_positions is called in a transaction before
+	 * a worker's first batch; it makes what save_positions needs and fills what
+	 * was noted last for each partition.
+	 */
+	void		(*load_positions) (FeathubRelation *rel, const char *job,
+								   FeathubSinkPosition *positions, int n);
+	void		(*save_positions) (FeathubRelation *rel, const char *job,
+								   const FeathubSinkPosition *positions, int n);
 
 	/* TRUNCATE of tables (FeathubRelation *) of one server.  Optional. */
 	void		(*truncate) (List *rels, DropBehavior behavior, bool restart_seqs);

@@ -30,6 +30,7 @@
 
 #include "core/position.h"
 #include "ingest/apply.h"
+#include "ingest/foreign_sink.h"
 
 /* Why a record was not applied. */
 typedef enum RecordFate
@@ -89,6 +90,7 @@ static void run_query(Batch *batch, int from, int to);
 static void receive_row(void *arg, int64 arrival, Datum *values, bool *isnull);
 static void check_rows(Batch *batch);
 static void keep_bad_records(Batch *batch);
+static void save_in_sink(Batch *batch);
 static void stop_at_batch(Batch *batch, const ErrorData *edata);
 static void describe_batch(void *arg);
 
@@ -209,6 +211,8 @@ run_transaction(Batch *batch)
 		defer_nothing();
 	batch->begun = true;
 	apply_once(batch);
+	if (pipeline->sink && batch->nadvances > 0)
+		save_in_sink(batch);
 	keep_bad_records(batch);
 	if (batch->nadvances > 0)
 		FeathubPositionsCount(pipeline->job->job_id, batch->advances, batch->nadvances);
@@ -285,6 +289,8 @@ FeathubApplyBatch(FeathubPipeline *pipeline, FeathubRecord *records, int n)
 
 	/* committed: this is where we stand now */
 	MemoryContextSwitchTo(pipeline->context);
+	if (pipeline->sink)
+		FeathubForeignSinkCommitted(pipeline->sink, pipeline->rel->connector, stream);
 	for (int i = 0; i < stream->npartitions; i++)
 	{
 		FeathubStreamPartition *partition = &stream->partitions[i];
@@ -537,6 +543,19 @@ add_row(Batch *batch, int i)
 	return row;
 }
 
+/* Is the record in the sink already?  It is a duplicate then. */
+static bool
+written_before(Batch *batch, int i)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+
+	if (pipeline->sink == NULL || batch->stored ||
+		!FeathubForeignSinkHas(pipeline->sink, pipeline->rel->connector, &batch->records[i]))
+		return false;
+	batch->counts.duplicates++;
+	return true;
+}
+
 /* Without a query: the source's columns are the rows. */
 static void
 make_rows(Batch *batch, int from, int to)
@@ -550,7 +569,7 @@ make_rows(Batch *batch, int from, int to)
 		bool	   *isnull = batch->isnull + (size_t) natts * i;
 		FeathubWriterRow *row;
 
-		if (batch->states[i].fate != RECORD_GOOD)
+		if (batch->states[i].fate != RECORD_GOOD || written_before(batch, i))
 			continue;
 		row = add_row(batch, i);
 		if (pipeline->identity)
@@ -583,7 +602,7 @@ run_query(Batch *batch, int from, int to)
 
 	for (int i = from; i < to; i++)
 	{
-		if (batch->states[i].fate != RECORD_GOOD)
+		if (batch->states[i].fate != RECORD_GOOD || written_before(batch, i))
 			continue;
 		for (int j = 0; j < pipeline->ncolumns; j++)
 		{
@@ -767,6 +786,32 @@ keep_bad_records(Batch *batch)
 	FeathubApplyDeadLetters |= nletters > 0;
 	if (nletters > 0)
 		FeathubDeadLettersInsert(pipeline->job->job_id, letters, nletters);
+}
+
+/* Tell a sink that keeps positions of this batch, and what it did not get. */
+static void
+save_in_sink(Batch *batch)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+	int			n = pipeline->stream.npartitions;
+	char	  **refused = palloc0(sizeof(char *) * (n + 1));
+	StringInfo *lists = palloc0(sizeof(StringInfo) * (n + 1));
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		StringInfo *list = &lists[batch->records[i].partition];
+
+		if (batch->states[i].fate != RECORD_BAD)
+			continue;
+		if (*list == NULL)
+			*list = makeStringInfo();
+		else
+			appendStringInfoChar(*list, ',');
+		appendStringInfo(*list, INT64_FORMAT, batch->records[i].sequence);
+	}
+	for (int i = 0; i < n; i++)
+		refused[i] = lists[i] ? lists[i]->data : NULL;
+	FeathubForeignSinkSave(pipeline->sink, pipeline->job, &pipeline->stream, refused);
 }
 
 void

@@ -19,6 +19,7 @@ typedef struct FeathubPipeline
 	FeathubStream stream;
 	FeathubTransform *transform;	/* NULL: the columns go as they come */
 	FeathubWriter *writer;
+	struct FeathubSinkState *sink;	/* NULL: the sink keeps no positions */
 	bool		deletes;		/* records without value delete */
 	bool		is_group;
 	bool		maintained;		/* the sink has partitions or a retention */

@@ -8,12 +8,15 @@
  * go to the connector by key.
  *
  * The other system is written, and its transaction ended, before this database
- * commits the positions; after a crash between the two the batch is written
- * again.  That leaves the same rows where they replace others by key, and rows
- * twice where they are added (at least once).
+ * commits the positions.  After a crash between the two the batch comes again.
+ * Where rows replace others by key that leaves the same; a sink that keeps
+ * positions in the transaction of the rows tells then how far the lost batch
+ * went, and its records are not written twice.  The borders of batches may
+ * differ, but a lost one began where we still stand.
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
@@ -21,6 +24,22 @@
 
 #include "connectors/connector.h"
 #include "ingest/foreign_sink.h"
+
+/* What a lost batch has written of a partition. */
+typedef struct Written
+{
+	char	   *until;			/* position behind it; NULL: nothing */
+	int			nrefused;
+	int64	   *refused;		/* sequence numbers not written, ascending */
+} Written;
+
+struct FeathubSinkState
+{
+	Oid			relid;
+	char	   *job;			/* names the job in the sink */
+	int			n;				/* partitions */
+	Written    *written;
+};
 
 void
 FeathubForeignSinkCheck(Oid relid)
@@ -100,4 +119,119 @@ FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n, const int *c
 	MemoryContextSwitchTo(old);
 	/* with it go the handles that reset callbacks free */
 	MemoryContextDelete(context);
+}
+
+/* Parse sequence numbers joined by commas. */
+static void
+read_refused(Written *written, const char *text)
+{
+	int			n = 1;
+
+	for (const char *p = text; *p; p++)
+		n += *p == ',';
+	written->refused = palloc(sizeof(int64) * n);
+	while (*text)
+	{
+		char	   *end;
+
+		written->refused[written->nrefused++] = strtoll(text, &end, 10);
+		text = *end == ',' ? end + 1 : end + strlen(end);
+	}
+}
+
+FeathubSinkState *
+FeathubForeignSinkOpen(const FeathubJob *job, const FeathubStream *stream,
+					   char *const *replay_until)
+{
+	const FeathubConnector *connector = FeathubConnectorOfTable(job->sink);
+	FeathubSinkState *state;
+	FeathubSinkPosition *positions;
+
+	if (connector == NULL || connector->save_positions == NULL)
+		return NULL;
+	state = palloc0(sizeof(FeathubSinkState));
+	state->relid = job->sink;
+	/* a restored copy of the job is another one */
+	state->job = psprintf(UINT64_FORMAT "/%u/" INT64_FORMAT, GetSystemIdentifier(),
+						  MyDatabaseId, job->job_id);
+	state->n = stream->npartitions;
+	state->written = palloc0(sizeof(Written) * (state->n + 1));
+	positions = palloc0(sizeof(FeathubSinkPosition) * (state->n + 1));
+	for (int i = 0; i < state->n; i++)
+		positions[i].partition = stream->partitions[i].name;
+	connector->load_positions(FeathubRelationOpen(job->sink, GetUserId()), state->job,
+							  positions, state->n);
+	for (int i = 0; i < state->n; i++)
+	{
+		const char *position = stream->partitions[i].position;
+
+		/* the last batch there began where we stand: its commit was lost here */
+		if (positions[i].from == NULL || position == NULL ||
+			strcmp(positions[i].from, position) != 0 ||
+			(replay_until[i] != NULL && positions[i].epoch != job->epoch))
+			continue;
+		state->written[i].until = positions[i].next;
+		if (positions[i].refused)
+			read_refused(&state->written[i], positions[i].refused);
+	}
+	pfree(positions);
+	return state;
+}
+
+bool
+FeathubForeignSinkHas(const FeathubSinkState *state, const FeathubConnector *source,
+					  const FeathubRecord *record)
+{
+	const Written *written = &state->written[record->partition];
+	char		position[32];
+
+	if (written->until == NULL)
+		return false;
+	snprintf(position, sizeof(position), INT64_FORMAT, record->sequence);
+	if (source->compare_positions(position, written->until) >= 0)
+		return false;
+	for (int i = 0; i < written->nrefused; i++)
+		if (written->refused[i] == record->sequence)
+			return false;
+	return true;
+}
+
+void
+FeathubForeignSinkSave(FeathubSinkState *state, const FeathubJob *job,
+					   const FeathubStream *stream, char *const *refused)
+{
+	FeathubSinkPosition *positions = palloc0(sizeof(FeathubSinkPosition) * (state->n + 1));
+	FeathubRelation *rel = FeathubRelationOpen(state->relid, GetUserId());
+	int			n = 0;
+
+	for (int i = 0; i < stream->npartitions; i++)
+	{
+		const FeathubStreamPartition *partition = &stream->partitions[i];
+
+		if (partition->next_position == NULL)
+			continue;
+		positions[n].partition = partition->name;
+		positions[n].from = partition->position;
+		positions[n].next = partition->next_position;
+		positions[n].epoch = job->epoch;
+		positions[n].refused = refused[i];
+		n++;
+	}
+	if (n > 0)
+		rel->connector->save_positions(rel, state->job, positions, n);
+	pfree(positions);
+}
+
+void
+FeathubForeignSinkCommitted(FeathubSinkState *state, const FeathubConnector *source,
+							const FeathubStream *stream)
+{
+	for (int i = 0; i < stream->npartitions; i++)
+	{
+		const char *next = stream->partitions[i].next_position;
+		Written    *written = &state->written[i];
+
+		if (next && written->until && source->compare_positions(next, written->until) >= 0)
+			written->until = NULL;
+	}
 }

@@ -5,7 +5,14 @@
 #ifndef FEATHUB_INGEST_FOREIGN_SINK_H
 #define FEATHUB_INGEST_FOREIGN_SINK_H
 
+#include "connectors/connector.h"
 #include "ingest/group_writer.h"
+
+/*
+ * What a worker knows of the positions that its sink keeps, in the order of
+ * the stream's partitions.
+ */
+typedef struct FeathubSinkState FeathubSinkState;
 
 /*
  * FeathubForeignSinkCheck
@@ -34,5 +41,37 @@ extern List *FeathubForeignSinkKey(Oid relid, bool *deletes);
  */
 extern void FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n,
 									 const int *cols);
+
+/*
+ * FeathubForeignSinkOpen
+ *		Ask the sink how far it was written, or NULL if it keeps no positions.
+ *
+ * In a transaction; the stream's partitions have their positions.
+ * replay_until[i] is not NULL where a rewind is being replayed: what the sink
+ * noted before it does not count.  The result is palloc'd.
+ */
+extern FeathubSinkState *FeathubForeignSinkOpen(const FeathubJob *job,
+												const FeathubStream *stream,
+												char *const *replay_until);
+
+/* Has the sink got this record already, written by a batch that we lost? */
+extern bool FeathubForeignSinkHas(const FeathubSinkState *state,
+								  const FeathubConnector *source,
+								  const FeathubRecord *record);
+
+/*
+ * FeathubForeignSinkSave
+ *		Have the sink note a batch, in the transaction of its rows.
+ *
+ * refused[i] are the sequence numbers of partition i's records that were not
+ * written, joined by commas, or NULL.
+ */
+extern void FeathubForeignSinkSave(FeathubSinkState *state, const FeathubJob *job,
+								   const FeathubStream *stream, char *const *refused);
+
+/* The batch has committed here too: what the sink was ahead of is behind us. */
+extern void FeathubForeignSinkCommitted(FeathubSinkState *state,
+										const FeathubConnector *source,
+										const FeathubStream *stream);
 
 #endif							/* FEATHUB_INGEST_FOREIGN_SINK_H */

@@ -39,6 +39,7 @@
 #include "core/guc.h"
 #include "core/position.h"
 #include "ingest/apply.h"
+#include "ingest/foreign_sink.h"
 #include "ingest/launcher.h"
 #include "ingest/maintenance.h"
 #include "ingest/registry_shmem.h"
@@ -60,6 +61,7 @@ static void run_job(FeathubJob *job);
 static void follow(FeathubPipeline *pipeline);
 static void stop_if_asked(FeathubJob *job);
 static bool assign_partitions(FeathubPipeline *pipeline);
+static void open_sink(FeathubPipeline *pipeline);
 static bool partition_is_mine(const char *name);
 static int	collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max);
 static void report_batch(FeathubPipeline *pipeline, FeathubRecord *records, int n);
@@ -491,9 +493,24 @@ assign_partitions(FeathubPipeline *pipeline)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("job \"%s\" has been changed by another session", job->name)));
 	connector->start_stream(stream);
+	open_sink(pipeline);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return n > 0;
+}
+
+/* What the sink knows of our partitions, if it keeps positions. */
+static void
+open_sink(FeathubPipeline *pipeline)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(pipeline->context);
+	pipeline->sink = FeathubForeignSinkOpen(pipeline->job, &pipeline->stream,
+											pipeline->replay_until);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
 }
 
 /*
