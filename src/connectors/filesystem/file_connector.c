@@ -31,5 +31,10 @@ const FeathubConnector FeathubFilesystemConnector = {
 	.join_parallel = FeathubFileJoinParallel,
 	.shutdown_scan = FeathubFileShutdownScan,
 
+	.begin_modify = FeathubFileBeginModify,
+	.insert_rows = FeathubFileInsertRows,
+	.end_modify = FeathubFileEndModify,
+	.explain_modify = FeathubFileExplainModify,
+
 	.sample_rows = FeathubFileSampleRows,
 };

@@ -33,9 +33,6 @@
 /* Deeper trees are taken for a loop of symbolic links. */
 #define MAX_DEPTH		64
 
-/* What Hive and Spark write in place of NULL. */
-#define HIVE_NULL		"__HIVE_DEFAULT_PARTITION__"
-
 typedef enum EntryKind
 {
 	ENTRY_FILE,
@@ -494,7 +491,7 @@ FeathubFilePartitionValues(FilePartitions *partitions, const char *path,
 				else
 					appendStringInfoChar(&value, *s);
 			}
-			isnull[column->attnum - 1] = strcmp(value.data, HIVE_NULL) == 0;
+			isnull[column->attnum - 1] = strcmp(value.data, FILE_HIVE_NULL) == 0;
 			if (isnull[column->attnum - 1])
 				ok = FeathubConvertNull(partitions->converters[i], &error);
 			else

@@ -45,7 +45,7 @@ FeathubFileBeginParallel(FeathubScan *scan, ParallelContext *pcxt, void *area)
 		pg_atomic_init_u64(&shared->counts[i], 0);
 	state->shared = shared;
 	state->is_leader = true;
-	state->reader->rejected = &shared->rejected;
+	state->reader->all_rejected = &shared->rejected;
 }
 
 void
@@ -58,7 +58,7 @@ FeathubFileRescanParallel(FeathubScan *scan, void *area)
 		BufFileClose(state->names);
 	state->names = NULL;
 	state->shared = shared;
-	state->reader->rejected = &shared->rejected;
+	state->reader->all_rejected = &shared->rejected;
 	shared->list_state = FILE_LIST_NONE;
 	shared->generation++;
 	shared->file = 0;
@@ -76,7 +76,7 @@ FeathubFileJoinParallel(FeathubScan *scan, void *area)
 
 	LWLockRegisterTranche(shared->lock.tranche, "feathub_files");
 	state->shared = shared;
-	state->reader->rejected = &shared->rejected;
+	state->reader->all_rejected = &shared->rejected;
 }
 
 /* FeathubConnector.shutdown_scan: keep the sums before the memory goes. */
@@ -102,7 +102,7 @@ FeathubFileShutdownScan(FeathubScan *scan)
 		BufFileClose(state->names);
 	state->names = NULL;
 	state->shared = NULL;
-	state->reader->rejected = NULL;
+	state->reader->all_rejected = NULL;
 	state->done = true;
 }
 

@@ -214,12 +214,12 @@ FeathubFileRowsReport(FileReader *reader)
 {
 	FileOptions *options = reader->rel->options;
 
-	if (options->on_error == FILE_ON_ERROR_SKIP && reader->counts.rejected > 0)
+	if (options->on_error == FILE_ON_ERROR_SKIP && reader->rejected > 0)
 		ereport(NOTICE,
 				(errmsg_plural("%lld bad record of foreign table \"%s\" was skipped",
 							   "%lld bad records of foreign table \"%s\" were skipped",
-							   reader->counts.rejected,
-							   (long long) reader->counts.rejected, reader->rel->relname)));
+							   reader->rejected,
+							   (long long) reader->rejected, reader->rel->relname)));
 }
 
 /* What is the same for all rows of the file. */
@@ -461,9 +461,10 @@ reject(FileReader *reader, const char *record, Size len, int64 line,
 				 errmsg_internal("%s", error->message)));
 	}
 
-	total = ++reader->counts.rejected;
-	if (reader->rejected != NULL)
-		total = pg_atomic_add_fetch_u64(reader->rejected, 1);
+	reader->counts.rejected++;
+	total = ++reader->rejected;
+	if (reader->all_rejected != NULL)
+		total = pg_atomic_add_fetch_u64(reader->all_rejected, 1);
 	if (options->reject_limit >= 0 && total > options->reject_limit)
 	{
 		callback.callback = record_error_context;
@@ -480,7 +481,7 @@ reject(FileReader *reader, const char *record, Size len, int64 line,
 
 	if (options->on_error == FILE_ON_ERROR_SKIP)
 	{
-		if (reader->counts.rejected <= MAX_NOTICES)
+		if (reader->rejected <= MAX_NOTICES)
 			ereport(NOTICE,
 					(errcode(error->sqlerrcode),
 					 record == NULL ?

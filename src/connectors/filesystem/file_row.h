@@ -48,7 +48,8 @@ typedef struct FileReader
 	int			nbounds;
 	const FeathubBound *bounds;
 
-	pg_atomic_uint64 *rejected;	/* of all processes, or NULL */
+	int64		rejected;		/* since the last rescan */
+	pg_atomic_uint64 *all_rejected; /* of all processes, or NULL */
 	FileCounts	counts;
 } FileReader;
 

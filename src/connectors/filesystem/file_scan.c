@@ -84,6 +84,7 @@ FeathubFileRescan(FeathubScan *scan)
 								scan->param_isnull);
 	state->reader->bounds = state->restriction->bounds;
 	state->reader->nbounds = state->restriction->nbounds;
+	state->reader->rejected = 0;
 	state->in_file = false;
 	state->file = 0;
 	state->never_rescanned = false;

@@ -151,6 +151,9 @@ typedef struct FileHandle
 extern FileHandle *FeathubFileHandle(int fd);	/* in the current context */
 extern void FeathubFileHandleClose(FileHandle *handle);
 
+/* What Hive and Spark write in place of NULL in the names of folders. */
+#define FILE_HIVE_NULL		"__HIVE_DEFAULT_PARTITION__"
+
 /* Lists: file_list.c */
 
 typedef struct FileList FileList;
@@ -227,9 +230,12 @@ struct FileSink
 	FileHandle *handle;
 	FileCompression compression;
 	int64		written;		/* bytes in the file */
-	void	   *encoder;
-	char	   *output;
-	Size		output_len;
+	char	   *buffer;			/* not yet compressed or written */
+	Size		buffer_len;
+	void	   *encoder;		/* the library's */
+	void	   *preferences;
+	char	   *output;			/* compressed */
+	Size		output_size;
 	MemoryContextCallback callback;
 };
 
