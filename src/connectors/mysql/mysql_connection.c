@@ -277,9 +277,11 @@ configure_session(MysqlConnection *conn)
 				 errdetail("MySQL 8.0 or MariaDB 10.6 is needed at least.")));
 	}
 
-	sql = psprintf("%s, %s = %d", SESSION_SETTINGS,
+	/* MariaDB would make a join of a long IN list, and read the whole table for it */
+	sql = psprintf("%s, %s = %d%s", SESSION_SETTINGS,
 				   conn->mariadb ? "max_statement_time" : "max_execution_time",
-				   conn->options->query_timeout * (conn->mariadb ? 1 : 1000));
+				   conn->options->query_timeout * (conn->mariadb ? 1 : 1000),
+				   conn->mariadb ? ", in_predicate_conversion_threshold = 0" : "");
 	FeathubMysqlExecute(conn, sql, strlen(sql));
 	FeathubMysqlExecute(conn, isolation, strlen(isolation));
 

@@ -25,6 +25,22 @@ const FeathubConnector FeathubMysqlConnector = {
 	.end_scan = FeathubMysqlEndScan,
 	.explain_scan = FeathubMysqlExplainScan,
 
+	.plan_lookup = FeathubMysqlPlanLookup,
+	.begin_lookup = FeathubMysqlBeginLookup,
+	.send_keys = FeathubMysqlSendKeys,
+	.next_found = FeathubMysqlNextFound,
+	.end_lookup = FeathubMysqlEndLookup,
+	.explain_lookup = FeathubMysqlExplainLookup,
+
+	.begin_modify = FeathubMysqlBeginModify,
+	.insert_rows = FeathubMysqlInsertRows,
+	.end_modify = FeathubMysqlEndModify,
+	.update_row = FeathubMysqlUpdateRow,
+	.delete_row = FeathubMysqlDeleteRow,
+	.upserts = FeathubMysqlUpserts,
+	.truncate = FeathubMysqlTruncate,
+	.explain_modify = FeathubMysqlExplainModify,
+
 	.import_options = FeathubMysqlImportOptions,
 	.import_schema = FeathubMysqlImportSchema,
 	.sample_rows = FeathubMysqlSampleRows,

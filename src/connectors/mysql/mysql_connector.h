@@ -76,8 +76,6 @@ typedef struct MysqlOptions
 	int			lookup_size;
 	bool		pushdown;
 	bool		use_remote_estimate;
-	bool		updatable;
-	bool		truncatable;
 } MysqlOptions;
 
 /* mysql_options.c */
@@ -189,6 +187,8 @@ extern const MysqlField *FeathubMysqlFields(MysqlResult *result);
 extern bool FeathubMysqlFetch(MysqlResult *result, char ***values, unsigned long **lengths);
 extern void FeathubMysqlCloseResult(MysqlResult *result);
 
+/* The number that the last INSERT was given, or 0. */
+extern uint64 FeathubMysqlInsertId(MysqlConnection *conn);
 extern bool FeathubMysqlTry(MysqlConnection *conn, const char *sql);
 
 /* For callers that may not fail: abort and clean-up.  False: close it. */
@@ -228,6 +228,7 @@ extern void FeathubMysqlQuoteString(StringInfo out, const char *data, Size len);
 extern void FeathubMysqlQuoteName(StringInfo out, const char *name);
 /* Can this very value?  Then a clause may hold it as a constant. */
 extern bool FeathubMysqlConstWritable(Const *value);
+extern bool FeathubMysqlValueWritable(Oid type, Datum value);
 
 /* mysql_connector.c's members, by file */
 extern void FeathubMysqlEstimate(FeathubRelation *rel, PlannerInfo *root,
@@ -257,6 +258,7 @@ extern bool FeathubMysqlUpdateRow(FeathubModify *modify, TupleTableSlot *slot,
 								  Datum *key, bool *key_isnull);
 extern bool FeathubMysqlDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull);
 extern void FeathubMysqlTruncate(List *rels, DropBehavior behavior, bool restart_seqs);
+extern bool FeathubMysqlUpserts(FeathubRelation *rel);
 extern void FeathubMysqlExplainModify(FeathubModify *modify, ExplainState *es);
 
 extern const FeathubOption FeathubMysqlImportOptions[];

@@ -218,25 +218,31 @@ FeathubMysqlQuoteName(StringInfo out, const char *name)
 bool
 FeathubMysqlConstWritable(Const *value)
 {
-	StringInfoData out;
+	return value->constisnull || FeathubMysqlValueWritable(value->consttype, value->constvalue);
+}
 
-	if (value->constisnull)
-		return true;
-	switch (getBaseType(value->consttype))
+bool
+FeathubMysqlValueWritable(Oid type, Datum value)
+{
+	StringInfoData out;
+	bool		result;
+
+	type = getBaseType(type);
+	switch (type)
 	{
 		case FLOAT4OID:
-			return isfinite(DatumGetFloat4(value->constvalue));
+			return isfinite(DatumGetFloat4(value));
 		case FLOAT8OID:
-			return isfinite(DatumGetFloat8(value->constvalue));
+			return isfinite(DatumGetFloat8(value));
 		case NUMERICOID:
-			return numeric_fits(DatumGetCString(DirectFunctionCall1(numeric_out,
-																	value->constvalue)));
+			return numeric_fits(DatumGetCString(DirectFunctionCall1(numeric_out, value)));
 		case DATEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-		case TIMEOID:
 			initStringInfo(&out);
-			return write_datetime(&out, getBaseType(value->consttype), value->constvalue);
+			result = write_datetime(&out, type, value);
+			pfree(out.data);
+			return result;
 		default:
 			return true;
 	}

@@ -199,16 +199,6 @@ const FeathubOption FeathubMysqlOptions[] = {
 		.description = "Whether planning asks the server how many rows it expects."
 	},
 	{
-		"updatable", ON_BOTH, FEATHUB_OPTION_BOOL,
-		.offset = offsetof(MysqlOptions, updatable), .default_value = "true",
-		.description = "Whether the table may be written."
-	},
-	{
-		"truncatable", ON_BOTH, FEATHUB_OPTION_BOOL,
-		.offset = offsetof(MysqlOptions, truncatable), .default_value = "true",
-		.description = "Whether the table may be truncated; it is done by DELETE, which can be rolled back."
-	},
-	{
 		"column_name", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
 		.description = "Name of the column on the server, if it is not the foreign table's."
 	},

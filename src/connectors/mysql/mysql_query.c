@@ -192,6 +192,8 @@ FeathubMysqlCloseResult(MysqlResult *result)
 		conn->reader = NULL;
 		discard_rows(conn);
 	}
+	if (result->store)
+		tuplestore_end(result->store);
 	MemoryContextDelete(result->context);
 }
 
@@ -487,7 +489,7 @@ fetch_stored(MysqlResult *result)
 	MemoryContextSwitchTo(oldcontext);
 	if (!found)
 		return false;
-	p = VARDATA(DatumGetPointer(slot_getattr(result->store_slot, 1, &isnull)));
+	p = VARDATA_ANY(DatumGetPointer(slot_getattr(result->store_slot, 1, &isnull)));
 	for (int i = 0; i < result->nfields; i++)
 	{
 		int32		len;
@@ -571,6 +573,12 @@ FeathubMysqlExecuteQuiet(MysqlConnection *conn, const char *sql, TimestampTz dea
 		return false;
 	return send_statement(conn, sql, strlen(sql), deadline, true) &&
 		mysql_errno(conn->mysql) == 0;
+}
+
+uint64
+FeathubMysqlInsertId(MysqlConnection *conn)
+{
+	return mysql_insert_id(conn->mysql);
 }
 
 /* Run a statement on an idle connection; false if it fails. */
