@@ -26,6 +26,7 @@ DATA = $(wildcard feathub--*.sql)
 # One list per folder, in the order in which they may call each other.
 objects = $(patsubst %.c,%.o,$(sort $(wildcard $(1)/*.c))) $(patsubst %.cpp,%.o,$(sort $(wildcard $(1)/*.cpp)))
 CORE_OBJS = $(call objects,src/core)
+ASOF_OBJS = $(call objects,src/asof)
 FORMATS_OBJS = $(filter-out $(PARQUET_OBJS),$(call objects,src/formats))
 # A library of its own, loaded at first use; see the end of this file.
 PARQUET_OBJS = src/formats/parquet_arrow.o src/formats/parquet_module.o
@@ -74,7 +75,7 @@ CONNECTORS_OBJS = $(call objects,src/connectors) $(foreach c,$(CONNECTORS),$(cal
 FDW_OBJS = $(call objects,src/fdw)
 INGEST_OBJS = $(call objects,src/ingest)
 FEATURES_OBJS = $(call objects,src/features)
-OBJS = src/feathub.o $(CORE_OBJS) $(FORMATS_OBJS) $(CONNECTORS_OBJS) $(FDW_OBJS) $(INGEST_OBJS) $(FEATURES_OBJS)
+OBJS = src/feathub.o $(CORE_OBJS) $(ASOF_OBJS) $(FORMATS_OBJS) $(CONNECTORS_OBJS) $(FDW_OBJS) $(INGEST_OBJS) $(FEATURES_OBJS)
 
 PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags $(PACKAGES)) $(FEATHUB_CPPFLAGS)
 PG_CXXFLAGS = -std=c++17 -fno-exceptions -fno-rtti

@@ -6,6 +6,7 @@
 
 #include "fmgr.h"
 
+#include "asof/asof.h"
 #include "connectors/connector.h"
 #include "core/guc.h"
 #include "fdw/fdw_lookup.h"
@@ -19,6 +20,7 @@ void
 _PG_init(void)
 {
 	FeathubGucInit();
+	FeathubAsofInit();
 	FeathubConnectorsInit();
 	FeathubFdwLookupInit();
 	FeathubIngestInit();

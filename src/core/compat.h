@@ -308,4 +308,77 @@ feathub_same_but_nullingrels(Node *a, Node *b)
 #define feathub_collation_is_c(oid) lc_collate_is_c(oid)
 #endif
 
+/* 17 tells a subquery's planner of the set operation it is a part of. */
+#if PG_VERSION_NUM >= 170000
+#define feathub_subquery_planner(glob, query, parent) subquery_planner(glob, query, parent, false, 0.0, NULL)
+#else
+#define feathub_subquery_planner(glob, query, parent) subquery_planner(glob, query, parent, false, 0.0)
+#endif
+
+/* 18 has orders of its own instead of btree's strategies. */
+#if PG_VERSION_NUM >= 180000
+typedef CompareType feathub_sort_strategy;
+#define FEATHUB_SORT_DESCENDING COMPARE_GT
+#else
+typedef int16 feathub_sort_strategy;
+#define FEATHUB_SORT_DESCENDING BTGreaterStrategyNumber
+#endif
+
+/*
+ * 16 marks Vars with the outer joins that may have made them NULL, and wants
+ * them to agree within a plan node.  A custom scan that is an outer join itself
+ * has Vars of its inner relation below and above itself in one list.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+
+typedef struct FeathubNulling
+{
+	Index		relid;
+	Relids		nulling;
+} FeathubNulling;
+
+static inline bool
+feathub_set_nulling(Node *node, void *arg)
+{
+	FeathubNulling *context = (FeathubNulling *) arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varno == context->relid)
+		((Var *) node)->varnullingrels = context->nulling;
+	return expression_tree_walker(node, feathub_set_nulling, arg);
+}
+
+static inline void
+feathub_match_nulling(CustomScan *scan, Index relid)
+{
+	FeathubNulling context = {.relid = relid};
+	ListCell   *lc;
+
+	scan->scan.plan.targetlist = (List *) copyObject(scan->scan.plan.targetlist);
+	scan->scan.plan.qual = (List *) copyObject(scan->scan.plan.qual);
+	foreach(lc, pull_var_clause((Node *) list_make2(scan->scan.plan.targetlist, scan->scan.plan.qual),
+								PVC_INCLUDE_PLACEHOLDERS | PVC_INCLUDE_AGGREGATES | PVC_INCLUDE_WINDOWFUNCS))
+		if (IsA(lfirst(lc), Var) && lfirst_node(Var, lc)->varno == relid)
+			context.nulling = lfirst_node(Var, lc)->varnullingrels;
+	(void) feathub_set_nulling((Node *) scan->scan.plan.targetlist, &context);
+	(void) feathub_set_nulling((Node *) scan->scan.plan.qual, &context);
+	(void) feathub_set_nulling((Node *) scan->custom_exprs, &context);
+	(void) feathub_set_nulling((Node *) scan->custom_scan_tlist, &context);
+}
+#else
+#define feathub_match_nulling(scan, relid) ((void) 0)
+#endif
+
+/* 18 has a flag instead of a function. */
+#if PG_VERSION_NUM >= 180000
+#include "utils/pg_locale.h"
+#define feathub_collation_is_deterministic(collation) (pg_newlocale_from_collation(collation)->deterministic)
+#else
+#include "utils/lsyscache.h"
+#define feathub_collation_is_deterministic(collation) get_collation_isdeterministic(collation)
+#endif
+
 #endif							/* FEATHUB_CORE_COMPAT_H */

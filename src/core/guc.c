@@ -17,11 +17,13 @@
 #include "core/folders.h"
 #include "core/guc.h"
 
+int			feathub_asof_join_strategy = FEATHUB_ASOF_AUTO;
 int			feathub_batch_interval = 5;
 int			feathub_batch_memory = 32 * 1024;
 int			feathub_batch_rows = 100000;
 bool		feathub_embedded_broker = false;
 char	   *feathub_embedded_broker_topics = NULL;
+bool		feathub_enable_asof_join = true;
 bool		feathub_enable_batched_lookup = true;
 int			feathub_max_workers = 32;
 int			feathub_parquet_memory = 256 * 1024;
@@ -29,6 +31,15 @@ int			feathub_retry_delay = 1000;
 int			feathub_retry_delay_max = 60 * 1000;
 int			feathub_scheduler_interval = 10 * 1000;
 int			feathub_source_interval = 5 * 1000;
+
+static const struct config_enum_entry asof_strategies[] = {
+	{"auto", FEATHUB_ASOF_AUTO, false},
+	{"feature_hash", FEATHUB_ASOF_FEATURE_HASH, false},
+	{"spine_hash", FEATHUB_ASOF_SPINE_HASH, false},
+	{"time_ordered", FEATHUB_ASOF_TIME_ORDERED, false},
+	{"merge", FEATHUB_ASOF_MERGE, false},
+	{NULL, 0, false}
+};
 
 /* Partitions of one topic of the embedded broker. */
 #define MAX_EMBEDDED_PARTITIONS 1000
@@ -54,6 +65,13 @@ FeathubGucInit(void)
 							   "",
 							   PGC_SUSET, GUC_LIST_INPUT | GUC_SUPERUSER_ONLY,
 							   check_allowed_folders, FeathubFoldersAssignSetting, NULL);
+	DefineCustomEnumVariable("feathub.asof_join_strategy",
+							 "Restricts how point-in-time joins may be run.",
+							 "For tests; auto lets the planner choose by cost.",
+							 &feathub_asof_join_strategy,
+							 FEATHUB_ASOF_AUTO, asof_strategies,
+							 PGC_USERSET, GUC_EXPLAIN | GUC_NOT_IN_SAMPLE,
+							 NULL, NULL, NULL);
 	DefineCustomIntVariable("feathub.batch_interval",
 							"Sets the time a worker waits for more records before it applies a batch.",
 							NULL,
@@ -89,6 +107,13 @@ FeathubGucInit(void)
 							   "",
 							   PGC_SIGHUP, 0,
 							   check_embedded_broker_topics, NULL, NULL);
+	DefineCustomBoolVariable("feathub.enable_asof_join",
+							 "Enables the planner's use of point-in-time join plans.",
+							 "They replace lateral subqueries that take the latest row.",
+							 &feathub_enable_asof_join,
+							 true,
+							 PGC_USERSET, GUC_EXPLAIN,
+							 NULL, NULL, NULL);
 	DefineCustomBoolVariable("feathub.enable_batched_lookup",
 							 "Enables the planner's use of batched look-ups in joins with foreign tables.",
 							 NULL,

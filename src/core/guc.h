@@ -5,11 +5,23 @@
 #ifndef FEATHUB_CORE_GUC_H
 #define FEATHUB_CORE_GUC_H
 
+/* How the point-in-time join may be run. */
+typedef enum FeathubAsofStrategy
+{
+	FEATHUB_ASOF_AUTO,			/* in settings only: chosen by cost */
+	FEATHUB_ASOF_FEATURE_HASH,	/* all features in memory */
+	FEATHUB_ASOF_SPINE_HASH,	/* the spine in memory, batch by batch */
+	FEATHUB_ASOF_TIME_ORDERED,	/* both in order of time, the latest of each key in memory */
+	FEATHUB_ASOF_MERGE			/* both in order of key and time */
+} FeathubAsofStrategy;
+
+extern int	feathub_asof_join_strategy; /* FeathubAsofStrategy, for tests */
 extern int	feathub_batch_interval; /* ms a worker waits to fill a batch */
 extern int	feathub_batch_memory;	/* kB of raw records in one batch */
 extern int	feathub_batch_rows; /* records in one batch at most */
 extern bool feathub_embedded_broker;	/* run the embedded broker */
 extern char *feathub_embedded_broker_topics;	/* "weather:1, clicks:6" */
+extern bool feathub_enable_asof_join;	/* plan point-in-time joins */
 extern bool feathub_enable_batched_lookup;	/* the planner may use look-ups */
 extern int	feathub_max_workers;	/* slots in shared memory, all databases */
 extern int	feathub_parquet_memory; /* kB that one parquet file may need */

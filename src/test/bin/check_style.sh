@@ -53,7 +53,7 @@ nm -D --defined-only feathub.so | awk '$2 ~ /^[TDBR]$/ { print $3 }' |
 	{ grep -vE '^(Feathub|feathub_|pg_finfo_feathub_|_PG_init$|_PG_fini$|Pg_magic_func$)' || true; } | rule "exported symbols carry a prefix"
 
 # a folder may include the folders before it; ingest and features not each other
-folders=(core formats connectors fdw ingest features)
+folders=(core asof formats connectors fdw ingest features)
 {
 	for i in "${!folders[@]}"; do
 		later=("${folders[@]:i+1}")

@@ -225,7 +225,7 @@ sub settings
 	my @rows = query(q{
 		SELECT '`' || name || '`', vartype,
 		       '`' || CASE boot_val WHEN '' THEN '''''' ELSE boot_val END || CASE WHEN unit IS NULL THEN '' ELSE ' ' || unit END || '`',
-		       CASE WHEN vartype IN ('integer', 'real') THEN min_val || ' to ' || max_val ELSE '' END,
+		       CASE WHEN vartype IN ('integer', 'real') THEN min_val || ' to ' || max_val WHEN vartype = 'enum' THEN array_to_string(enumvals, ', ') ELSE '' END,
 		       CASE context WHEN 'postmaster' THEN 'start' WHEN 'sighup' THEN 'reload' ELSE context END,
 		       short_desc || coalesce(' ' || extra_desc, '')
 		  FROM pg_settings WHERE name LIKE 'feathub.%' ORDER BY name});
