@@ -2,7 +2,8 @@
 # bench.sh: make bench.  Figures on a real Apache Kafka, side by side in one run.
 #
 #   BENCH_ROWS=n       messages in the topic (2000000)
-#   BENCH="part..."    some parts only; bench.py lists them
+#   BENCH="part..."    some parts only; bench.py lists them.  "vector" alone needs
+#                      no Kafka: bench_vector.sh
 #   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
@@ -26,6 +27,12 @@ trap 'exit 130' INT TERM HUP
 say "building"
 build_into plain COPT="$warnings"
 start_run
+if [ "${BENCH:-}" = vector ]; then
+	say "starting PostgreSQL $(pg_version)"
+	server_start server "shared_buffers = '1GB'" "autovacuum = off"
+	PATH=$pgbin:$PATH "$src/src/test/bench/bench_vector.sh" </dev/null
+	exit
+fi
 
 venv=$cache/bench-venv
 if [ ! -e "$venv/.complete" ]; then
