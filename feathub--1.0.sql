@@ -168,8 +168,52 @@ CREATE TABLE feathub.dead_letter_record (
 CREATE INDEX ON feathub.dead_letter_record (job_id, dead_letter_id);
 COMMENT ON TABLE feathub.dead_letter_record IS 'records that could not be applied, raw, with the reason';
 
+CREATE TABLE feathub.training_data (
+  training_data pg_catalog.regclass PRIMARY KEY,
+  feature_view pg_catalog.regclass,
+  definition pg_catalog.text NOT NULL,
+  query pg_catalog.text NOT NULL,
+  arguments pg_catalog.jsonb NOT NULL,
+  splits pg_catalog.jsonb NOT NULL,
+  row_count pg_catalog.int8 NOT NULL,
+  content_hash pg_catalog.text NOT NULL,
+  snapshot_at pg_catalog.timestamptz NOT NULL,
+  created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE feathub.training_data IS 'training data: tables made of feature views, and how';
+COMMENT ON COLUMN feathub.training_data.training_data IS 'the table';
+COMMENT ON COLUMN feathub.training_data.feature_view IS 'the view that it was made of; null if that is gone';
+COMMENT ON COLUMN feathub.training_data.definition IS 'the view''s definition when it was made';
+COMMENT ON COLUMN feathub.training_data.query IS 'the query that was run';
+COMMENT ON COLUMN feathub.training_data.arguments IS 'arguments of create_training_data';
+COMMENT ON COLUMN feathub.training_data.splits IS 'rows of each split';
+COMMENT ON COLUMN feathub.training_data.row_count IS 'rows of all splits';
+COMMENT ON COLUMN feathub.training_data.content_hash IS 'feathub.content_hash of its rows, whatever their order';
+COMMENT ON COLUMN feathub.training_data.snapshot_at IS 'what was committed then is in it';
+GRANT SELECT ON feathub.training_data TO PUBLIC;  -- definitions and counts, as in pg_views and pg_class
+
+CREATE TABLE feathub.training_statistic (
+  training_data pg_catalog.regclass NOT NULL,
+  feature pg_catalog.name NOT NULL,
+  split pg_catalog.text,
+  row_count pg_catalog.int8 NOT NULL,
+  nulls pg_catalog.int8 NOT NULL,
+  distinct_values pg_catalog.int8,
+  min pg_catalog.text,
+  max pg_catalog.text,
+  mean pg_catalog.float8,
+  stddev pg_catalog.float8,
+  quantiles pg_catalog.float8[],
+  top_values pg_catalog.jsonb,
+  categories pg_catalog.text[],
+  UNIQUE NULLS NOT DISTINCT (training_data, feature, split)
+);
+COMMENT ON TABLE feathub.training_statistic IS 'statistics of training data; read them in feathub.training_statistics';
+
 SELECT pg_catalog.pg_extension_config_dump('feathub.feature_group', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.feature_view', '');
+SELECT pg_catalog.pg_extension_config_dump('feathub.training_data', '');
+SELECT pg_catalog.pg_extension_config_dump('feathub.training_statistic', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.job', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.job_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.job_position', '');
@@ -844,3 +888,120 @@ COMMENT ON COLUMN feathub.feature.source IS 'the table that it comes from; null 
 COMMENT ON COLUMN feathub.feature.source_column IS 'the column of the table; null if the feature is computed';
 COMMENT ON COLUMN feathub.feature.label IS 'whether it is a label, which the online form lacks';
 GRANT SELECT ON feathub.feature TO PUBLIC;  -- names and types, as in pg_attribute
+
+------------------------------------------------------------------------------
+-- features: training data.  Anyone may call these functions: the table is the
+-- caller's, the view is read as the caller may.
+------------------------------------------------------------------------------
+
+CREATE FUNCTION feathub.create_training_data(
+  feature_view pg_catalog.text,
+  name pg_catalog.text,
+  splits pg_catalog.jsonb DEFAULT NULL,
+  seed pg_catalog.int8 DEFAULT 0,
+  split_by pg_catalog.text[] DEFAULT NULL,
+  start_time pg_catalog.timestamptz DEFAULT NULL,
+  end_time pg_catalog.timestamptz DEFAULT NULL,
+  filter pg_catalog.text DEFAULT NULL,
+  spine pg_catalog.text DEFAULT NULL,
+  as_of pg_catalog.timestamptz DEFAULT NULL,
+  statistics pg_catalog.bool DEFAULT true,
+  foreign_table pg_catalog.regclass DEFAULT NULL)
+RETURNS pg_catalog.regclass
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_training_data';
+COMMENT ON FUNCTION feathub.create_training_data(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int8, pg_catalog.text[], pg_catalog.timestamptz, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.bool, pg_catalog.regclass)
+  IS 'make a table of the rows of a feature view, with a column that tells their split';
+
+CREATE FUNCTION feathub.recreate_training_data(training_data pg_catalog.regclass, name pg_catalog.text)
+RETURNS pg_catalog.regclass
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_recreate_training_data';
+COMMENT ON FUNCTION feathub.recreate_training_data(pg_catalog.regclass, pg_catalog.text)
+  IS 'make training data again, with the same arguments, under another name; a notice tells whether it is the same';
+
+CREATE FUNCTION feathub.verify_training_data(training_data pg_catalog.regclass)
+RETURNS pg_catalog.bool
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_verify_training_data';
+COMMENT ON FUNCTION feathub.verify_training_data(pg_catalog.regclass) IS 'whether training data still has the rows that it was made with';
+
+CREATE FUNCTION feathub.drop_training_data(training_data pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.bool
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_drop_training_data';
+COMMENT ON FUNCTION feathub.drop_training_data(pg_catalog.text, pg_catalog.bool) IS 'drop training data: its table; false if there is none';
+
+CREATE FUNCTION feathub.export_training_data(training_data pg_catalog.regclass, foreign_table pg_catalog.regclass, split pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_export_training_data';
+COMMENT ON FUNCTION feathub.export_training_data(pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text)
+  IS 'insert training data, or one split of it, into a foreign table, columns by name; returns the rows';
+
+CREATE FUNCTION feathub.split_fraction(seed pg_catalog.int8, key pg_catalog.jsonb) RETURNS pg_catalog.float8
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_split_fraction';
+COMMENT ON FUNCTION feathub.split_fraction(pg_catalog.int8, pg_catalog.jsonb)
+  IS 'a number from 0 to below 1, of seed and key alone: the first 53 bits of sha256(seed || '':'' || key)';
+
+CREATE FUNCTION feathub.content_hash_step(state pg_catalog.internal, "row" pg_catalog.record) RETURNS pg_catalog.internal
+LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_content_hash_step';
+COMMENT ON FUNCTION feathub.content_hash_step(pg_catalog.internal, pg_catalog.record) IS 'part of aggregate feathub.content_hash';
+REVOKE ALL ON FUNCTION feathub.content_hash_step(pg_catalog.internal, pg_catalog.record) FROM PUBLIC;  -- called by its aggregate only
+CREATE FUNCTION feathub.content_hash_end(state pg_catalog.internal) RETURNS pg_catalog.text
+LANGUAGE C STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_content_hash_end';
+COMMENT ON FUNCTION feathub.content_hash_end(pg_catalog.internal) IS 'part of aggregate feathub.content_hash';
+REVOKE ALL ON FUNCTION feathub.content_hash_end(pg_catalog.internal) FROM PUBLIC;  -- called by its aggregate only
+CREATE AGGREGATE feathub.content_hash("row" pg_catalog.record) (
+  SFUNC = feathub.content_hash_step, STYPE = pg_catalog.internal,
+  FINALFUNC = feathub.content_hash_end, PARALLEL = SAFE);
+COMMENT ON AGGREGATE feathub.content_hash(pg_catalog.record) IS 'a hash of rows that does not depend on their order';
+
+CREATE FUNCTION feathub.trainings(
+  OUT pid pg_catalog.int4,
+  OUT training_data pg_catalog.oid,
+  OUT role pg_catalog.regrole,
+  OUT phase pg_catalog.text,
+  OUT rows_estimated pg_catalog.int8,
+  OUT rows_written pg_catalog.int8,
+  OUT features_done pg_catalog.int8,
+  OUT features pg_catalog.int8,
+  OUT started_at pg_catalog.timestamptz)
+RETURNS SETOF pg_catalog.record
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'feathub_training_progress';
+COMMENT ON FUNCTION feathub.trainings() IS 'training data being made in this database, by the roles whose rights the caller has';
+
+CREATE VIEW feathub.training_data_progress AS
+  SELECT pid, training_data, role, phase, rows_estimated, rows_written, features_done, features, started_at
+    FROM feathub.trainings();
+COMMENT ON VIEW feathub.training_data_progress IS 'training data being made in this database: own ones, and all for pg_read_all_stats';
+COMMENT ON COLUMN feathub.training_data_progress.pid IS 'process, as in pg_stat_activity';
+COMMENT ON COLUMN feathub.training_data_progress.training_data IS 'OID of the table, which other sessions do not see yet';
+COMMENT ON COLUMN feathub.training_data_progress.role IS 'who makes it';
+COMMENT ON COLUMN feathub.training_data_progress.phase IS 'writing, hashing, making statistics or exporting';
+COMMENT ON COLUMN feathub.training_data_progress.rows_estimated IS 'rows that the planner expects';
+COMMENT ON COLUMN feathub.training_data_progress.rows_written IS 'rows written';
+COMMENT ON COLUMN feathub.training_data_progress.features_done IS 'features whose statistics are made';
+COMMENT ON COLUMN feathub.training_data_progress.features IS 'features whose statistics are to be made';
+COMMENT ON COLUMN feathub.training_data_progress.started_at IS 'when it began';
+GRANT SELECT ON feathub.training_data_progress TO PUBLIC;  -- the function shows each role its own
+
+CREATE VIEW feathub.training_statistics WITH (security_barrier) AS
+  SELECT s.training_data, s.feature, s.split, s.row_count, s.nulls, s.distinct_values, s.min, s.max, s.mean, s.stddev,
+         s.quantiles, s.top_values, s.categories
+    FROM feathub.training_statistic AS s
+   WHERE pg_catalog.has_table_privilege(s.training_data::pg_catalog.oid, 'SELECT')
+      OR EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+                  WHERE a.attrelid OPERATOR(pg_catalog.=) s.training_data::pg_catalog.oid
+                    AND a.attname OPERATOR(pg_catalog.=) s.feature AND NOT a.attisdropped
+                    AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'));
+COMMENT ON VIEW feathub.training_statistics IS 'statistics of each feature and split of training data that one may read';
+COMMENT ON COLUMN feathub.training_statistics.training_data IS 'the table';
+COMMENT ON COLUMN feathub.training_statistics.feature IS 'its column';
+COMMENT ON COLUMN feathub.training_statistics.split IS 'the split; null: all rows';
+COMMENT ON COLUMN feathub.training_statistics.row_count IS 'rows';
+COMMENT ON COLUMN feathub.training_statistics.nulls IS 'rows in which it is null';
+COMMENT ON COLUMN feathub.training_statistics.distinct_values IS 'different values, null not counted; null if the type cannot compare';
+COMMENT ON COLUMN feathub.training_statistics.min IS 'least value';
+COMMENT ON COLUMN feathub.training_statistics.max IS 'greatest value';
+COMMENT ON COLUMN feathub.training_statistics.mean IS 'mean, of numbers and booleans';
+COMMENT ON COLUMN feathub.training_statistics.stddev IS 'standard deviation of the population';
+COMMENT ON COLUMN feathub.training_statistics.quantiles IS 'at 0.01, 0.05, 0.25, 0.5, 0.75, 0.95 and 0.99, interpolated';
+COMMENT ON COLUMN feathub.training_statistics.top_values IS 'the ten most frequent values with their counts';
+COMMENT ON COLUMN feathub.training_statistics.categories IS 'all values in the order of their bytes, if there are no more than 1000';
+GRANT SELECT ON feathub.training_statistics TO PUBLIC;  -- shows what the reader may read in the tables

@@ -11,6 +11,7 @@
  *	key column, event time column, key index   refused, and so is renaming
  *	feature view   its row goes with it, and by pg_depend its online function,
  *		which cannot be dropped alone
+ *	training data   its row and its statistics go with it; it does without its view
  *
  * A pg_depend entry cannot say "cascade to the job but not to its tables",
  * since a job is no object of the server's.
@@ -51,6 +52,7 @@ static bool drop_cascades(Node *parsetree);
 static void drop_jobs(DroppedObjects *dropped, Datum relations, bool cascade);
 static void drop_groups(DroppedObjects *dropped, Datum relations);
 static void drop_views(Datum relations);
+static void drop_training_data(Datum relations);
 static void check_functions(void);
 static void check_columns(DroppedObjects *dropped);
 static void check_keys(DroppedObjects *dropped, Node *parsetree);
@@ -84,6 +86,7 @@ feathub_on_drop(PG_FUNCTION_ARGS)
 		drop_jobs(&dropped, relations, drop_cascades(trigger->parsetree));
 		drop_groups(&dropped, relations);
 		drop_views(relations);
+		drop_training_data(relations);
 	}
 	check_functions();
 	if (dropped.ncolumns > 0)
@@ -317,6 +320,31 @@ drop_views(Datum relations)
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, &relations, NULL);
+	FeathubCatalogLeave(&scope);
+}
+
+/* Delete the rows of training data that is gone; forget views that are gone. */
+static void
+drop_training_data(Datum relations)
+{
+	static FeathubStatement statistics = {
+		.sql = "DELETE FROM feathub.training_statistic WHERE training_data::oid = ANY ($1)",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	static FeathubStatement data = {
+		.sql = "DELETE FROM feathub.training_data WHERE training_data::oid = ANY ($1)",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	static FeathubStatement views = {
+		.sql = "UPDATE feathub.training_data SET feature_view = NULL WHERE feature_view::oid = ANY ($1)",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	FeathubCatalogScope scope;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statistics, &relations, NULL);
+	(void) FeathubCatalogExecute(&data, &relations, NULL);
+	(void) FeathubCatalogExecute(&views, &relations, NULL);
 	FeathubCatalogLeave(&scope);
 }
 
