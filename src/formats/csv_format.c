@@ -17,6 +17,7 @@
 
 #include "formats/convert.h"
 #include "formats/format_private.h"
+#include "formats/infer.h"
 
 typedef struct CsvOptions
 {
@@ -321,6 +322,41 @@ csv_decode(FeathubDecoder *base, const char *data, Size len,
 		return false;
 	}
 	return true;
+}
+
+bool
+FeathubCsvFields(void *options, const char *data, Size len, List **fields,
+				 FeathubDecodeError *error)
+{
+	CsvDecoder	decoder = {0};
+	const char *end = data + len;
+	int			encoding;
+
+	csv_check(options, 0, NULL);
+	decoder.options = options;
+	encoding = pg_char_to_encoding(decoder.options->encoding);
+	initStringInfo(&decoder.field);
+	*fields = NIL;
+	if (!FeathubServerText(encoding, CurrentMemoryContext, &data, &len, error))
+		return false;
+	end = data + len;
+	for (;;)
+	{
+		const char *text;
+		Size		text_len = 0;
+		bool		quoted;
+		char	   *field;
+
+		if (!read_field(&decoder, &data, end, &text, &text_len, &quoted, error))
+			return false;
+		field = pnstrdup(text, text_len);
+		if (!quoted && strcmp(field, decoder.options->null) == 0)
+			field = NULL;
+		*fields = lappend(*fields, field);
+		if (data == end)
+			return true;
+		data++;
+	}
 }
 
 static FeathubEncoder *

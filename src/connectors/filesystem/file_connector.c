@@ -36,5 +36,7 @@ const FeathubConnector FeathubFilesystemConnector = {
 	.end_modify = FeathubFileEndModify,
 	.explain_modify = FeathubFileExplainModify,
 
+	.import_options = FeathubFileImportOptions,
+	.import_schema = FeathubFileImportSchema,
 	.sample_rows = FeathubFileSampleRows,
 };

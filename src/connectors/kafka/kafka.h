@@ -11,7 +11,6 @@
  * kafka_modify.c	INSERT and COPY
  * kafka_producer.c producers kept between statements, transactions
  * kafka_import.c	IMPORT FOREIGN SCHEMA, ANALYZE
- * kafka_infer.c	columns from a sample of JSON records
  * kafka_stream.c	jobs
  * kafka_broker.c	the embedded broker
  *

@@ -23,8 +23,8 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "connectors/kafka/kafka_infer.h"
 #include "connectors/kafka/kafka_reader.h"
+#include "formats/infer.h"
 
 /* ANALYZE reads so many runs of records at most, and so short ones at least. */
 #define SAMPLE_RUNS			32
@@ -81,9 +81,6 @@ static List *topics_to_import(KafkaClient *client, ImportForeignSchemaStmt *stmt
 static List *infer_fields(KafkaClient *client, KafkaReader *reader, const char *topic,
 						  int sample_size);
 static char *make_statement(ForeignServer *server, const char *topic, List *fields);
-static char *json_path(const char *name);
-static char *column_name(const char *name, List *used);
-static bool is_used(const char *name, List *used);
 static KafkaReaderPart *choose_sample(KafkaPartition *partitions, int npartitions,
 									  double total, int targrows);
 
@@ -156,7 +153,7 @@ topics_to_import(KafkaClient *client, ImportForeignSchemaStmt *stmt,
 static List *
 infer_fields(KafkaClient *client, KafkaReader *reader, const char *topic, int sample_size)
 {
-	KafkaInference *inference = FeathubKafkaInferBegin();
+	FeathubInference *inference = FeathubInferBegin();
 	KafkaPartition *partitions;
 	KafkaReaderPart *parts;
 	rd_kafka_message_t *message;
@@ -179,9 +176,9 @@ infer_fields(KafkaClient *client, KafkaReader *reader, const char *topic, int sa
 	while ((message = FeathubKafkaReaderNext(reader)) != NULL)
 	{
 		if (message->payload != NULL)
-			FeathubKafkaInferRecord(inference, message->payload, message->len);
+			FeathubInferRecord(inference, message->payload, message->len);
 	}
-	return FeathubKafkaInferFields(inference);
+	return FeathubInferFields(inference);
 }
 
 static char *
@@ -202,14 +199,14 @@ make_statement(ForeignServer *server, const char *topic, List *fields)
 	}
 	foreach(lc, fields)
 	{
-		KafkaField *field = lfirst(lc);
-		char	   *name = column_name(field->name, used);
+		FeathubInferred *field = lfirst(lc);
+		char	   *name = FeathubInferColumnName(field->name, used);
 
 		appendStringInfo(&sql, "%s\n  %s %s", used == NIL ? "" : ",",
 						 quote_identifier(name), field->type);
 		if (strcmp(name, field->name) != 0)
 			appendStringInfo(&sql, " OPTIONS (path %s)",
-							 quote_literal_cstr(json_path(field->name)));
+							 quote_literal_cstr(FeathubInferJsonPath(field->name)));
 		used = lappend(used, name);
 	}
 	for (int i = 0; metadata_columns[i].name != NULL; i++)
@@ -217,7 +214,7 @@ make_statement(ForeignServer *server, const char *topic, List *fields)
 		const char *kind = metadata_columns[i].name;
 		char	   *name = pstrdup(kind);
 
-		while (is_used(name, used))
+		while (FeathubInferIsUsed(name, used))
 			name = psprintf("kafka_%s", name);
 		appendStringInfo(&sql, ",\n  %s %s OPTIONS (metadata '%s')",
 						 quote_identifier(name), metadata_columns[i].type, kind);
@@ -227,58 +224,6 @@ make_statement(ForeignServer *server, const char *topic, List *fields)
 					 quote_identifier(server->servername), quote_literal_cstr(topic),
 					 fields == NIL ? "raw" : "json");
 	return sql.data;
-}
-
-/* A path of one step: the name in double quotes. */
-static char *
-json_path(const char *name)
-{
-	StringInfoData path;
-
-	initStringInfo(&path);
-	appendStringInfoChar(&path, '"');
-	for (; *name != '\0'; name++)
-	{
-		if (*name == '"')
-			appendStringInfoChar(&path, '"');
-		appendStringInfoChar(&path, *name);
-	}
-	appendStringInfoChar(&path, '"');
-	return path.data;
-}
-
-/* A valid and new column name, the member's own if possible. */
-static char *
-column_name(const char *name, List *used)
-{
-	char	   *base = pstrdup(name[0] == '\0' ? "column" : name);
-	char	   *result;
-
-	truncate_identifier(base, strlen(base), false);
-	result = base;
-	for (int i = 1; is_used(result, used) || SystemAttributeByName(result) != NULL; i++)
-	{
-		char		suffix[16];
-		int			len;
-
-		snprintf(suffix, sizeof(suffix), "_%d", i);
-		len = pg_mbcliplen(base, strlen(base), NAMEDATALEN - 1 - strlen(suffix));
-		result = psprintf("%.*s%s", len, base, suffix);
-	}
-	return result;
-}
-
-static bool
-is_used(const char *name, List *used)
-{
-	ListCell   *lc;
-
-	foreach(lc, used)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	}
-	return false;
 }
 
 /*

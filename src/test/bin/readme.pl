@@ -18,6 +18,7 @@ my %place = (SERVER => 'server', USER_MAPPING => 'user mapping', TABLE => 'table
 my %title = (
 	FeathubFileOptions => 'FileSystem',
 	FeathubKafkaOptions => 'Kafka',
+	FeathubFileImportOptions => 'IMPORT FOREIGN SCHEMA from FileSystem',
 	FeathubKafkaImportOptions => 'IMPORT FOREIGN SCHEMA from Kafka',
 	common_options => 'All connectors',
 	FeathubFormatOption => 'All connectors with formats',

@@ -1,6 +1,6 @@
 /*
- * kafka_infer.c
- *		The columns of a topic of JSON objects, from a sample of its records.
+ * json_infer.c
+ *		The columns of records that are JSON objects, from a sample of them.
  *
  * The type of a member is the narrowest that takes all values seen:
  *		only true and false						boolean
@@ -17,15 +17,17 @@
 
 #include <ctype.h>
 
+#include "catalog/heap.h"
 #include "common/jsonapi.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "parser/scansup.h"
 #include "utils/hsearch.h"
 #include "utils/jsonfuncs.h"
 #include "utils/memutils.h"
 
-#include "connectors/kafka/kafka_infer.h"
 #include "core/compat.h"
+#include "formats/infer.h"
 
 /* Members of more different names are not columns but data. */
 #define MAX_FIELDS		1000
@@ -50,7 +52,7 @@ typedef struct InferField
 	int			seen;
 } InferField;
 
-struct KafkaInference
+struct FeathubInference
 {
 	MemoryContext context;
 	List	   *fields;			/* of InferField */
@@ -61,14 +63,14 @@ struct KafkaInference
 /* While one record is parsed. */
 typedef struct InferParse
 {
-	KafkaInference *inference;
+	FeathubInference *inference;
 	JsonLexContext *lex;
 	InferField *field;			/* member of the outermost object */
 	bool		is_object;
 } InferParse;
 
-static bool parse_record(KafkaInference *inference, const char *value, Size len);
-static InferField *get_field(KafkaInference *inference, const char *name);
+static bool parse_record(FeathubInference *inference, const char *value, Size len);
+static InferField *get_field(FeathubInference *inference, const char *name);
 static FeathubJsonResult object_start(void *arg);
 static FeathubJsonResult array_start(void *arg);
 static FeathubJsonResult field_start(void *arg, char *name, bool isnull);
@@ -77,20 +79,20 @@ static int	kind_of_number(const char *token);
 static bool is_timestamp(const char *s);
 static const char *type_of(int seen);
 
-KafkaInference *
-FeathubKafkaInferBegin(void)
+FeathubInference *
+FeathubInferBegin(void)
 {
-	KafkaInference *inference = palloc0(sizeof(KafkaInference));
+	FeathubInference *inference = palloc0(sizeof(FeathubInference));
 
 	inference->context = CurrentMemoryContext;
 	return inference;
 }
 
 void
-FeathubKafkaInferRecord(KafkaInference *inference, const char *value, Size len)
+FeathubInferRecord(FeathubInference *inference, const char *value, Size len)
 {
 	MemoryContext context = AllocSetContextCreate(inference->context,
-												  "feathub kafka inference",
+												  "feathub inference",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
@@ -103,7 +105,7 @@ FeathubKafkaInferRecord(KafkaInference *inference, const char *value, Size len)
 }
 
 List *
-FeathubKafkaInferFields(KafkaInference *inference)
+FeathubInferFields(FeathubInference *inference)
 {
 	List	   *result = NIL;
 	ListCell   *lc;
@@ -113,7 +115,7 @@ FeathubKafkaInferFields(KafkaInference *inference)
 	foreach(lc, inference->fields)
 	{
 		InferField *from = lfirst(lc);
-		KafkaField *to = palloc(sizeof(KafkaField));
+		FeathubInferred *to = palloc(sizeof(FeathubInferred));
 
 		to->name = pg_any_to_server(from->name, strlen(from->name), PG_UTF8);
 		to->type = type_of(from->seen);
@@ -122,9 +124,61 @@ FeathubKafkaInferFields(KafkaInference *inference)
 	return result;
 }
 
+/* Names */
+
+char *
+FeathubInferJsonPath(const char *name)
+{
+	StringInfoData path;
+
+	initStringInfo(&path);
+	appendStringInfoChar(&path, '"');
+	for (; *name != '\0'; name++)
+	{
+		if (*name == '"')
+			appendStringInfoChar(&path, '"');
+		appendStringInfoChar(&path, *name);
+	}
+	appendStringInfoChar(&path, '"');
+	return path.data;
+}
+
+char *
+FeathubInferColumnName(const char *name, List *used)
+{
+	char	   *base = pstrdup(name[0] == '\0' ? "column" : name);
+	char	   *result;
+
+	truncate_identifier(base, strlen(base), false);
+	result = base;
+	for (int i = 1; FeathubInferIsUsed(result, used) || SystemAttributeByName(result) != NULL; i++)
+	{
+		char		suffix[16];
+		int			len;
+
+		snprintf(suffix, sizeof(suffix), "_%d", i);
+		len = pg_mbcliplen(base, strlen(base), NAMEDATALEN - 1 - strlen(suffix));
+		result = psprintf("%.*s%s", len, base, suffix);
+	}
+	return result;
+}
+
+bool
+FeathubInferIsUsed(const char *name, List *used)
+{
+	ListCell   *lc;
+
+	foreach(lc, used)
+	{
+		if (strcmp(lfirst(lc), name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Note the members of one record; false if it is no JSON object. */
 static bool
-parse_record(KafkaInference *inference, const char *value, Size len)
+parse_record(FeathubInference *inference, const char *value, Size len)
 {
 	JsonSemAction action = {0};
 	InferParse	parse = {inference};
@@ -144,7 +198,7 @@ parse_record(KafkaInference *inference, const char *value, Size len)
 }
 
 static InferField *
-get_field(KafkaInference *inference, const char *name)
+get_field(FeathubInference *inference, const char *name)
 {
 	MemoryContext old;
 	InferField *field;
