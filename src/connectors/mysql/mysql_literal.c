@@ -31,8 +31,8 @@
 #define DECIMAL_DIGITS	65
 #define DECIMAL_SCALE	30
 
-/* The longest TIME: 838:59:59. */
-#define TIME_MAX	(((838 * INT64CONST(60) + 59) * 60 + 59) * USECS_PER_SEC)
+/* The longest TIME: 838:59:59.999999. */
+#define TIME_MAX	(((838 * INT64CONST(60) + 59) * 60 + 60) * USECS_PER_SEC - 1)
 
 struct MysqlWriter
 {

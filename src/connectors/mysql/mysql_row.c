@@ -59,12 +59,14 @@ struct MysqlDecoder
 	int			ncolumns;
 	MysqlColumn *columns;
 	MysqlResult *bound;			/* the result that decode was chosen for */
+	int			current;		/* the column at work, for errors */
 	FeathubConvertSettings settings;
 };
 
 static void bind_columns(MysqlDecoder *decoder, MysqlResult *result);
 static DecodeFunction choose_function(MysqlColumn *column);
-static void raise_bad_value(MysqlColumn *column, FeathubDecodeError *error) pg_attribute_noreturn();
+static void raise_bad_value(FeathubDecodeError *error) pg_attribute_noreturn();
+static void show_column(void *arg);
 static bool is_text_field(const MysqlField *field);
 static bool decode_any(MysqlColumn *column, const char *data, Size len, Datum *value);
 static bool decode_integer(MysqlColumn *column, const char *data, Size len, Datum *value);
@@ -73,6 +75,7 @@ static bool decode_text(MysqlColumn *column, const char *data, Size len, Datum *
 static bool decode_bytea(MysqlColumn *column, const char *data, Size len, Datum *value);
 static bool decode_datetime(MysqlColumn *column, const char *data, Size len, Datum *value);
 static bool decode_interval(MysqlColumn *column, const char *data, Size len, Datum *value);
+static bool decode_time(MysqlColumn *column, const char *data, Size len, Datum *value);
 static bool decode_uuid(MysqlColumn *column, const char *data, Size len, Datum *value);
 static bool decode_bit(MysqlColumn *column, const char *data, Size len, Datum *value);
 static bool decode_set(MysqlColumn *column, const char *data, Size len, Datum *value);
@@ -119,14 +122,18 @@ void
 FeathubMysqlDecode(MysqlDecoder *decoder, MysqlResult *result, char **values,
 				   unsigned long *lengths, Datum *out, bool *isnull)
 {
+	ErrorContextCallback callback = {error_context_stack, show_column, decoder};
+
 	if (unlikely(decoder->bound != result))
 		bind_columns(decoder, result);
+	error_context_stack = &callback;
 	for (int i = 0; i < decoder->ncolumns; i++)
 	{
 		MysqlColumn *column = &decoder->columns[i];
 
 		if (column->place < 0)
 			continue;
+		decoder->current = i;
 		isnull[column->place] = values[i] == NULL ||
 			!column->decode(column, values[i], lengths[i], &out[column->place]);
 		if (unlikely(column->is_domain))
@@ -135,10 +142,21 @@ FeathubMysqlDecode(MysqlDecoder *decoder, MysqlResult *result, char **values,
 
 			if (!FeathubConvertDomain(column->converter, out[column->place],
 									  isnull[column->place], &error))
-				raise_bad_value(column, &error);
+				raise_bad_value(&error);
 		}
 	}
+	error_context_stack = callback.previous;
 	MemoryContextReset(decoder->settings.scratch);
+}
+
+/* Error context: where the value comes from. */
+static void
+show_column(void *arg)
+{
+	MysqlDecoder *decoder = arg;
+
+	errcontext("column \"%s\" of foreign table \"%s\"",
+			   decoder->columns[decoder->current].name, decoder->relname);
 }
 
 /* The result's columns are known: choose how to decode them. */
@@ -184,6 +202,8 @@ choose_function(MysqlColumn *column)
 			return decode_datetime;
 		case INTERVALOID:
 			return field->type == MYSQL_TYPE_TIME ? decode_interval : decode_any;
+		case TIMEOID:
+			return field->type == MYSQL_TYPE_TIME ? decode_time : decode_any;
 		case UUIDOID:
 			return decode_uuid;
 		default:
@@ -216,13 +236,11 @@ is_text_field(const MysqlField *field)
 }
 
 static void
-raise_bad_value(MysqlColumn *column, FeathubDecodeError *error)
+raise_bad_value(FeathubDecodeError *error)
 {
 	ereport(ERROR,
 			(errcode(error->sqlerrcode ? error->sqlerrcode : ERRCODE_FDW_ERROR),
-			 errmsg_internal("%s", error->message ? error->message : "value cannot be converted"),
-			 errcontext("column \"%s\" of foreign table \"%s\"",
-						column->name, column->decoder->relname)));
+			 errmsg_internal("%s", error->message ? error->message : "value cannot be converted")));
 }
 
 /* Text in the server's encoding; raises an error for bytes that are none. */
@@ -232,7 +250,7 @@ server_text(MysqlColumn *column, const char *data, Size *len)
 	FeathubDecodeError error = {0};
 
 	if (!FeathubServerText(PG_UTF8, column->decoder->settings.scratch, &data, len, &error))
-		raise_bad_value(column, &error);
+		raise_bad_value(&error);
 	return data;
 }
 
@@ -243,7 +261,7 @@ decode_any(MysqlColumn *column, const char *data, Size len, Datum *value)
 
 	data = server_text(column, data, &len);
 	if (!FeathubConvertText(column->converter, data, len, value, &error))
-		raise_bad_value(column, &error);
+		raise_bad_value(&error);
 	return true;
 }
 
@@ -355,9 +373,7 @@ decode_datetime(MysqlColumn *column, const char *data, Size len, Datum *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
 				 errmsg("date/time field value out of range: \"%.*s\"", (int) Min(len, 40), data),
-				 errhint("Option zero_dates 'null' reads such dates as null."),
-				 errcontext("column \"%s\" of foreign table \"%s\"",
-							column->name, column->decoder->relname)));
+				 errhint("Option zero_dates 'null' reads such dates as null.")));
 	}
 	if (month > 12 || day > day_tab[isleap(year)][month - 1])
 		return decode_any(column, data, len, value);
@@ -429,6 +445,18 @@ decode_interval(MysqlColumn *column, const char *data, Size len, Datum *value)
 		result->time = -result->time;
 	*value = IntervalPGetDatum(result);
 	return true;
+}
+
+/* TIME that is a time of day. */
+static bool
+decode_time(MysqlColumn *column, const char *data, Size len, Datum *value)
+{
+	if (data[0] == '-' || (len > 2 && data[2] != ':'))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
+				 errmsg("date/time field value out of range: \"%.*s\"", (int) Min(len, 40), data),
+				 errhint("Declare the column as interval.")));
+	return decode_any(column, data, len, value);
 }
 
 /* Text of any notation, or BINARY(16). */

@@ -1,0 +1,255 @@
+# FeathubMysql.pm
+#	A private MariaDB, or MySQL, for TAP tests.
+#
+#	use FeathubMysql;
+#
+#	my $mysql = mysql_start();              # skips the file if there is none
+#	mysql_query($mysql, 'CREATE TABLE shop.t (a int)');
+#	mysql_server($node, $mysql);            # CREATE SERVER mysql, mapping
+#
+# The server listens on a free port of the loopback interface and is ended when
+# the test ends.  Database "shop" and user fh (password fh-secret) are there.
+# MySQL itself is used where FEATHUB_MYSQLD names its mysqld.
+package FeathubMysql;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use File::Temp ();
+use IPC::Run ();
+use POSIX ();
+use FeathubTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+our @EXPORT = qw(
+  mysql_start
+  mysql_stop
+  mysql_kill
+  mysql_restart
+  mysql_pause
+  mysql_continue
+  mysql_query
+  mysql_server
+);
+
+my @servers;
+
+# The first of these programs that is there.
+sub _program
+{
+	foreach my $name (@_)
+	{
+		foreach my $dir (split(/:/, $ENV{PATH} . ':/usr/sbin:/usr/bin:/usr/local/sbin'))
+		{
+			return "$dir/$name" if -x "$dir/$name";
+		}
+	}
+	return undef;
+}
+
+=pod
+
+=over
+
+=item mysql_start(tls => 1, options => [ '--...' ])
+
+Start a server: a reference to a hash with port, and with tls the files ca,
+wrong_ca.  Skips the whole test if there is no server program.
+
+=cut
+
+sub mysql_start
+{
+	my %opt = @_;
+	my $mariadbd = _program('mariadbd');
+	my $install = _program('mariadb-install-db', 'mysql_install_db');
+
+	plan(skip_all => 'no MariaDB server (package mariadb-server-core)')
+	  unless $mariadbd && $install;
+	plan(skip_all => 'no MariaDB client (package mariadb-client-core)')
+	  unless _program('mariadb');
+
+	# a socket's path must be short
+	my $dir = File::Temp::tempdir('fhmyXXXX', DIR => '/tmp');
+	my $server = { dir => $dir, pid => undef, owner => $$, program => $mariadbd,
+		options => $opt{options} || [], restricted => '' };
+	push @servers, $server;
+	_run([ $install, '--no-defaults', "--datadir=$dir/data", '--skip-test-db',
+			'--auth-root-authentication-method=normal' ], 'mariadb-install-db');
+	_make_certificates($server) if $opt{tls};
+	_up($server);
+	mysql_query($server, q{
+		CREATE DATABASE shop CHARACTER SET utf8mb4;
+		CREATE USER fh@'%' IDENTIFIED BY 'fh-secret';
+		GRANT ALL ON *.* TO fh@'%' WITH GRANT OPTION;
+	});
+	return $server;
+}
+
+sub _run
+{
+	my ($command, $what) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run($command, '<', \undef, '>', \$out, '2>', \$err)
+	  or BAIL_OUT("$what failed: $out$err");
+	return $out;
+}
+
+sub _make_certificates
+{
+	my $server = shift;
+	my $dir = $server->{dir};
+
+	foreach my $name ('ca', 'wrong_ca')
+	{
+		_run([ qw(openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj), "/CN=feathub test $name",
+				'-keyout', "$dir/$name.key", '-out', "$dir/$name.pem" ], 'openssl');
+		$server->{$name} = "$dir/$name.pem";
+	}
+	_run([ qw(openssl req -newkey rsa:2048 -nodes -subj /CN=localhost),
+			'-keyout', "$dir/server.key", '-out', "$dir/server.csr" ], 'openssl');
+	open my $ext, '>', "$dir/server.ext" or die $!;
+	print $ext "subjectAltName=DNS:localhost\n";
+	close $ext;
+	_run([ qw(openssl x509 -req -days 2 -set_serial 1 -in), "$dir/server.csr", '-CA', "$dir/ca.pem",
+			'-CAkey', "$dir/ca.key", '-extfile', "$dir/server.ext", '-out', "$dir/server.pem" ],
+		'openssl');
+	push @{ $server->{options} }, "--ssl-ca=$dir/ca.pem", "--ssl-cert=$dir/server.pem",
+	  "--ssl-key=$dir/server.key";
+}
+
+# Start the program and wait until it answers.
+sub _up
+{
+	my $server = shift;
+	my $dir = $server->{dir};
+
+	foreach my $try (1 .. 3)
+	{
+		$server->{port} ||= free_port();
+		my $pid = fork();
+		die "could not fork: $!" unless defined $pid;
+		if ($pid == 0)
+		{
+			POSIX::setsid();
+			open STDIN, '<', '/dev/null';
+			open STDOUT, '>>', "$dir/log";
+			open STDERR, '>&', \*STDOUT;
+			exec($server->{program}, '--no-defaults', "--datadir=$dir/data", "--socket=$dir/s",
+				"--pid-file=$dir/pid", '--bind-address=127.0.0.1', "--port=$server->{port}",
+				'--server-id=1', '--innodb-buffer-pool-size=64M', '--innodb-flush-log-at-trx-commit=2',
+				'--innodb-log-file-size=32M', '--performance-schema=OFF',
+				@{ $server->{options} }) or POSIX::_exit(127);
+		}
+		$server->{pid} = $pid;
+		for (1 .. 600)
+		{
+			return if -S "$dir/s" && eval { mysql_query($server, 'SELECT 1') };
+			last if waitpid($pid, POSIX::WNOHANG()) == $pid;
+			Time::HiRes::sleep(0.1);
+		}
+		# perhaps someone else took the port
+		kill 'KILL', $pid;
+		waitpid($pid, 0);
+		$server->{pid} = undef;
+		delete $server->{port};
+	}
+	BAIL_OUT('could not start MariaDB: ' . slurp_file("$dir/log"));
+}
+
+=item mysql_stop, mysql_kill, mysql_restart, mysql_pause, mysql_continue
+
+End the server, end it as a crash does, start it again on the same port, let it
+hang, let it go on.
+
+=cut
+
+sub mysql_stop
+{
+	my $server = shift;
+	return unless $server->{pid};
+	kill 'TERM', $server->{pid};
+	waitpid($server->{pid}, 0);
+	$server->{pid} = undef;
+}
+
+sub mysql_kill
+{
+	my $server = shift;
+	return unless $server->{pid};
+	kill 'KILL', $server->{pid};
+	waitpid($server->{pid}, 0);
+	$server->{pid} = undef;
+}
+
+sub mysql_restart
+{
+	my $server = shift;
+	_up($server);
+}
+
+sub mysql_pause { kill 'STOP', $_[0]->{pid} }
+sub mysql_continue { kill 'CONT', $_[0]->{pid} }
+
+=item mysql_query($server, $sql)
+
+Run statements as root through the socket; the output is that of mariadb -N.
+
+=cut
+
+sub mysql_query
+{
+	my ($server, $sql) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ _program('mariadb'), '--no-defaults', '-S', "$server->{dir}/s", '-uroot', '-N', '-B',
+			'--default-character-set=utf8mb4' ], '<', \$sql, '>', \$out, '2>', \$err)
+	  or die "mariadb: $err";
+	chomp $out;
+	return $out;
+}
+
+=item mysql_server($node, $server, $options)
+
+CREATE SERVER mysql and a user mapping for the superuser.
+
+=cut
+
+sub mysql_server
+{
+	my ($node, $server, $options) = @_;
+	$node->safe_psql('postgres', qq{
+		CREATE SERVER mysql FOREIGN DATA WRAPPER feathub_mysql
+		  OPTIONS (host '127.0.0.1', port '$server->{port}', database 'shop'} . ($options || '') . qq{);
+		CREATE USER MAPPING FOR CURRENT_USER SERVER mysql OPTIONS (user 'fh', password 'fh-secret');
+	});
+}
+
+=back
+
+=cut
+
+END
+{
+	# take care not to change the exit status
+	my $status = $?;
+
+	foreach my $server (@servers)
+	{
+		next if $server->{owner} != $$;
+		if ($server->{pid})
+		{
+			kill 'CONT', $server->{pid};
+			kill 'KILL', $server->{pid};
+			waitpid($server->{pid}, 0);
+		}
+		system('rm', '-rf', $server->{dir});
+	}
+	$? = $status;
+}
+
+1;
