@@ -300,6 +300,9 @@ float_word(const char *s, Size len, double *result)
 		{"inf", 1}, {"+inf", 1}, {"-inf", -1}
 	};
 
+	/* a number, which the callers ask about far more often */
+	if (len == 0 || (unsigned char) (s[len - 1] - '0') <= 9)
+		return false;
 	for (int i = 0; i < lengthof(words); i++)
 	{
 		if (strlen(words[i].word) == len && pg_strncasecmp(s, words[i].word, len) == 0)

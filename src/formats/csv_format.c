@@ -10,7 +10,12 @@
  */
 #include "postgres.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "mb/pg_wchar.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -50,6 +55,9 @@ typedef struct CsvDecoder
 	CsvColumn  *columns;
 	FeathubConvertSettings settings;
 	StringInfoData field;		/* of a quoted field, without its quotes */
+	int			nneeded;
+	int		   *needed;			/* numbers of the columns not ignored */
+	uint32	   *ends;			/* of a plain record's fields */
 } CsvDecoder;
 
 typedef struct CsvEncoder
@@ -182,8 +190,86 @@ csv_begin_decode(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, void *
 		init_column(&decoder->columns[i], &columns[i], decoder->options,
 					decoder->settings.scratch);
 	initStringInfo(&decoder->field);
+	decoder->needed = palloc(sizeof(int) * Max(ncolumns, 1));
+	for (int i = 0; i < ncolumns; i++)
+	{
+		if (!columns[i].ignored)
+			decoder->needed[decoder->nneeded++] = i;
+	}
+	decoder->ends = palloc(sizeof(uint32) * (ncolumns + 1));
 	return &decoder->base;
 }
+
+/*
+ * Find the ends of all fields of a record without quotes and line feeds.  False
+ * if it has some, or another number of fields than there are columns.
+ */
+#ifdef __SSE2__
+static bool
+split_plain(CsvDecoder *decoder, const char *data, Size len)
+{
+	const __m128i delimiter = _mm_set1_epi8(decoder->options->delimiter);
+	const __m128i quote = _mm_set1_epi8(decoder->options->quote);
+	const __m128i line_feed = _mm_set1_epi8('\n');
+	const __m128i carriage_return = _mm_set1_epi8('\r');
+	__m128i		special = _mm_setzero_si128();
+	uint32	   *ends = decoder->ends;
+	int			ncolumns = decoder->base.ncolumns;
+	int			n = 0;
+
+	for (Size i = 0; i < len; i += 16)
+	{
+		__m128i		block;
+		uint32		mask;
+
+		if (likely(len - i >= 16))
+			block = _mm_loadu_si128((const __m128i *) (data + i));
+		else
+		{
+			char		rest[16] = {0};
+
+			memcpy(rest, data + i, len - i);
+			block = _mm_loadu_si128((const __m128i *) rest);
+		}
+		special = _mm_or_si128(special, _mm_cmpeq_epi8(block, quote));
+		special = _mm_or_si128(special, _mm_cmpeq_epi8(block, line_feed));
+		special = _mm_or_si128(special, _mm_cmpeq_epi8(block, carriage_return));
+		mask = _mm_movemask_epi8(_mm_cmpeq_epi8(block, delimiter));
+		for (; mask != 0; mask &= mask - 1)
+		{
+			if (n >= ncolumns - 1)
+				return false;
+			ends[n++] = i + pg_rightmost_one_pos32(mask);
+		}
+	}
+	if (n != ncolumns - 1 || _mm_movemask_epi8(special) != 0)
+		return false;
+	ends[n] = len;
+	return true;
+}
+#else
+static bool
+split_plain(CsvDecoder *decoder, const char *data, Size len)
+{
+	const char *p = data;
+	const char *end = data + len;
+	int			last = decoder->base.ncolumns - 1;
+
+	if (memchr(data, decoder->options->quote, len) || memchr(data, '\n', len) ||
+		memchr(data, '\r', len))
+		return false;
+	for (int i = 0; i < last; i++)
+	{
+		p = memchr(p, decoder->options->delimiter, end - p);
+		if (p == NULL)
+			return false;
+		decoder->ends[i] = p - data;
+		p++;
+	}
+	decoder->ends[last] = len;
+	return memchr(p, decoder->options->delimiter, end - p) == NULL;
+}
+#endif
 
 /*
  * Read one field at *p.  Its text is in the record or, if there were quotes,
@@ -295,6 +381,22 @@ csv_decode(FeathubDecoder *base, const char *data, Size len,
 		end--;
 	if (p < end && end[-1] == '\r')
 		end--;
+
+	/* most records have nothing special: all their fields are found at once */
+	if (likely(end - p < PG_UINT32_MAX) && split_plain(decoder, p, end - p))
+	{
+		for (int j = 0; j < decoder->nneeded; j++)
+		{
+			uint32		begin;
+
+			i = decoder->needed[j];
+			begin = i == 0 ? 0 : decoder->ends[i - 1] + 1;
+			if (!store_field(decoder, i, p + begin, decoder->ends[i] - begin, false,
+							 values, isnull, error))
+				return false;
+		}
+		return true;
+	}
 
 	for (;;)
 	{
