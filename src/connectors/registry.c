@@ -14,12 +14,18 @@ extern const FeathubConnector FeathubKafkaConnector;
 #ifdef FEATHUB_WITH_MYSQL
 extern const FeathubConnector FeathubMysqlConnector;
 #endif
+#ifdef FEATHUB_WITH_REDIS
+extern const FeathubConnector FeathubRedisConnector;
+#endif
 
 const FeathubConnector *const FeathubConnectors[] = {
 	&FeathubFilesystemConnector,
 	&FeathubKafkaConnector,
 #ifdef FEATHUB_WITH_MYSQL
 	&FeathubMysqlConnector,
+#endif
+#ifdef FEATHUB_WITH_REDIS
+	&FeathubRedisConnector,
 #endif
 	NULL
 };

@@ -81,6 +81,15 @@
 	create_foreignscan_path(root, rel, target, rows, startup, total, pathkeys, outer, fdw_outer, priv)
 #endif
 
+/* Since 16 the caller says whether it wants a copy, which before it always got. */
+#if PG_VERSION_NUM >= 160000
+#define feathub_tuplesort_getdatum(sort, value, isnull) \
+	tuplesort_getdatum(sort, true, true, value, isnull, NULL)
+#else
+#define feathub_tuplesort_getdatum(sort, value, isnull) \
+	tuplesort_getdatum(sort, true, value, isnull, NULL)
+#endif
+
 /* Before 17 an extension's waits share one unnamed event. */
 #if PG_VERSION_NUM >= 170000
 #define FEATHUB_WAIT_EVENT(name) \

@@ -52,6 +52,7 @@ static void check_required(const FeathubConnector *connector,
 FEATHUB_VALIDATOR(feathub_filesystem_validator, "feathub_filesystem");
 FEATHUB_VALIDATOR(feathub_kafka_validator, "feathub_kafka");
 FEATHUB_VALIDATOR(feathub_mysql_validator, "feathub_mysql");
+FEATHUB_VALIDATOR(feathub_redis_validator, "feathub_redis");
 
 void
 FeathubFdwCheckOptions(const FeathubConnector *connector, uint32 where, List *deflist)

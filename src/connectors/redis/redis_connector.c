@@ -1,0 +1,47 @@
+/*
+ * redis_connector.c
+ *		The Redis connector's table of callbacks.
+ */
+#include "postgres.h"
+
+#include "connectors/redis/redis.h"
+
+extern const FeathubConnector FeathubRedisConnector;
+
+const FeathubConnector FeathubRedisConnector = {
+	.name = "redis",
+	.options = FeathubRedisOptions,
+	.options_size = sizeof(RedisOptions),
+	.has_formats = true,
+	.default_format = "json",
+	.needs_user_mapping = true,
+	.check_relation = FeathubRedisCheckRelation,
+
+	.estimate = FeathubRedisEstimate,
+	.plan_scan = FeathubRedisPlanScan,
+	.lookup_columns = FeathubRedisLookupColumns,
+	.begin_scan = FeathubRedisBeginScan,
+	.rescan = FeathubRedisRescan,
+	.next_row = FeathubRedisNextRow,
+	.end_scan = FeathubRedisEndScan,
+	.explain_scan = FeathubRedisExplainScan,
+
+	.plan_lookup = FeathubRedisPlanLookup,
+	.begin_lookup = FeathubRedisBeginLookup,
+	.send_keys = FeathubRedisSendKeys,
+	.next_found = FeathubRedisNextFound,
+	.end_lookup = FeathubRedisEndLookup,
+	.explain_lookup = FeathubRedisExplainLookup,
+
+	.begin_modify = FeathubRedisBeginModify,
+	.insert_rows = FeathubRedisInsertRows,
+	.end_modify = FeathubRedisEndModify,
+	.key_columns = FeathubRedisKeyColumns,
+	.update_row = FeathubRedisUpdateRow,
+	.delete_row = FeathubRedisDeleteRow,
+	.upserts = FeathubRedisUpserts,
+	.truncate = FeathubRedisTruncate,
+	.explain_modify = FeathubRedisExplainModify,
+
+	.sample_rows = FeathubRedisSampleRows,
+};

@@ -1,0 +1,91 @@
+/*
+ * redis_write.h
+ *		What is written for a row: one command, or several that happen together.
+ */
+#ifndef FEATHUB_CONNECTORS_REDIS_REDIS_WRITE_H
+#define FEATHUB_CONNECTORS_REDIS_REDIS_WRITE_H
+
+#include "connectors/redis/redis_row.h"
+
+/* What the reply to a command says ends the row; see FeathubRedisScript. */
+typedef enum RedisCheck
+{
+	REDIS_CHECK_NONE = '-',
+	REDIS_CHECK_ABSENT = '0',	/* the reply must be 0 or nil: else it exists */
+	REDIS_CHECK_PRESENT = '1'	/* and here not: else there is no such row */
+} RedisCheck;
+
+/* What became of a row. */
+typedef enum RedisOutcome
+{
+	REDIS_ROW_EXISTS = -1,
+	REDIS_ROW_MISSING = 0,
+	REDIS_ROW_DONE = 1
+} RedisOutcome;
+
+/* Commands of a row, as they are added. */
+typedef struct RedisOps
+{
+	StringInfoData data;		/* words in the protocol's form */
+	int			nops;
+	int			nwords;			/* with check and count of each */
+	int			first_words;	/* of the first command */
+	RedisCheck	first_check;
+	Size		first_offset;	/* in data, of its first word */
+	StringInfoData keys;		/* keys used, in the protocol's form */
+	int			nkeys;
+	StringInfoData key;			/* the first of them, for slot and messages */
+} RedisOps;
+
+typedef struct RedisWriter
+{
+	RedisTable *table;
+	RedisClient *client;
+	FeathubEncoder *encoder;	/* of kind value */
+	StringInfoData value;
+	RedisOps	ops;
+	StringInfoData new_key;
+	StringInfoData old_key;
+	Bitmapset  *targets;		/* attnums written; NULL: all */
+} RedisWriter;
+
+extern RedisWriter *FeathubRedisWriterMake(RedisTable *table, RedisClient *client,
+										   bool with_values);
+
+/*
+ * Append the commands that write, change or delete a row.  Values are by attnum
+ * - 1; old_values too, of which only the key columns count.  Call them between
+ * FeathubTextModesSet and Restore.  Returns the first command's number in the
+ * request; the row's commands end where the request does (in a cluster a row of
+ * kind features may need several).
+ */
+extern int	FeathubRedisWriteInsert(RedisWriter *writer, RedisRequest *request,
+									const Datum *values, const bool *isnull);
+extern int	FeathubRedisWriteUpdate(RedisWriter *writer, RedisRequest *request,
+									const Datum *values, const bool *isnull,
+									const Datum *old_values);
+extern int	FeathubRedisWriteDelete(RedisWriter *writer, RedisRequest *request,
+									const Datum *old_values);
+
+/* What the reply to such a command says; error replies are raised. */
+extern RedisOutcome FeathubRedisOutcome(RedisRequest *request, int command);
+
+/* The columns that name a row for UPDATE and DELETE; NIL: none do. */
+extern List *FeathubRedisRowKey(RedisTable *table);
+
+/* redis_ops.c */
+extern void FeathubRedisOpsReset(RedisOps *ops);
+extern void FeathubRedisOpsKey(RedisOps *ops, const char *key, Size len);
+extern void FeathubRedisOp(RedisOps *ops, RedisCheck check, int nwords, const char *name);
+extern void FeathubRedisOpWord(RedisOps *ops, const char *word, Size len);
+extern void FeathubRedisOpText(RedisOps *ops, const char *word);
+extern void FeathubRedisOpInt(RedisOps *ops, int64 word);
+extern int	FeathubRedisOpsSend(RedisOps *ops, RedisRequest *request);
+
+/* redis_feature.c: a jsonb map or array as the words of a command */
+typedef void (*RedisWordFunction) (void *arg, const char *word, Size len);
+extern bool FeathubRedisFeatureIsList(const RedisColumn *column);
+extern int	FeathubRedisFeatureWords(RedisColumn *column, Datum value,
+									 RedisWordFunction add, void *arg);
+
+#endif							/* FEATHUB_CONNECTORS_REDIS_REDIS_WRITE_H */
