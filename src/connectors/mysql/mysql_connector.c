@@ -38,6 +38,8 @@ const FeathubConnector FeathubMysqlConnector = {
 	.update_row = FeathubMysqlUpdateRow,
 	.delete_row = FeathubMysqlDeleteRow,
 	.upserts = FeathubMysqlUpserts,
+	.load_positions = FeathubMysqlLoadPositions,
+	.save_positions = FeathubMysqlSavePositions,
 	.truncate = FeathubMysqlTruncate,
 	.explain_modify = FeathubMysqlExplainModify,
 
