@@ -958,6 +958,47 @@ CREATE AGGREGATE feathub.content_hash("row" pg_catalog.record) (
   FINALFUNC = feathub.content_hash_end, PARALLEL = SAFE);
 COMMENT ON AGGREGATE feathub.content_hash(pg_catalog.record) IS 'a hash of rows that does not depend on their order';
 
+-- Scaling and encoding.  Feature views replace the forms that name training data
+-- by the others, with its statistics.
+CREATE FUNCTION feathub.standard_scale(value pg_catalog.float8, mean pg_catalog.float8, stddev pg_catalog.float8) RETURNS pg_catalog.float8
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN stddev OPERATOR(pg_catalog.>) 0 THEN (value OPERATOR(pg_catalog.-) mean) OPERATOR(pg_catalog./) stddev ELSE value OPERATOR(pg_catalog.-) mean END;
+COMMENT ON FUNCTION feathub.standard_scale(pg_catalog.float8, pg_catalog.float8, pg_catalog.float8) IS '(value - mean) / stddev; not divided if stddev is 0';
+CREATE FUNCTION feathub.standard_scale(value pg_catalog.float8, training_data pg_catalog.text, feature pg_catalog.text, split pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.float8
+LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'feathub_standard_scale_of';
+COMMENT ON FUNCTION feathub.standard_scale(pg_catalog.float8, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+  IS 'the same by the statistics of training data: of a split, else of "train" if there is one, else of all rows';
+CREATE FUNCTION feathub.min_max_scale(value pg_catalog.float8, min pg_catalog.float8, max pg_catalog.float8) RETURNS pg_catalog.float8
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN max OPERATOR(pg_catalog.>) min THEN (value OPERATOR(pg_catalog.-) min) OPERATOR(pg_catalog./) (max OPERATOR(pg_catalog.-) min) ELSE value OPERATOR(pg_catalog.-) min END;
+COMMENT ON FUNCTION feathub.min_max_scale(pg_catalog.float8, pg_catalog.float8, pg_catalog.float8) IS '(value - min) / (max - min); not divided if they are equal';
+CREATE FUNCTION feathub.min_max_scale(value pg_catalog.float8, training_data pg_catalog.text, feature pg_catalog.text, split pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.float8
+LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'feathub_min_max_scale_of';
+COMMENT ON FUNCTION feathub.min_max_scale(pg_catalog.float8, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+  IS 'the same by the statistics of training data: of a split, else of "train" if there is one, else of all rows';
+CREATE FUNCTION feathub.robust_scale(value pg_catalog.float8, median pg_catalog.float8, iqr pg_catalog.float8) RETURNS pg_catalog.float8
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN iqr OPERATOR(pg_catalog.>) 0 THEN (value OPERATOR(pg_catalog.-) median) OPERATOR(pg_catalog./) iqr ELSE value OPERATOR(pg_catalog.-) median END;
+COMMENT ON FUNCTION feathub.robust_scale(pg_catalog.float8, pg_catalog.float8, pg_catalog.float8) IS '(value - median) / interquartile range; not divided if that is 0';
+CREATE FUNCTION feathub.robust_scale(value pg_catalog.float8, training_data pg_catalog.text, feature pg_catalog.text, split pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.float8
+LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'feathub_robust_scale_of';
+COMMENT ON FUNCTION feathub.robust_scale(pg_catalog.float8, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+  IS 'the same by the statistics of training data: of a split, else of "train" if there is one, else of all rows';
+CREATE FUNCTION feathub.label_encode(value pg_catalog.anyelement, categories pg_catalog.text[]) RETURNS pg_catalog.int4
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_label_encode';
+COMMENT ON FUNCTION feathub.label_encode(pg_catalog.anyelement, pg_catalog.text[]) IS 'the number of a value in a list, from 0; -1 if it is not in it';
+CREATE FUNCTION feathub.label_encode(value pg_catalog.anyelement, training_data pg_catalog.text, feature pg_catalog.text, split pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.int4
+LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'feathub_label_encode_of';
+COMMENT ON FUNCTION feathub.label_encode(pg_catalog.anyelement, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+  IS 'the same by the values of training data, in the order of their bytes: of a split, else of "train" if there is one, else of all rows';
+CREATE FUNCTION feathub.one_hot_encode(value pg_catalog.anyelement, categories pg_catalog.text[]) RETURNS pg_catalog.int4[]
+LANGUAGE C IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_one_hot_encode';
+COMMENT ON FUNCTION feathub.one_hot_encode(pg_catalog.anyelement, pg_catalog.text[]) IS '1 in the place of a value in a list, 0 in all others';
+CREATE FUNCTION feathub.one_hot_encode(value pg_catalog.anyelement, training_data pg_catalog.text, feature pg_catalog.text, split pg_catalog.text DEFAULT NULL) RETURNS pg_catalog.int4[]
+LANGUAGE C STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'feathub_one_hot_encode_of';
+COMMENT ON FUNCTION feathub.one_hot_encode(pg_catalog.anyelement, pg_catalog.text, pg_catalog.text, pg_catalog.text)
+  IS 'the same by the values of training data, in the order of their bytes: of a split, else of "train" if there is one, else of all rows';
+
 CREATE FUNCTION feathub.trainings(
   OUT pid pg_catalog.int4,
   OUT training_data pg_catalog.oid,

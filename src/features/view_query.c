@@ -28,6 +28,7 @@
 #include "core/compat.h"
 #include "core/describe.h"
 #include "features/feature_group.h"
+#include "features/training_transform.h"
 #include "features/view_query.h"
 #include "features/view_rewrite.h"
 #include "features/view_window.h"
@@ -79,6 +80,7 @@ FeathubViewAnalyze(const FeathubView *definition)
 		name_columns(view->query, definition->columns);
 	check.groups = FeathubGroupsAll();
 	FeathubViewExpandFunctions(view->query, check.groups);
+	FeathubViewApplyStatistics(view->query);
 	find_relations(view, check.groups);
 	(void) query_tree_walker(view->query, check_walker, &check, QTW_IGNORE_JOINALIASES);
 	find_event_time(view, definition->event_time);
