@@ -192,7 +192,8 @@ sub recordset_sql
 =item latest_sql(%join)
 
 The lateral side of a point-in-time join: of table, the row with the greatest
-time not after spine_time, at most ttl (seconds; optional) before it.  keys maps
+time not after spine_time, at most ttl (seconds; optional) before it, and of
+several that with the greatest column "then" (optional).  keys maps
 the spine's columns to the table's, select the output's names to expressions
 over the table's columns, and where is a further condition or undef.  The spine
 is s, the table f.
@@ -212,7 +213,8 @@ sub latest_sql
 	  . join(', ', map { "$join{select}{$_} AS " . quoted($_) } sort keys %{ $join{select} })
 	  . " FROM $join{table} f WHERE "
 	  . join(' AND ', @where)
-	  . " ORDER BY $time DESC LIMIT 1)";
+	  . " ORDER BY $time DESC"
+	  . (defined $join{then} ? ', f.' . quoted($join{then}) . ' DESC NULLS LAST' : '') . ' LIMIT 1)';
 }
 
 =item view_query_obstacle($case)
