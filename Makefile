@@ -57,9 +57,13 @@ ifneq ($(call have,liblz4),)
 PACKAGES += liblz4
 FEATHUB_CPPFLAGS += -DFEATHUB_WITH_LZ4
 endif
-ifneq ($(call have,avro-c),)
-PACKAGES += avro-c
-FEATHUB_CPPFLAGS += -DFEATHUB_WITH_AVRO
+ifneq ($(call have,snappy),)
+PACKAGES += snappy
+FEATHUB_CPPFLAGS += -DFEATHUB_WITH_SNAPPY
+endif
+ifneq ($(call have,liblzma),)
+PACKAGES += liblzma
+FEATHUB_CPPFLAGS += -DFEATHUB_WITH_LZMA
 endif
 # Apache Arrow: by pkg-config, or in ARROW_HOME, which may be the folder of
 # Python's package pyarrow.

@@ -25,8 +25,8 @@ bool		feathub_embedded_broker = false;
 char	   *feathub_embedded_broker_topics = NULL;
 bool		feathub_enable_asof_join = true;
 bool		feathub_enable_batched_lookup = true;
+int			feathub_file_memory = 256 * 1024;
 int			feathub_max_workers = 32;
-int			feathub_parquet_memory = 256 * 1024;
 int			feathub_retry_delay = 1000;
 int			feathub_retry_delay_max = 60 * 1000;
 int			feathub_scheduler_interval = 10 * 1000;
@@ -121,19 +121,19 @@ FeathubGucInit(void)
 							 true,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
+	DefineCustomIntVariable("feathub.file_memory",
+							"Sets the maximum memory for reading or writing one avro or parquet file.",
+							"It holds pages and dictionaries, a block, a row group that is being written.",
+							&feathub_file_memory,
+							256 * 1024, 1024, 16 * 1024 * 1024,
+							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
 	DefineCustomIntVariable("feathub.max_workers",
 							"Sets the maximum number of job workers of all databases together.",
 							"Each takes one of max_worker_processes.",
 							&feathub_max_workers,
 							32, 1, 1024,
 							at_start, 0,
-							NULL, NULL, NULL);
-	DefineCustomIntVariable("feathub.parquet_memory",
-							"Sets the maximum memory for reading or writing one parquet file.",
-							"It holds pages, dictionaries and a row group that is being written.",
-							&feathub_parquet_memory,
-							256 * 1024, 1024, 16 * 1024 * 1024,
-							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("feathub.retry_delay",
 							"Sets the time before a failed job is tried again for the first time.",

@@ -23,8 +23,8 @@ extern bool feathub_embedded_broker;	/* run the embedded broker */
 extern char *feathub_embedded_broker_topics;	/* "weather:1, clicks:6" */
 extern bool feathub_enable_asof_join;	/* plan point-in-time joins */
 extern bool feathub_enable_batched_lookup;	/* the planner may use look-ups */
+extern int	feathub_file_memory; /* kB that one file of avro or parquet may need */
 extern int	feathub_max_workers;	/* slots in shared memory, all databases */
-extern int	feathub_parquet_memory; /* kB that one parquet file may need */
 extern int	feathub_retry_delay;	/* ms of the first backoff */
 extern int	feathub_retry_delay_max;	/* ms of the longest backoff */
 extern int	feathub_scheduler_interval; /* ms between looks at the catalog */

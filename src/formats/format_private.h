@@ -7,6 +7,7 @@
 
 #include "formats/format.h"
 
+extern const FeathubFormat FeathubAvroFormat;
 extern const FeathubFormat FeathubCsvFormat;
 extern const FeathubFormat FeathubDebeziumJsonFormat;
 extern const FeathubFormat FeathubJsonFormat;

@@ -9,6 +9,7 @@
 #include "formats/format_private.h"
 
 const FeathubFormat *const FeathubFormats[] = {
+	&FeathubAvroFormat,
 	&FeathubCsvFormat,
 	&FeathubDebeziumJsonFormat,
 	&FeathubJsonFormat,

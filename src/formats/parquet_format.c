@@ -198,8 +198,8 @@ FeathubParquetRaise(const FeathubParquetStatus *status, ErrorData *pending, cons
 					 errmsg("not enough memory to read parquet file \"%s\"", file),
 					 errdetail_internal("%s", status->message),
 					 writing ?
-					 errhint("Raise feathub.parquet_memory, or lower option \"row_group_bytes\" or \"row_group_rows\".") :
-					 errhint("Raise feathub.parquet_memory, unless the file is damaged.")));
+					 errhint("Raise feathub.file_memory, or lower option \"row_group_bytes\" or \"row_group_rows\".") :
+					 errhint("Raise feathub.file_memory, unless the file is damaged.")));
 			break;
 		case FEATHUB_PARQUET_UNSUPPORTED:
 			code = ERRCODE_FEATURE_NOT_SUPPORTED;
@@ -296,7 +296,7 @@ open_file(FeathubInput *input)
 	source.size = input->size;
 	source.read_at = read_source;
 	FEATHUB_PARQUET_CALL(reader->handle =
-						 reader->api->open(&source, feathub_parquet_memory * INT64CONST(1024),
+						 reader->api->open(&source, feathub_file_memory * INT64CONST(1024),
 										   &status));
 	if (reader->handle != NULL)
 		FEATHUB_PARQUET_CALL(ok = reader->api->schema(reader->handle, &reader->schema, &status));

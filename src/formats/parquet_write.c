@@ -727,7 +727,7 @@ FeathubParquetOpenWriter(FeathubOutput *output, TupleDesc tupdesc, int ncolumns,
 	write.page_bytes = PAGE_BYTES;
 	FEATHUB_PARQUET_CALL(writer->handle =
 						 writer->api->create(&sink, &writer->root.schema, &write,
-											 feathub_parquet_memory * INT64CONST(1024), &status));
+											 feathub_file_memory * INT64CONST(1024), &status));
 	check_status(writer, writer->handle != NULL, &status);
 	return &writer->base;
 }

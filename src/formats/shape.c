@@ -64,6 +64,8 @@ FeathubShapeText(const FeathubShape *shape)
 			return psprintf("list of %s", FeathubShapeText(shape->children[0]));
 		case FEATHUB_SHAPE_STRUCT:
 			return "struct";
+		case FEATHUB_SHAPE_UNION:
+			return "union";
 		case FEATHUB_SHAPE_MAP:
 			return psprintf("map of %s to %s", FeathubShapeText(shape->children[0]),
 							FeathubShapeText(shape->children[1]));
@@ -108,6 +110,7 @@ shape_type(const FeathubShape *shape, int32 *typmod)
 		case FEATHUB_SHAPE_JSON:
 		case FEATHUB_SHAPE_STRUCT:
 		case FEATHUB_SHAPE_MAP:
+		case FEATHUB_SHAPE_UNION:
 			return JSONBOID;
 		default:
 			return TEXTOID;

@@ -37,7 +37,8 @@ typedef enum FeathubShapeKind
 	FEATHUB_SHAPE_INTERVAL,
 	FEATHUB_SHAPE_LIST,			/* one child */
 	FEATHUB_SHAPE_STRUCT,		/* children with names */
-	FEATHUB_SHAPE_MAP			/* two children: key, value */
+	FEATHUB_SHAPE_MAP,			/* two children: key, value */
+	FEATHUB_SHAPE_UNION			/* one of several types */
 } FeathubShapeKind;
 
 typedef struct FeathubShape FeathubShape;
