@@ -121,7 +121,7 @@ FeathubFoldersCheckSetting(char **newval, void **extra, int source)
 		{
 			const char *folder = lfirst(lc);
 
-			if (!is_absolute_path(folder) || strstr(folder, "/../") != NULL)
+			if (!is_absolute_path(folder))
 			{
 				GUC_check_errdetail("\"%s\" is not an absolute path.", folder);
 				return false;

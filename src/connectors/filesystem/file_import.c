@@ -276,7 +276,7 @@ look_into(FilePlace *place, ImportTable *table, const FileImport *import)
 	{
 		ereport(NOTICE,
 				(errmsg("leaving out \"%s\", because its name does not tell its format",
-						FeathubFileFullName(place, table->path)),
+						last_dir_separator(table->path) ? last_dir_separator(table->path) + 1 : table->path),
 				 errhint("Set option \"format\".")));
 		return false;
 	}

@@ -81,6 +81,7 @@ struct FilePartitions
 	FeathubConvertSettings settings;
 };
 
+static void append_name(StringInfo path, const char *name);
 static void start(FileList *list);
 static void push(FileList *list, int fd, int part);
 static void pop(FileList *list);
@@ -161,9 +162,7 @@ FeathubFileListNext(FileList *list)
 		entry = &level->entries[level->next++];
 		list->name.len = level->name_len;
 		list->name.data[list->name.len] = '\0';
-		if (list->name.len > 0)
-			appendStringInfoChar(&list->name, '/');
-		appendStringInfoString(&list->name, entry->name);
+		append_name(&list->name, entry->name);
 		if (list->hooks &&
 			!list->hooks->want(list->hooks->arg, list->name.data, entry->kind == ENTRY_FOLDER))
 		{
@@ -192,6 +191,14 @@ FeathubFileListSkipped(FileList *list)
 	return list->skipped;
 }
 
+static void
+append_name(StringInfo path, const char *name)
+{
+	if (path->len > 0)
+		appendStringInfoChar(path, '/');
+	appendStringInfoString(path, name);
+}
+
 /* Open what the pattern names before its first part with wild cards. */
 static void
 start(FileList *list)
@@ -203,9 +210,7 @@ start(FileList *list)
 
 	while (part < list->nparts && !FeathubFileIsPattern(list->parts[part]))
 	{
-		if (part > 0)
-			appendStringInfoChar(&list->name, '/');
-		appendStringInfoString(&list->name, list->parts[part++]);
+		append_name(&list->name, list->parts[part++]);
 	}
 	fd = FeathubFileOpen(place, list->name.data, O_RDONLY | O_NONBLOCK, 0);
 	if (fd < 0)
@@ -331,7 +336,7 @@ fill(FileList *list, Level *level)
 				/* removed in between; a link to nowhere is an error below */
 				if (errno == ENOENT && type != DT_LNK)
 					continue;
-				appendStringInfo(&list->name, "/%s", de->d_name);
+				append_name(&list->name, de->d_name);
 				FeathubFileError(list->place, list->name.data, "stat");
 			}
 			type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG :
@@ -340,7 +345,7 @@ fill(FileList *list, Level *level)
 		if (type == DT_LNK)
 		{
 			/* not left out in silence */
-			appendStringInfo(&list->name, "/%s", de->d_name);
+			append_name(&list->name, de->d_name);
 			errno = ELOOP;
 			FeathubFileError(list->place, list->name.data, "open");
 		}

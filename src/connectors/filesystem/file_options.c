@@ -73,19 +73,19 @@ const FeathubOption FeathubFileOptions[] = {
 		"path", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
 		.flags = FEATHUB_OPTION_REQUIRED | FEATHUB_OPTION_READS_FILE | FEATHUB_OPTION_IN_FOLDERS,
 		.offset = offsetof(FileOptions, path), .check = check_path,
-		.description = "A file, a folder with all files below it, or a pattern with `*`, `?`, `[...]` and `**` (folders of any depth)."
+		.description = "A file, a folder with all files below it, or a pattern (* ? [...], and ** for folders of any depth)."
 	},
 	{
 		"header", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
 		.values = header_values,
 		.offset = offsetof(FileOptions, header), .default_value = "false",
-		.description = "Whether each file of format csv begins with the columns' names; `match`: they are compared."
+		.description = "Whether each file of format csv begins with the columns' names; match: they are compared."
 	},
 	{
 		"compression", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
 		.values = compression_values,
 		.offset = offsetof(FileOptions, compression), .default_value = "auto",
-		.description = "How files are compressed; `auto`: as each name's ending says (.gz, .zst, .lz4)."
+		.description = "How files are compressed; auto: as each name's ending says (.gz, .zst, .lz4)."
 	},
 	{
 		"compression_level", FEATHUB_ON_TABLE, FEATHUB_OPTION_INT,
@@ -97,7 +97,7 @@ const FeathubOption FeathubFileOptions[] = {
 		"on_error", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
 		.values = on_error_values,
 		.offset = offsetof(FileOptions, on_error), .default_value = "stop",
-		.description = "What a bad record does: `stop` the query, be skipped with a notice, or be a row of the columns with metadata `reject_record` and `reject_reason`."
+		.description = "What becomes of a bad record: the query stops, it is skipped with a notice, or it is a row of the columns with metadata reject_record and reject_reason."
 	},
 	{
 		"reject_limit", FEATHUB_ON_TABLE, FEATHUB_OPTION_INT64,
