@@ -10,7 +10,11 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
+#include "core/guc.h"
 #include "fuzz.h"
+
+/* A setting of the extension, which is not loaded. */
+int			feathub_file_memory = 16 * 1024;
 
 /* Checked as the wrapper's validator does. */
 static List *

@@ -46,6 +46,8 @@ fuzz_fail(const char *fmt,...)
 static bool
 is_expected(int sqlerrcode)
 {
+	if (sqlerrcode == ERRCODE_INTERNAL_ERROR || sqlerrcode == ERRCODE_INDEX_CORRUPTED)
+		return false;
 	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
 	{
 		case MAKE_SQLSTATE('2', '2', '0', '0', '0'):	/* data exception */
@@ -54,6 +56,8 @@ is_expected(int sqlerrcode)
 		case MAKE_SQLSTATE('5', '4', '0', '0', '0'):	/* program limit */
 		case MAKE_SQLSTATE('H', 'V', '0', '0', '0'):	/* option */
 		case MAKE_SQLSTATE('0', 'A', '0', '0', '0'):	/* not supported */
+		case MAKE_SQLSTATE('5', '3', '0', '0', '0'):	/* memory of a file */
+		case MAKE_SQLSTATE('X', 'X', '0', '0', '0'):	/* damaged file */
 			return true;
 		default:
 			return false;

@@ -22,6 +22,8 @@
 #include "utils/timestamp.h"
 
 #include "connectors/kafka/kafka.h"
+#include "formats/avro.h"
+#include "formats/container.h"
 #include "formats/convert.h"
 #include "formats/format_private.h"
 #include "formats/json_path.h"
@@ -155,6 +157,88 @@ static void
 raw_init(Oid rowtype)
 {
 	init_coders(rowtype, "raw", 0, NULL);
+}
+
+/* A record of the schema that the row type's columns give. */
+static void
+avro_init(Oid rowtype)
+{
+	FuzzColumns *columns = FuzzColumnsMake(rowtype, "avro", 0, NULL);
+	char	  **names = palloc(sizeof(char *) * columns->ncolumns);
+	char	   *option;
+
+	for (int i = 0; i < columns->ncolumns; i++)
+		names[i] = pstrdup(columns->columns[i].name);
+	option = psprintf("avro_schema=%s",
+					  FeathubAvroMakeSchema(columns->tupdesc, columns->ncolumns,
+											columns->columns, names));
+	init_coders(rowtype, "avro", 1, &option);
+}
+
+/* A file of any schema; its columns are those of its own names. */
+static FuzzColumns *file_columns;
+static const char *file_data;
+
+static Size
+file_read_at(FeathubInput *input, int64 offset, void *buffer, Size len)
+{
+	if (offset < 0 || offset > input->size)
+		fuzz_fail("read at byte %lld of %lld", (long long) offset, (long long) input->size);
+	len = Min(len, (Size) (input->size - offset));
+	memcpy(buffer, file_data + offset, len);
+	return len;
+}
+
+static void
+avro_file_init(Oid rowtype)
+{
+	file_columns = FuzzColumnsMake(rowtype, "avro", 0, NULL);
+	values = palloc0(sizeof(Datum) * file_columns->tupdesc->natts);
+	nulls = palloc(sizeof(bool) * file_columns->tupdesc->natts);
+}
+
+static void
+avro_file_run(const char *data, Size len)
+{
+	FeathubInput input = {.name = "fuzz", .size = (int64) len, .read_at = file_read_at};
+	const FeathubContainer *container = file_columns->format->container;
+	FeathubFileReader *reader;
+	FeathubDecodeError error = {0};
+	int			rows = 0;
+
+	file_data = data;
+	(void) container->describe(&input, file_columns->options);
+	reader = FeathubFileReaderOpen(file_columns->format, &input, file_columns->tupdesc,
+								   file_columns->ncolumns, file_columns->columns,
+								   file_columns->options);
+	memset(nulls, true, file_columns->tupdesc->natts);
+	for (int unit = 0; unit < container->count_units(reader); unit++)
+	{
+		container->start_unit(reader, unit);
+		/* records may have no bytes at all */
+		while (rows++ < 1000 && container->read_row(reader, values, nulls, &error))
+		{
+			if (error.message == NULL)
+				(void) heap_form_tuple(file_columns->tupdesc, values, nulls);
+			else if (error.sqlerrcode == 0)
+				fuzz_fail("an error without code");
+		}
+	}
+	container->close_reader(reader);
+}
+
+static void
+avro_schema_run(const char *data, Size len)
+{
+	FeathubAvroNode *node = FeathubAvroParseSchema(data, len, ERRCODE_DATA_CORRUPTED, "fuzz");
+	FeathubAvroCursor cursor = {.p = (const unsigned char *) data,
+	.end = (const unsigned char *) data + len};
+	FeathubDecodeError error = {0};
+
+	(void) FeathubShapeText(node->shape);
+	(void) FeathubShapeTypeName(node->shape);
+	if (!FeathubAvroSkipValue(&cursor, node, &error) && error.message == NULL)
+		fuzz_fail("an error without message");
 }
 
 /* simdjson's index and the scanner find the same fields. */
@@ -463,7 +547,8 @@ static void
 options_run(const char *data, Size len)
 {
 	const FeathubOption *tables[] = {
-		FeathubKafkaOptions, FeathubCsvFormat.options, FeathubJsonFormat.options,
+		FeathubKafkaOptions, FeathubAvroFormat.options, FeathubCsvFormat.options,
+		FeathubJsonFormat.options, FeathubParquetFormat.options,
 		FeathubRawFormat.options, NULL
 	};
 	char	   *name = pnstrdup(data, len);
@@ -490,6 +575,9 @@ FeathubRelationColumnOption(FeathubRelation *rel, AttrNumber attnum, const char 
 }
 
 const FuzzTarget FuzzTargets[] = {
+	{"avro", avro_init, run_coders},
+	{"avro_file", avro_file_init, avro_file_run},
+	{"avro_schema", NULL, avro_schema_run},
 	{"debezium", debezium_init, changelog_run},
 	{"json", json_init, run_coders},
 	{"json_epoch", json_epoch_init, run_coders},
