@@ -45,6 +45,8 @@ ALTER FUNCTION "Delay_online" RENAME TO "Delay Features";
 INSERT INTO flights VALUES ('A1', now(), 5);
 INSERT INTO parted VALUES ('A1', '2020-01-01', 7.5);
 INSERT INTO parted_online VALUES ('A1', '2020-01-01', 7.5);
+SELECT feathub.create_window_function('"Last Temps"', 'parted', 'count(*) AS n, max(temp) AS temp', range => '100 years');
+SELECT feathub.create_training_data('"Delay"', '"Delay v1"', '{"train": 0.5, "test": 0.5}', split_by => '{origin}', filter => 'temp > 1');
 });
 $alice->(
 	$origin, 'shop', q{
@@ -68,6 +70,11 @@ my %query = (
 	features => 'SELECT feature_view, feature, source, source_column, label FROM feathub.feature ORDER BY number',
 	training => q{SELECT origin, temp, delay FROM "My Shop"."Delay"},
 	serving => q{SELECT feathub.get_feature_vector('"My Shop"."Delay"', '{"origin": "A1"}') -> 'temp'},
+	'training data' => q{SELECT training_data, feature_view, definition, query, arguments, splits, row_count, content_hash, snapshot_at,
+	  feathub.verify_training_data(training_data) FROM feathub.training_data},
+	'its rows' => 'SELECT * FROM "My Shop"."Delay v1"',
+	statistics => 'SELECT * FROM feathub.training_statistics ORDER BY feature, split',
+	windows => q{SELECT * FROM "My Shop"."Last Temps"('A1', '2020-01-02')},
 	'dependencies of functions' =>
 	  q{SELECT objid::regprocedure, refobjid::regclass FROM pg_depend WHERE deptype = 'a' AND classid = 'pg_proc'::regclass
 	    AND refclassid = 'pg_class'::regclass},
@@ -79,6 +86,9 @@ my %expected = map { $_ => $origin->safe_psql('shop', $query{$_}) } keys %query;
 is($origin->safe_psql('shop', 'SELECT count(*) FROM "My Shop".weather'), '20', 'the topic is in the offline table');
 is($expected{training}, 'A1|7.5|5', 'the feature view');
 is($expected{serving}, '7.5', 'its online form');
+like($expected{'training data'}, qr/^"My Shop"."Delay v1"\|.*\|1\|[0-9a-f]{32}\|.*\|t$/s, 'training data');
+isnt($expected{statistics}, '', 'its statistics');
+is($expected{windows}, '1|7.5', 'a window function');
 like($expected{'dependencies of functions'}, qr/Delay Features/, 'the online function depends on it');
 isnt($expected{'dead letters'}, '', 'there is a dead letter');
 is(() = $expected{dependencies} =~ /\n/g, 3, 'four tables depend on their offline tables');
