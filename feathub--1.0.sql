@@ -912,10 +912,13 @@ CREATE FUNCTION feathub.create_training_data(
   spine pg_catalog.text DEFAULT NULL,
   as_of pg_catalog.timestamptz DEFAULT NULL,
   statistics pg_catalog.bool DEFAULT true,
-  foreign_table pg_catalog.regclass DEFAULT NULL)
+  foreign_table pg_catalog.regclass DEFAULT NULL,
+  server pg_catalog.text DEFAULT NULL,
+  path pg_catalog.text DEFAULT NULL,
+  format pg_catalog.text DEFAULT NULL)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_training_data';
-COMMENT ON FUNCTION feathub.create_training_data(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int8, pg_catalog.text[], pg_catalog.timestamptz, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.bool, pg_catalog.regclass)
+COMMENT ON FUNCTION feathub.create_training_data(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int8, pg_catalog.text[], pg_catalog.timestamptz, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz, pg_catalog.bool, pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.text)
   IS 'make a table of the rows of a feature view, with a column that tells their split';
 
 CREATE FUNCTION feathub.recreate_training_data(training_data pg_catalog.regclass, name pg_catalog.text)

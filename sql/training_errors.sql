@@ -83,6 +83,10 @@ CREATE SERVER training_errors FOREIGN DATA WRAPPER feathub_kafka OPTIONS (bootst
 CREATE FOREIGN TABLE sink (nothing int) SERVER training_errors OPTIONS (topic 'training', format 'json');
 SELECT feathub.export_training_data('d', 'sink');
 SELECT feathub.create_training_data('v', 'd2', foreign_table => 'sink');
+SELECT feathub.create_training_data('v', 'd2', server => 'x', path => 'y');
+SELECT feathub.create_training_data('v', 'd2', path => 'y', format => 'csv');
+SELECT feathub.create_training_data('v', 'd2', server => 'nowhere', path => 'y', format => 'csv');
+SELECT feathub.create_training_data('v', repeat('d', 60), server => 'nowhere', path => 'y', format => 'csv');
 SELECT to_regclass('d2');
 
 SET client_min_messages = warning;

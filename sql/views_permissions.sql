@@ -114,8 +114,13 @@ SELECT relname FROM pg_class WHERE relname ~ '^shared' ORDER BY relname;
 SELECT feathub.alter_feature_view('shared', owner_rights => true);
 SELECT feathub.drop_feature_view('shared');
 SELECT relname FROM pg_class WHERE relname ~ '^shared' ORDER BY relname;
+-- it reaches into subqueries
+SELECT feathub.create_feature_view('shared', 'SELECT s.k, (SELECT max(x) FROM open) AS m, EXISTS (SELECT FROM open JOIN secret USING (k) WHERE secret.t <= s.t) AS e FROM spine s', 't', owner_rights => true);
+SELECT relname, pg_get_viewdef(oid, true) FROM pg_class WHERE relname ~ '^shared_online_' ORDER BY relname;
+SELECT pg_get_functiondef('shared_online'::regproc);
+SELECT feathub.drop_feature_view('shared');
+SELECT relname FROM pg_class WHERE relname ~ '^shared' ORDER BY relname;
 -- what it does not reach is refused
-SELECT feathub.create_feature_view('shared', 'SELECT s.k, (SELECT max(x) FROM open) AS m FROM spine s', owner_rights => true);
 SELECT feathub.create_feature_view('shared', 'SELECT s.k, o AS r FROM spine s LEFT JOIN open o USING (k)', owner_rights => true);
 SELECT feathub.create_feature_view('shared', 'SELECT s.k, oooooooooooooooooooooooooooooooooooooooooooooooooooooo.x FROM spine s LEFT JOIN open oooooooooooooooooooooooooooooooooooooooooooooooooooooo USING (k)', owner_rights => true);
 -- of a group without online table and an external one, the subquery reads a view

@@ -40,6 +40,14 @@
 #include "features/training_statistics.h"
 #include "features/training_writer.h"
 
+/* Files to write the data to. */
+typedef struct TrainingFiles
+{
+	char	   *server;
+	char	   *path;
+	char	   *format;
+} TrainingFiles;
+
 static char *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static void read_request(FunctionCallInfo fcinfo, FeathubTrainingRequest *request);
 static char *place_table(const char *name);
@@ -49,6 +57,10 @@ static Datum make_arguments(FunctionCallInfo fcinfo, const FeathubTrainingReques
 static void add_argument(JsonbParseState **state, const char *name, Oid type, Datum value, bool isnull);
 static char *view_definition(Oid relid);
 static FeathubTrainingData *load_data(Oid relid);
+static void fill_table(FeathubTrainingData *data, const char *table, bool statistics, Oid foreign_table,
+					   const TrainingFiles *files);
+static TrainingFiles *read_files(FunctionCallInfo fcinfo);
+static Oid	make_files(Oid relid, const TrainingFiles *files);
 static int64 export_data(Oid relid, Oid foreign_table, const char *split);
 
 PG_FUNCTION_INFO_V1(feathub_create_training_data);
@@ -59,7 +71,8 @@ PG_FUNCTION_INFO_V1(feathub_export_training_data);
 
 /*
  * feathub.create_training_data(feature_view, name, splits, seed, split_by,
- *		start_time, end_time, filter, spine, as_of, statistics, foreign_table)
+ *		start_time, end_time, filter, spine, as_of, statistics, foreign_table,
+ *		server, path, format)
  */
 Datum
 feathub_create_training_data(PG_FUNCTION_ARGS)
@@ -67,10 +80,10 @@ feathub_create_training_data(PG_FUNCTION_ARGS)
 	FeathubTrainingRequest request = {0};
 	FeathubTrainingData data = {0};
 	char	   *table;
-	bool		statistics = !PG_ARGISNULL(10) && PG_GETARG_BOOL(10);
 
 	FeathubExtensionRequire();
 	read_request(fcinfo, &request);
+	(void) read_files(fcinfo);
 	table = place_table(text_argument(fcinfo, 1, "name"));
 	data.view = request.view->relid;
 	data.definition = view_definition(data.view);
@@ -83,19 +96,8 @@ feathub_create_training_data(PG_FUNCTION_ARGS)
 	FeathubTrainingProgressBegin(data.relid, estimate_rows(data.query));
 	PG_TRY();
 	{
-		data.row_count = FeathubTrainingWrite(data.relid, data.query);
-		FeathubTrainingProgressPhase(FEATHUB_TRAINING_HASHING);
-		FeathubGroupRunCommand(psprintf("ANALYZE %s", table));
-		data.content_hash = FeathubTrainingHash(data.relid);
-		data.splits = FeathubTrainingCounts(data.relid);
-		FeathubTrainingDataInsert(&data);
-		if (statistics)
-			FeathubTrainingStatistics(data.relid);
-		if (!PG_ARGISNULL(11))
-		{
-			FeathubTrainingProgressPhase(FEATHUB_TRAINING_EXPORTING);
-			(void) export_data(data.relid, PG_GETARG_OID(11), NULL);
-		}
+		fill_table(&data, table, !PG_ARGISNULL(10) && PG_GETARG_BOOL(10),
+				   PG_ARGISNULL(11) ? InvalidOid : PG_GETARG_OID(11), read_files(fcinfo));
 	}
 	PG_FINALLY();
 	{
@@ -103,6 +105,26 @@ feathub_create_training_data(PG_FUNCTION_ARGS)
 	}
 	PG_END_TRY();
 	PG_RETURN_OID(data.relid);
+}
+
+/* What follows once the table is there; all of it, or an error. */
+static void
+fill_table(FeathubTrainingData *data, const char *table, bool statistics, Oid foreign_table,
+		   const TrainingFiles *files)
+{
+	data->row_count = FeathubTrainingWrite(data->relid, data->query);
+	FeathubTrainingProgressPhase(FEATHUB_TRAINING_HASHING);
+	FeathubGroupRunCommand(psprintf("ANALYZE %s", table));
+	data->content_hash = FeathubTrainingHash(data->relid);
+	data->splits = FeathubTrainingCounts(data->relid);
+	FeathubTrainingDataInsert(data);
+	if (statistics)
+		FeathubTrainingStatistics(data->relid);
+	FeathubTrainingProgressPhase(FEATHUB_TRAINING_EXPORTING);
+	if (OidIsValid(foreign_table))
+		(void) export_data(data->relid, foreign_table, NULL);
+	if (files != NULL)
+		(void) export_data(data->relid, make_files(data->relid, files), NULL);
 }
 
 static char *
@@ -395,6 +417,56 @@ feathub_export_training_data(PG_FUNCTION_ARGS)
 					 errmsg("argument \"%s\" must not be null", names[i])));
 	PG_RETURN_INT64(export_data(load_data(PG_GETARG_OID(0))->relid, PG_GETARG_OID(1),
 								PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2))));
+}
+
+/* The arguments server, path and format, of which there are all or none. */
+static TrainingFiles *
+read_files(FunctionCallInfo fcinfo)
+{
+	TrainingFiles *files = (TrainingFiles *) palloc(sizeof(TrainingFiles));
+
+	if (PG_ARGISNULL(12) && PG_ARGISNULL(13) && PG_ARGISNULL(14))
+		return NULL;
+	files->server = text_argument(fcinfo, 12, "server");
+	files->path = text_argument(fcinfo, 13, "path");
+	files->format = text_argument(fcinfo, 14, "format");
+	return files;
+}
+
+/*
+ * A foreign table <name>_files for training data, which stays: a folder for
+ * each split.
+ */
+static Oid
+make_files(Oid relid, const TrainingFiles *files)
+{
+	char	   *name = psprintf("%s_files", get_rel_name(relid));
+	char	   *nspname = get_namespace_name(get_rel_namespace(relid));
+	Relation	rel = table_open(relid, AccessShareLock);
+	StringInfoData sql;
+
+	if (strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("name of training data \"%s\" is too long", get_rel_name(relid)),
+				 errdetail("With \"%s\" it must be less than %d bytes.", "_files", NAMEDATALEN)));
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s (", quote_qualified_identifier(nspname, name));
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(RelationGetDescr(rel), i);
+
+		appendStringInfo(&sql, "%s%s %s%s", i > 0 ? ", " : "", quote_identifier(NameStr(attr->attname)),
+						 format_type_extended(attr->atttypid, attr->atttypmod,
+											  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY),
+						 strcmp(NameStr(attr->attname), FEATHUB_SPLIT_COLUMN) == 0 ? " OPTIONS (partition 'true')" : "");
+	}
+	appendStringInfo(&sql, ") SERVER %s OPTIONS (path %s, format %s%s)", quote_identifier(files->server),
+					 quote_literal_cstr(files->path), quote_literal_cstr(files->format),
+					 strcmp(files->format, "csv") == 0 ? ", header 'true'" : "");
+	table_close(rel, NoLock);
+	FeathubGroupRunCommand(sql.data);
+	return get_relname_relid(name, get_rel_namespace(relid));
 }
 
 /* INSERT INTO the foreign table, columns by name, what it lacks left out. */

@@ -26,8 +26,10 @@ typedef struct ShareContext
 	const char *nspname;
 	const char *prefix;
 	List	   *views;			/* made so far */
+	const char *alias;			/* of the subquery to be walked, or NULL */
 } ShareContext;
 
+static bool share_walker(Node *node, void *arg);
 static void share_relations(Query *query, const char *alias, ShareContext *context);
 static Oid	make_view(const RangeTblEntry *rte, List *attnums, const char *alias, ShareContext *context);
 static bool relation_walker(Node *node, void *arg);
@@ -36,21 +38,42 @@ List *
 FeathubViewShare(Query *query, const char *nspname, const char *prefix)
 {
 	ShareContext context = {.nspname = nspname, .prefix = prefix};
-	ListCell   *lc;
 
-	share_relations(query, NULL, &context);
-	foreach(lc, query->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		/* the latest row of a group, which is a relation and nothing else */
-		if (rte->rtekind == RTE_SUBQUERY && rte->lateral &&
-			list_length(rte->subquery->rtable) == 1 && rte->subquery->limitCount != NULL)
-			share_relations(rte->subquery, rte->eref->aliasname, &context);
-	}
+	(void) share_walker((Node *) query, &context);
 	(void) query_tree_walker(query, relation_walker, &context,
 							 QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
 	return context.views;
+}
+
+/*
+ * Replace the relations of a query and of all below it, outermost first.  A
+ * subquery of one relation, as of a group's latest row, gives it its alias.
+ */
+static bool
+share_walker(Node *node, void *arg)
+{
+	ShareContext *context = (ShareContext *) arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+
+		context->alias = rte->rtekind == RTE_SUBQUERY && list_length(rte->subquery->rtable) == 1 ?
+			rte->eref->aliasname : NULL;
+		return false;
+	}
+	if (IsA(node, Query))
+	{
+		const char *alias = context->alias;
+
+		context->alias = NULL;
+		share_relations((Query *) node, alias, context);
+		return query_tree_walker((Query *) node, share_walker, arg,
+								 QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
+	}
+	return expression_tree_walker(node, share_walker, arg);
 }
 
 /* Replace the relations in the range table of a query. */
@@ -98,10 +121,14 @@ static Oid
 make_view(const RangeTblEntry *rte, List *attnums, const char *alias, ShareContext *context)
 {
 	char	   *name = psprintf("%s_%s", context->prefix, alias);
+	Oid			namespace = get_namespace_oid(context->nspname, false);
 	StringInfoData sql;
 	ListCell   *lc;
 	Oid			view;
 
+	/* relations of different subqueries may have the same alias */
+	for (int i = 2; list_member_oid(context->views, get_relname_relid(name, namespace)); i++)
+		name = psprintf("%s_%s_%d", context->prefix, alias, i);
 	if (strlen(name) >= NAMEDATALEN)
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
@@ -117,7 +144,7 @@ make_view(const RangeTblEntry *rte, List *attnums, const char *alias, ShareConte
 	appendStringInfo(&sql, " FROM %s%s", rte->inh || get_rel_relkind(rte->relid) != RELKIND_RELATION ? "" : "ONLY ",
 					 FeathubQualifiedName(rte->relid));
 	FeathubGroupRunCommand(sql.data);
-	view = get_relname_relid(name, get_namespace_oid(context->nspname, false));
+	view = get_relname_relid(name, namespace);
 	context->views = lappend_oid(context->views, view);
 	return view;
 }
