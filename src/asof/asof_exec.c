@@ -224,7 +224,7 @@ release(FeathubAsofState *state)
 	memset(&state->table, 0, sizeof(state->table));
 	if (state->pending != NULL)
 		ExecClearTuple(state->pending);
-	state->inner_slot = NULL;
+	state->nstaged = state->next_staged = 0;
 	state->positions = NULL;
 	state->best = NULL;
 	state->has_best = state->has_best_keys = false;

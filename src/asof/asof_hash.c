@@ -22,12 +22,16 @@
 #include "asof/asof_private.h"
 #include "core/compat.h"
 
+/* How many rows ahead memory is asked for. */
+#define AHEAD 16
+
 static bool build_feature_hash(FeathubAsofState *state);
 static FeathubAsofPayload *look_up(FeathubAsofState *state, FeathubAsofGroup *group, Datum time);
 static bool load_batch(FeathubAsofState *state);
 static TupleTableSlot *next_outer_row(FeathubAsofState *state);
 static void read_features(FeathubAsofState *state);
-static void put_down(FeathubAsofState *state, TupleTableSlot *slot);
+static void find_items(FeathubAsofState *state);
+static void put_down(FeathubAsofState *state, FeathubAsofStaged *row);
 static FeathubAsofItem *first_to_see(FeathubAsofState *state, FeathubAsofGroup *group, Datum time);
 static void carry_forward(FeathubAsofState *state);
 static void halve_batch(FeathubAsofState *state);
@@ -70,7 +74,7 @@ FeathubAsofNextFeatureHash(FeathubAsofState *state, TupleTableSlot **outer, Feat
 		MemoryContext old = MemoryContextSwitchTo(state->css.ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
 
 		if (FeathubAsofOuterKeys(state, slot) &&
-			(group = FeathubAsofFindGroup(state, true, false)) != NULL)
+			(group = FeathubAsofOuterGroup(state, false)) != NULL)
 			*found = look_up(state, group, time);
 		MemoryContextSwitchTo(old);
 	}
@@ -83,28 +87,19 @@ build_feature_hash(FeathubAsofState *state)
 {
 	state->batches = 1;
 	FeathubAsofTableReset(state);
-	for (;;)
+	while (FeathubAsofStage(state))
 	{
-		TupleTableSlot *slot = ExecProcNode(state->inner);
-		FeathubAsofItem item;
-		FeathubAsofGroup *group;
-		MemoryContext old;
-
-		if (TupIsNull(slot))
-			break;
 		CHECK_FOR_INTERRUPTS();
-		state->inner_rows++;
-		slot_getsomeattrs(slot, state->last_inner);
-		MemoryContextReset(state->inner_context);
-		old = MemoryContextSwitchTo(state->inner_context);
-		if (feathub_asof_inner_time(state, slot, &item.time) && FeathubAsofInnerKeys(state, slot))
+		FeathubAsofStageGroups(state, true);
+		for (int i = 0; i < state->nstaged; i++)
 		{
-			group = FeathubAsofFindGroup(state, false, true);
-			item.u.payload = FeathubAsofStore(state, NULL, slot, item.time);
+			FeathubAsofStaged *row = &state->staged[i];
+			FeathubAsofItem item;
+
+			item.u.payload = FeathubAsofStore(state, NULL, row);
 			item.time = item.u.payload->time;
-			FeathubAsofAddEntry(state, group, item);
+			FeathubAsofAddEntry(state, row->group, item);
 		}
-		MemoryContextSwitchTo(old);
 		if (feathub_asof_used(&state->table) + sizeof(FeathubAsofItem) * state->table.nentries > state->limit)
 			return false;
 	}
@@ -161,8 +156,17 @@ FeathubAsofNextSpineHash(FeathubAsofState *state, TupleTableSlot **outer, Feathu
 		elog(ERROR, "unexpected end of a point-in-time join's rows");
 	slot_getsomeattrs(state->row_slot, state->last_outer);
 	*outer = state->row_slot;
+	if (state->next_row + AHEAD < state->nrows)
+	{
+		position = state->positions[state->next_row + AHEAD];
+		if (position != FEATHUB_ASOF_NONE)
+			__builtin_prefetch(&state->table.items[position]);
+		position = state->positions[state->next_row + AHEAD / 2];
+		if (position != FEATHUB_ASOF_NONE && state->table.items[position].u.payload != NULL)
+			__builtin_prefetch(state->table.items[position].u.payload);
+	}
 	position = state->positions[state->next_row++];
-	*found = position == ASOF_NO_ITEM ? NULL : state->table.items[position].u.payload;
+	*found = position == FEATHUB_ASOF_NONE ? NULL : state->table.items[position].u.payload;
 	return true;
 }
 
@@ -208,14 +212,14 @@ load_batch(FeathubAsofState *state)
 			if (FeathubAsofOuterKeys(state, slot))
 			{
 				item.u.row = nrows;
-				FeathubAsofAddEntry(state, FeathubAsofFindGroup(state, true, true), item);
+				FeathubAsofAddEntry(state, FeathubAsofOuterGroup(state, true) - state->table.groups, item);
 			}
 			MemoryContextSwitchTo(old);
 		}
 		nrows++;
 		if (slot == state->pending)
 			ExecClearTuple(slot);
-		if (feathub_asof_used(&state->table) + per_row * nrows > TABLE_SHARE(state) || nrows == ASOF_NO_ITEM)
+		if (feathub_asof_used(&state->table) + per_row * nrows > TABLE_SHARE(state) || nrows == FEATHUB_ASOF_NONE)
 			break;
 	}
 	state->stored_rows = state->nrows = nrows;
@@ -264,61 +268,68 @@ next_outer_row(FeathubAsofState *state)
 static void
 read_features(FeathubAsofState *state)
 {
-	TupleTableSlot *slot;
-
 	if (state->table.ngroups == 0)
 		return;
 	if (state->started && state->loaded)
 		ExecReScan(state->inner);
 	state->started = true;
+	state->inner_done = false;
 	state->batches++;
-	while (slot = ExecProcNode(state->inner), !TupIsNull(slot))
+	while (FeathubAsofStage(state))
 	{
 		CHECK_FOR_INTERRUPTS();
-		state->inner_rows++;
-		put_down(state, slot);
+		FeathubAsofStageGroups(state, false);
+		find_items(state);
+		for (int i = 0; i < state->nstaged; i++)
+			if (state->staged[i].item != NULL)
+				put_down(state, &state->staged[i]);
 		while (feathub_asof_used(&state->table) > TABLE_SHARE(state) && state->nrows > 1)
 			halve_batch(state);
 	}
 }
 
-static inline void
-put_down(FeathubAsofState *state, TupleTableSlot *slot)
+/* Where the staged rows belong. */
+static void
+find_items(FeathubAsofState *state)
 {
-	FeathubAsofGroup *group;
-	FeathubAsofItem *item;
-	MemoryContext old;
-	Datum		time;
+	FeathubAsofTable *table = &state->table;
+	MemoryContext old = MemoryContextSwitchTo(state->inner_context);
 
-	slot_getsomeattrs(slot, state->last_key);
-	if (!feathub_asof_inner_time(state, slot, &time))
-		return;
-	MemoryContextReset(state->inner_context);
-	old = MemoryContextSwitchTo(state->inner_context);
-	if (FeathubAsofInnerKeys(state, slot) &&
-		(group = FeathubAsofFindGroup(state, false, false)) != NULL &&
-		(item = first_to_see(state, group, time)) != NULL)
+	if (state->nstaged > 1)
+		for (int i = 0; i < state->nstaged; i++)
+			if (state->staged[i].group != FEATHUB_ASOF_NONE)
+			{
+				FeathubAsofGroup *group = &table->groups[state->staged[i].group];
+
+				__builtin_prefetch(&table->items[group->first + group->cursor]);
+			}
+	for (int i = 0; i < state->nstaged; i++)
 	{
-		FeathubAsofPayload *have = item->u.payload;
-		int			order = 1;
+		FeathubAsofStaged *row = &state->staged[i];
 
-		if (have != NULL)
-		{
-			if (state->time.kind == ASOF_KIND_INT)
-				order = DatumGetInt64(time) < DatumGetInt64(have->time) ? -1 :
-					DatumGetInt64(time) > DatumGetInt64(have->time);
-			else
-				order = DatumGetInt32(FunctionCall2Coll(&state->time.compare_inner, state->time.collation,
-														time, have->time));
-		}
-		if (order >= 0)
-		{
-			slot_getsomeattrs(slot, state->last_inner);
-			if (order > 0 || state->nties == 0 || FeathubAsofIsBetter(state, slot, have))
-				item->u.payload = FeathubAsofStore(state, have, slot, time);
-		}
+		row->item = row->group == FEATHUB_ASOF_NONE ? NULL :
+			first_to_see(state, &table->groups[row->group], row->time);
+		if (row->item != NULL && row->item->u.payload != NULL)
+			__builtin_prefetch(row->item->u.payload, 1);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+static inline void
+put_down(FeathubAsofState *state, FeathubAsofStaged *row)
+{
+	FeathubAsofPayload *have = row->item->u.payload;
+	int			order = 1;
+
+	if (have != NULL && state->time.kind == ASOF_KIND_INT)
+		order = DatumGetInt64(row->time) < DatumGetInt64(have->time) ? -1 :
+			DatumGetInt64(row->time) > DatumGetInt64(have->time);
+	else if (have != NULL)
+		order = DatumGetInt32(FunctionCall2Coll(&state->time.compare_inner, state->time.collation,
+												row->time, have->time));
+	if (order > 0 ||
+		(order == 0 && (state->nties == 0 || FeathubAsofIsBetter(state, row, have))))
+		row->item->u.payload = FeathubAsofStore(state, have, row);
 }
 
 /* The first item of a group whose row may see an inner row of that time, or NULL. */
@@ -385,7 +396,7 @@ halve_batch(FeathubAsofState *state)
 
 	memset(rows, 0xff, sizeof(uint32) * (Size) table->nitems);
 	for (uint32 i = 0; i < keep; i++)
-		if (state->positions[i] != ASOF_NO_ITEM)
+		if (state->positions[i] != FEATHUB_ASOF_NONE)
 			rows[state->positions[i]] = i;
 	for (uint32 i = 0; i < table->ngroups; i++)
 	{

@@ -18,11 +18,10 @@
 #include "core/compat.h"
 
 static TupleTableSlot *next_outer(FeathubAsofState *state);
-static bool peek_inner(FeathubAsofState *state, Datum *time);
-static void keep_latest(FeathubAsofState *state, Datum time);
+static bool peek_inner(FeathubAsofState *state);
+static void keep_latest(FeathubAsofState *state, FeathubAsofStaged *row);
 static void advance_merge(FeathubAsofState *state, Datum time);
-static bool inner_keys_null(FeathubAsofState *state);
-static int	compare_inner_keys(FeathubAsofState *state);
+static int	compare_inner_keys(FeathubAsofState *state, FeathubAsofStaged *row);
 static bool same_outer_keys(FeathubAsofState *state);
 static void remember_outer_keys(FeathubAsofState *state);
 
@@ -32,7 +31,6 @@ FeathubAsofNextTimeOrdered(FeathubAsofState *state, TupleTableSlot **outer, Feat
 	TupleTableSlot *slot = next_outer(state);
 	FeathubAsofGroup *group;
 	Datum		time;
-	Datum		inner;
 
 	if (slot == NULL)
 		return false;
@@ -41,11 +39,10 @@ FeathubAsofNextTimeOrdered(FeathubAsofState *state, TupleTableSlot **outer, Feat
 	if (!feathub_asof_outer_time(state, slot, &time))
 		return true;
 
-	while (peek_inner(state, &inner) && feathub_asof_visible(state, inner, time))
+	while (peek_inner(state) &&
+		   feathub_asof_visible(state, state->staged[state->next_staged].time, time))
 	{
-		CHECK_FOR_INTERRUPTS();
-		keep_latest(state, inner);
-		state->inner_slot = NULL;
+		keep_latest(state, &state->staged[state->next_staged++]);
 		if (feathub_asof_used(&state->table) > state->limit)
 		{
 			/* go on from here, in batches */
@@ -60,7 +57,7 @@ FeathubAsofNextTimeOrdered(FeathubAsofState *state, TupleTableSlot **outer, Feat
 	{
 		MemoryContext old = MemoryContextSwitchTo(state->css.ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
 
-		group = FeathubAsofFindGroup(state, true, false);
+		group = FeathubAsofOuterGroup(state, false);
 		if (group != NULL)
 			*found = group->latest;
 		MemoryContextSwitchTo(old);
@@ -92,56 +89,46 @@ next_outer(FeathubAsofState *state)
 	return slot;
 }
 
-/* Have an inner row in inner_slot; false at the end. */
+/*
+ * Have an inner row in staged[next_staged]; false at the end.  NULL times, which
+ * come last, have been left out.
+ */
 static bool
-peek_inner(FeathubAsofState *state, Datum *time)
+peek_inner(FeathubAsofState *state)
 {
-	if (state->inner_slot == NULL)
+	while (state->next_staged >= state->nstaged)
 	{
-		if (state->inner_done)
+		MemoryContext old = MemoryContextSwitchTo(state->css.ss.ps.state->es_query_cxt);
+		bool		there = FeathubAsofStage(state);
+
+		MemoryContextSwitchTo(old);
+		if (!there)
 			return false;
-		state->inner_slot = ExecProcNode(state->inner);
-		if (TupIsNull(state->inner_slot))
-		{
-			state->inner_slot = NULL;
-			state->inner_done = true;
-			return false;
-		}
-		state->inner_rows++;
-		slot_getsomeattrs(state->inner_slot, state->last_key);
+		CHECK_FOR_INTERRUPTS();
+		if (state->current == FEATHUB_ASOF_MERGE)
+			continue;
+		FeathubAsofStageGroups(state, true);
+		if (state->nstaged > 1)
+			for (int i = 0; i < state->nstaged; i++)
+			{
+				FeathubAsofPayload *latest = state->table.groups[state->staged[i].group].latest;
+
+				if (latest != NULL)
+					__builtin_prefetch(latest, 1);
+			}
 	}
-	if (feathub_asof_inner_time(state, state->inner_slot, time))
-		return true;
-	if (state->current == FEATHUB_ASOF_MERGE)
-	{
-		*time = (Datum) 0;
-		return true;
-	}
-	/* NULLs are last */
-	state->inner_slot = NULL;
-	state->inner_done = true;
-	return false;
+	return true;
 }
 
-static void
-keep_latest(FeathubAsofState *state, Datum time)
+static inline void
+keep_latest(FeathubAsofState *state, FeathubAsofStaged *row)
 {
-	TupleTableSlot *slot = state->inner_slot;
-	FeathubAsofGroup *group;
-	MemoryContext old;
+	FeathubAsofGroup *group = &state->table.groups[row->group];
 
-	MemoryContextReset(state->inner_context);
-	old = MemoryContextSwitchTo(state->inner_context);
-	if (FeathubAsofInnerKeys(state, slot))
-	{
-		group = FeathubAsofFindGroup(state, false, true);
-		slot_getsomeattrs(slot, state->last_inner);
-		if (group->latest == NULL || state->nties == 0 ||
-			!feathub_asof_same_time(state, time, group->latest->time) ||
-			FeathubAsofIsBetter(state, slot, group->latest))
-			group->latest = FeathubAsofStore(state, group->latest, slot, time);
-	}
-	MemoryContextSwitchTo(old);
+	if (group->latest == NULL || state->nties == 0 ||
+		!feathub_asof_same_time(state, row->time, group->latest->time) ||
+		FeathubAsofIsBetter(state, row, group->latest))
+		group->latest = FeathubAsofStore(state, group->latest, row);
 }
 
 bool
@@ -178,67 +165,47 @@ FeathubAsofNextMerge(FeathubAsofState *state, TupleTableSlot **outer, FeathubAso
 static void
 advance_merge(FeathubAsofState *state, Datum time)
 {
-	Datum		inner;
-
-	for (;;)
+	while (peek_inner(state))
 	{
-		MemoryContext old = MemoryContextSwitchTo(state->css.ss.ps.state->es_query_cxt);
-		bool		there = peek_inner(state, &inner);
+		FeathubAsofStaged *row = &state->staged[state->next_staged];
+		MemoryContext old;
 		int			order;
 
-		MemoryContextSwitchTo(old);
-		if (!there)
-			return;
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextReset(state->inner_context);
-		old = MemoryContextSwitchTo(state->inner_context);
-		order = inner_keys_null(state) ? -1 : compare_inner_keys(state);
+		/* a row that waits may be compared with many outer rows */
+		MemoryContextReset(state->compare_context);
+		old = MemoryContextSwitchTo(state->compare_context);
+		order = compare_inner_keys(state, row);
+		if (order == 0 && !feathub_asof_visible(state, row->time, time))
+			order = 1;
 		if (order == 0)
 		{
-			/* times that are NULL are last */
-			if (state->inner_slot->tts_isnull[state->time.column - 1] ||
-				!feathub_asof_visible(state, inner, time))
-				order = 1;
-			else
-			{
-				slot_getsomeattrs(state->inner_slot, state->last_inner);
-				if (!state->has_best || state->nties == 0 ||
-					!feathub_asof_same_time(state, inner, state->best->time) ||
-					FeathubAsofIsBetter(state, state->inner_slot, state->best))
-					state->best = FeathubAsofStore(state, state->best, state->inner_slot, inner);
-				state->has_best = true;
-			}
+			if (!state->has_best || state->nties == 0 ||
+				!feathub_asof_same_time(state, row->time, state->best->time) ||
+				FeathubAsofIsBetter(state, row, state->best))
+				state->best = FeathubAsofStore(state, state->best, row);
+			state->has_best = true;
 		}
 		MemoryContextSwitchTo(old);
 		if (order > 0)
 			return;
-		state->inner_slot = NULL;
+		state->next_staged++;
 	}
-}
-
-static bool
-inner_keys_null(FeathubAsofState *state)
-{
-	for (int i = 0; i < state->nkeys; i++)
-		if (state->inner_slot->tts_isnull[state->keys[i].column - 1])
-			return true;
-	return false;
 }
 
 /* Compare the inner row's keys with those of the outer row. */
 static int
-compare_inner_keys(FeathubAsofState *state)
+compare_inner_keys(FeathubAsofState *state, FeathubAsofStaged *row)
 {
 	for (int i = 0; i < state->nkeys; i++)
 	{
 		FeathubAsofKey *key = &state->keys[i];
-		Datum		inner = state->inner_slot->tts_values[key->column - 1];
+		Datum		inner = row->keys[i];
 		Datum		outer = state->best_keys[i];
 		int			order;
 
 		if (key->kind == ASOF_KIND_INT)
 		{
-			int64		a = DatumGetInt64(feathub_asof_int(inner, key->len));
+			int64		a = DatumGetInt64(inner);
 			int64		b = DatumGetInt64(outer);
 
 			order = a < b ? -1 : a > b;

@@ -13,15 +13,11 @@
 static Size value_size(Datum value, int16 len);
 static Datum put_value(char **to, Datum value, int16 len);
 
-/*
- * Keep the inner row in slot, whose columns up to last_inner must be there.
- * into is overwritten if it is large enough, or NULL.
- */
+/* Keep an inner row.  into is overwritten if it is large enough, or NULL. */
 FeathubAsofPayload *
-FeathubAsofStore(FeathubAsofState *state, FeathubAsofPayload *into, TupleTableSlot *slot, Datum time)
+FeathubAsofStore(FeathubAsofState *state, FeathubAsofPayload *into, const FeathubAsofStaged *row)
 {
-	const Datum *values = slot->tts_values;
-	const bool *isnull = slot->tts_isnull;
+	Datum		time = row->time;
 	bool	   *nulls;
 	Size		size = 0;
 	char	   *data;
@@ -37,10 +33,8 @@ FeathubAsofStore(FeathubAsofState *state, FeathubAsofPayload *into, TupleTableSl
 		nulls = feathub_asof_nulls(state, into);
 		for (int i = 0; i < state->npayload; i++)
 		{
-			AttrNumber	column = state->payload_columns[i] - 1;
-
-			into->values[i] = values[column];
-			nulls[i] = isnull[column];
+			into->values[i] = row->values[i];
+			nulls[i] = row->nulls[i];
 		}
 		return into;
 	}
@@ -48,8 +42,8 @@ FeathubAsofStore(FeathubAsofState *state, FeathubAsofPayload *into, TupleTableSl
 	if (!state->time.byval)
 		size += value_size(time, state->time.len);
 	for (int i = 0; i < state->npayload; i++)
-		if (!state->payload_byval[i] && !isnull[state->payload_columns[i] - 1])
-			size += value_size(values[state->payload_columns[i] - 1], state->payload_len[i]);
+		if (!state->payload_byval[i] && !row->nulls[i])
+			size += value_size(row->values[i], state->payload_len[i]);
 	if (into == NULL || into->capacity < size)
 	{
 		/* a row that replaces another may be replaced again, by a longer one */
@@ -63,13 +57,11 @@ FeathubAsofStore(FeathubAsofState *state, FeathubAsofPayload *into, TupleTableSl
 	into->time = state->time.byval ? time : put_value(&data, time, state->time.len);
 	for (int i = 0; i < state->npayload; i++)
 	{
-		AttrNumber	column = state->payload_columns[i] - 1;
-
-		nulls[i] = isnull[column];
+		nulls[i] = row->nulls[i];
 		if (nulls[i] || state->payload_byval[i])
-			into->values[i] = values[column];
+			into->values[i] = row->values[i];
 		else
-			into->values[i] = put_value(&data, values[column], state->payload_len[i]);
+			into->values[i] = put_value(&data, row->values[i], state->payload_len[i]);
 	}
 	return into;
 }
@@ -126,21 +118,20 @@ put_value(char **to, Datum value, int16 len)
 }
 
 /*
- * Is the inner row in slot to be taken rather than one of the same time?  Rows
+ * Is an inner row to be taken rather than one of the same time?  Rows
  * that ORDER BY does not tell apart: the one that came later.
  */
 bool
-FeathubAsofIsBetter(FeathubAsofState *state, TupleTableSlot *slot, const FeathubAsofPayload *than)
+FeathubAsofIsBetter(FeathubAsofState *state, const FeathubAsofStaged *row, const FeathubAsofPayload *than)
 {
 	const bool *nulls = feathub_asof_nulls(state, than);
 
 	for (int i = 0; i < state->nties; i++)
 	{
 		int			value = state->tie_values[i];
-		AttrNumber	column = state->payload_columns[value] - 1;
 		int			order;
 
-		order = ApplySortComparator(slot->tts_values[column], slot->tts_isnull[column],
+		order = ApplySortComparator(row->values[value], row->nulls[value],
 									than->values[value], nulls[value], &state->ties[i]);
 		if (order != 0)
 			return order < 0;

@@ -22,6 +22,9 @@
 #include "asof/asof_private.h"
 #include "core/compat.h"
 
+/* Enough to hide the time that memory takes, few enough for the nearest cache. */
+#define STAGED_ROWS 64
+
 static void prepare_outer(FeathubAsofState *state, FeathubAsofOuter *outer, Node *expr);
 static Node *outer_mutator(Node *node, void *arg);
 static void prepare_key(FeathubAsofState *state, FeathubAsofKey *key, OpExpr *clause, AttrNumber column);
@@ -33,6 +36,7 @@ static void prepare_output(FeathubAsofState *state, List *join_quals, List *expr
 static bool index_walker(Node *node, void *arg);
 static int	payload_value(FeathubAsofState *state, AttrNumber column);
 static void prepare_payload(FeathubAsofState *state, List *private);
+static void prepare_stage(FeathubAsofState *state);
 
 void
 FeathubAsofPrepare(FeathubAsofState *state, EState *estate)
@@ -74,6 +78,8 @@ FeathubAsofPrepare(FeathubAsofState *state, EState *estate)
 	state->best_keys = (Datum *) palloc0(sizeof(Datum) * state->nkeys);
 	state->inner_context = AllocSetContextCreate(CurrentMemoryContext, "feathub point-in-time join row",
 												 ALLOCSET_SMALL_SIZES);
+	state->compare_context = AllocSetContextCreate(CurrentMemoryContext, "feathub point-in-time join comparison",
+												   ALLOCSET_SMALL_SIZES);
 	state->best_context = AllocSetContextCreate(CurrentMemoryContext, "feathub point-in-time join key",
 												ALLOCSET_SMALL_SIZES);
 	state->payload_columns = (AttrNumber *) palloc0(sizeof(AttrNumber) * list_length(scan->custom_scan_tlist));
@@ -81,6 +87,7 @@ FeathubAsofPrepare(FeathubAsofState *state, EState *estate)
 				   list_copy_tail(scan->custom_exprs, at + nquals),
 				   (List *) list_nth(private, ASOF_PRIVATE_EXPRESSION_COLUMNS));
 	prepare_payload(state, private);
+	prepare_stage(state);
 	state->pending = ExecInitExtraTupleSlot(estate, ExecGetResultType(state->outer), &TTSOpsMinimalTuple);
 	state->row_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(state->outer), &TTSOpsMinimalTuple);
 	state->carried_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(state->outer), &TTSOpsMinimalTuple);
@@ -368,4 +375,23 @@ prepare_payload(FeathubAsofState *state, List *private)
 	state->payload_estimate = state->payload_size;
 	if (!state->payload_flat)
 		state->payload_estimate += Max(state->inner->plan->plan_width, 16);
+}
+
+/* Room for inner rows on their way; more than one only if they need not be copied. */
+static void
+prepare_stage(FeathubAsofState *state)
+{
+	bool		flat = state->payload_flat && state->strategy != FEATHUB_ASOF_MERGE;
+
+	for (int i = 0; i < state->nkeys; i++)
+		if (state->keys[i].kind != ASOF_KIND_INT)
+			flat = false;
+	state->max_staged = flat ? STAGED_ROWS : 1;
+	state->staged = (FeathubAsofStaged *) palloc0(sizeof(FeathubAsofStaged) * state->max_staged);
+	for (int i = 0; i < state->max_staged; i++)
+	{
+		state->staged[i].keys = (Datum *) palloc(sizeof(Datum) * state->nkeys);
+		state->staged[i].values = (Datum *) palloc(sizeof(Datum) * state->npayload);
+		state->staged[i].nulls = (bool *) palloc(sizeof(bool) * state->npayload);
+	}
 }

@@ -78,6 +78,9 @@ typedef struct FeathubAsofPath
 	List	   *other_quals;	/* on what the join gives */
 } FeathubAsofPath;
 
+/* No group, no item. */
+#define FEATHUB_ASOF_NONE PG_UINT32_MAX
+
 /* How values of a key, or times, are compared. */
 typedef enum FeathubAsofKind
 {
@@ -188,11 +191,16 @@ typedef struct FeathubAsofArena
 } FeathubAsofArena;
 
 /* A hash table of keys, and memory for what belongs to them. */
+typedef struct FeathubAsofSlot
+{
+	uint32		group;			/* its number + 1, or 0 */
+	uint32		hash;
+} FeathubAsofSlot;
+
 typedef struct FeathubAsofTable
 {
 	MemoryContext context;		/* all of it */
-	uint32	   *slots;			/* group + 1, or 0 */
-	uint32	   *tags;			/* hash of the slot's group */
+	FeathubAsofSlot *slots;
 	uint32		mask;
 	FeathubAsofGroup *groups;
 	uint32		ngroups;
@@ -207,6 +215,22 @@ typedef struct FeathubAsofTable
 	FeathubAsofArena payloads;
 	Size		used;			/* bytes of the arrays */
 } FeathubAsofTable;
+
+/*
+ * An inner row on its way into the table.  Several go together where values
+ * need not be copied, so that the memory that one needs is fetched while others
+ * are worked on.
+ */
+typedef struct FeathubAsofStaged
+{
+	Datum		time;
+	uint32		hash;
+	uint32		group;			/* its number, or FEATHUB_ASOF_NONE */
+	FeathubAsofItem *item;
+	Datum	   *keys;
+	Datum	   *values;			/* of the payload */
+	bool	   *nulls;
+} FeathubAsofStaged;
 
 typedef enum FeathubAsofSource
 {
@@ -261,19 +285,23 @@ typedef struct FeathubAsofState
 	int		   *expression_columns; /* index in the scan slot */
 	ExprState **expressions;
 
-	/* keys of the row at hand */
-	Datum	   *values;
+	/* rows on their way */
+	Datum	   *values;			/* keys of the outer row at hand */
+	int			max_staged;
+	int			nstaged;
+	int			next_staged;	/* time-ordered hash: not used yet */
+	FeathubAsofStaged *staged;
 
 	/* running */
 	bool		started;
 	bool		outer_done;
 	bool		inner_done;
-	TupleTableSlot *inner_slot; /* not used yet, time-ordered hash and merge */
 	TupleTableSlot *pending;	/* outer row that a change of strategy left over */
 	Size		limit;			/* bytes for the table */
 	FeathubAsofTable table;
 
-	MemoryContext inner_context;	/* reset for each inner row */
+	MemoryContext inner_context;	/* of the staged rows */
+	MemoryContext compare_context;	/* merge: reset for each comparison */
 
 	/* spine hash: a batch of outer rows */
 	Tuplestorestate *rows;
@@ -300,7 +328,6 @@ typedef struct FeathubAsofState
 	uint64		inner_rows;
 } FeathubAsofState;
 
-#define ASOF_NO_ITEM PG_UINT32_MAX
 
 /* asof_pattern.c: NULL unless the subquery is of that kind. */
 extern FeathubAsofPattern *FeathubAsofRecognize(PlannerInfo *root, RelOptInfo *rel);
@@ -324,19 +351,20 @@ extern void FeathubAsofPrepare(FeathubAsofState *state, EState *estate);
 extern void FeathubAsofTableReset(FeathubAsofState *state);
 extern void *FeathubAsofAlloc(FeathubAsofArena *arena, Size size);
 extern void FeathubAsofMakeArena(FeathubAsofState *state, FeathubAsofArena *arena);
-extern bool FeathubAsofInnerKeys(FeathubAsofState *state, TupleTableSlot *slot);
 extern bool FeathubAsofOuterKeys(FeathubAsofState *state, TupleTableSlot *slot);
-extern FeathubAsofGroup *FeathubAsofFindGroup(FeathubAsofState *state, bool of_outer, bool make);
-extern void FeathubAsofAddEntry(FeathubAsofState *state, FeathubAsofGroup *group, FeathubAsofItem item);
+extern FeathubAsofGroup *FeathubAsofOuterGroup(FeathubAsofState *state, bool make);
+extern bool FeathubAsofStage(FeathubAsofState *state);
+extern void FeathubAsofStageGroups(FeathubAsofState *state, bool make);
+extern void FeathubAsofAddEntry(FeathubAsofState *state, uint32 group, FeathubAsofItem item);
 extern void FeathubAsofSortItems(FeathubAsofState *state, bool of_outer);
 extern Datum FeathubAsofCopyValue(FeathubAsofArena *arena, Datum value, bool byval, int16 len);
 
 /* asof_payload.c */
 extern FeathubAsofPayload *FeathubAsofStore(FeathubAsofState *state, FeathubAsofPayload *into,
-											TupleTableSlot *slot, Datum time);
+											const FeathubAsofStaged *row);
 extern FeathubAsofPayload *FeathubAsofMovePayload(FeathubAsofState *state, FeathubAsofArena *arena,
 												  FeathubAsofPayload *payload);
-extern bool FeathubAsofIsBetter(FeathubAsofState *state, TupleTableSlot *slot, const FeathubAsofPayload *than);
+extern bool FeathubAsofIsBetter(FeathubAsofState *state, const FeathubAsofStaged *row, const FeathubAsofPayload *than);
 extern int	FeathubAsofCompareTies(FeathubAsofState *state, const FeathubAsofPayload *a, const FeathubAsofPayload *b);
 
 /*

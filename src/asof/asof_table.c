@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <sys/mman.h>
+
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/datum.h"
@@ -18,10 +20,19 @@
 
 #define FIRST_SLOTS 1024
 #define FIRST_BLOCK ((Size) 8 * 1024)
-#define LARGEST_BLOCK ((Size) 256 * 1024)
+#define LARGEST_BLOCK ((Size) 8 * 1024 * 1024)
+#define HUGE_PAGE ((Size) 2 * 1024 * 1024)
 
+/* How many rows ahead memory is asked for. */
+#define AHEAD 16
+
+static void ask_for_huge_pages(void *memory, Size size);
+static bool stage_row(FeathubAsofState *state, TupleTableSlot *slot, FeathubAsofStaged *row);
+static uint32 make_group(FeathubAsofState *state, const Datum *values, uint32 hash, bool of_outer);
+static bool group_matches(FeathubAsofState *state, const FeathubAsofGroup *group, const Datum *values,
+						  bool of_outer, bool same_side);
+static bool key_matches(FeathubAsofKey *key, Datum have, Datum value, bool of_outer, bool same_side);
 static void grow_slots(FeathubAsofTable *table);
-static bool group_matches(FeathubAsofState *state, FeathubAsofGroup *group, bool of_outer, bool same_side);
 static void sort_group(FeathubAsofState *state, FeathubAsofItem *items, uint32 count, bool of_outer);
 
 /* Begin anew. */
@@ -38,9 +49,8 @@ FeathubAsofTableReset(FeathubAsofState *state)
 	FeathubAsofMakeArena(state, &table->copies);
 	FeathubAsofMakeArena(state, &table->payloads);
 	table->mask = FIRST_SLOTS - 1;
-	table->slots = (uint32 *) MemoryContextAllocZero(table->context, sizeof(uint32) * FIRST_SLOTS);
-	table->tags = (uint32 *) MemoryContextAllocZero(table->context, sizeof(uint32) * FIRST_SLOTS);
-	table->used = 2 * sizeof(uint32) * FIRST_SLOTS;
+	table->slots = (FeathubAsofSlot *) MemoryContextAllocZero(table->context, sizeof(FeathubAsofSlot) * FIRST_SLOTS);
+	table->used = sizeof(FeathubAsofSlot) * FIRST_SLOTS;
 }
 
 /* Make an arena that goes with the table, or before it. */
@@ -50,6 +60,22 @@ FeathubAsofMakeArena(FeathubAsofState *state, FeathubAsofArena *arena)
 	memset(arena, 0, sizeof(FeathubAsofArena));
 	arena->context = AllocSetContextCreate(state->table.context, "feathub point-in-time join rows",
 										   ALLOCSET_DEFAULT_SIZES);
+}
+
+/*
+ * Memory in random access is mostly waited for while the processor looks up
+ * where it is.  Advice only, so a failure is none.
+ */
+static void
+ask_for_huge_pages(void *memory, Size size)
+{
+#ifdef MADV_HUGEPAGE
+	uintptr_t	start = TYPEALIGN(HUGE_PAGE, (uintptr_t) memory);
+	uintptr_t	end = TYPEALIGN_DOWN(HUGE_PAGE, (uintptr_t) memory + size);
+
+	if (start < end)
+		(void) madvise((void *) start, end - start, MADV_HUGEPAGE);
+#endif
 }
 
 /* Memory for something small, as long as the arena lives. */
@@ -69,6 +95,7 @@ FeathubAsofAlloc(FeathubAsofArena *arena, Size size)
 			return MemoryContextAllocHuge(arena->context, size);
 		}
 		arena->block = (char *) MemoryContextAlloc(arena->context, block);
+		ask_for_huge_pages(arena->block, block);
 		arena->free = block;
 		arena->used += block;
 	}
@@ -79,27 +106,9 @@ FeathubAsofAlloc(FeathubAsofArena *arena, Size size)
 }
 
 /*
- * Bring a key into the form in which it is compared.  False if one of them is
- * NULL: then it equals none.
+ * Bring the keys of an outer row into the form in which they are compared, in
+ * state->values.  False if one of them is NULL: then it equals none.
  */
-bool
-FeathubAsofInnerKeys(FeathubAsofState *state, TupleTableSlot *slot)
-{
-	for (int i = 0; i < state->nkeys; i++)
-	{
-		FeathubAsofKey *key = &state->keys[i];
-
-		if (slot->tts_isnull[key->column - 1])
-			return false;
-		state->values[i] = slot->tts_values[key->column - 1];
-		if (key->kind == ASOF_KIND_INT)
-			state->values[i] = feathub_asof_int(state->values[i], key->len);
-		else if (key->kind == ASOF_KIND_TEXT)
-			state->values[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(state->values[i]));
-	}
-	return true;
-}
-
 bool
 FeathubAsofOuterKeys(FeathubAsofState *state, TupleTableSlot *slot)
 {
@@ -120,7 +129,7 @@ FeathubAsofOuterKeys(FeathubAsofState *state, TupleTableSlot *slot)
 }
 
 static inline uint32
-hash_keys(FeathubAsofState *state, bool of_outer)
+hash_keys(FeathubAsofState *state, const Datum *values, bool of_outer)
 {
 	uint64		hash = 0;
 
@@ -132,15 +141,15 @@ hash_keys(FeathubAsofState *state, bool of_outer)
 		switch (key->kind)
 		{
 			case ASOF_KIND_INT:
-				value = (uint64) DatumGetInt64(state->values[i]);
+				value = (uint64) DatumGetInt64(values[i]);
 				break;
 			case ASOF_KIND_TEXT:
-				value = hash_bytes((unsigned char *) VARDATA_ANY(DatumGetPointer(state->values[i])),
-								   VARSIZE_ANY_EXHDR(DatumGetPointer(state->values[i])));
+				value = hash_bytes((unsigned char *) VARDATA_ANY(DatumGetPointer(values[i])),
+								   VARSIZE_ANY_EXHDR(DatumGetPointer(values[i])));
 				break;
 			default:
 				value = DatumGetUInt32(FunctionCall1Coll(of_outer ? &key->hash_outer : &key->hash_inner,
-														 key->collation, state->values[i]));
+														 key->collation, values[i]));
 				break;
 		}
 		hash = (hash ^ value) * UINT64CONST(0x9E3779B97F4A7C15);
@@ -150,35 +159,125 @@ hash_keys(FeathubAsofState *state, bool of_outer)
 }
 
 /*
- * The group of the key in state->values, or NULL if there is none and make is
- * not set.  A table's groups are all made of outer keys or all of inner ones.
+ * The number of the group with some keys, or FEATHUB_ASOF_NONE if there is none
+ * and make is not set.  A table's groups are all made of outer keys or all of
+ * inner ones.
  */
-FeathubAsofGroup *
-FeathubAsofFindGroup(FeathubAsofState *state, bool of_outer, bool make)
+static inline uint32
+find_group(FeathubAsofState *state, const Datum *values, uint32 hash, bool of_outer, bool make)
 {
 	FeathubAsofTable *table = &state->table;
-	uint32		hash = hash_keys(state, of_outer);
 	bool		made_of_outer = state->current == FEATHUB_ASOF_SPINE_HASH;
+
+	for (uint32 at = hash & table->mask; table->slots[at].group != 0; at = (at + 1) & table->mask)
+		if (table->slots[at].hash == hash &&
+			group_matches(state, &table->groups[table->slots[at].group - 1], values, of_outer, of_outer == made_of_outer))
+			return table->slots[at].group - 1;
+	return make ? make_group(state, values, hash, of_outer) : FEATHUB_ASOF_NONE;
+}
+
+/* The group of the keys in state->values, or NULL. */
+FeathubAsofGroup *
+FeathubAsofOuterGroup(FeathubAsofState *state, bool make)
+{
+	uint32		group = find_group(state, state->values, hash_keys(state, state->values, true), true, make);
+
+	return group == FEATHUB_ASOF_NONE ? NULL : &state->table.groups[group];
+}
+
+/*
+ * Read inner rows, as many as go together; false at the end.  Rows without keys
+ * or time are left out, so there may be none of them.
+ */
+bool
+FeathubAsofStage(FeathubAsofState *state)
+{
+	TupleTableSlot *slot;
+	MemoryContext old;
+
+	state->nstaged = 0;
+	state->next_staged = 0;
+	if (state->inner_done)
+		return false;
+	MemoryContextReset(state->inner_context);
+	for (int rows = 0; rows < state->max_staged; rows++)
+	{
+		slot = ExecProcNode(state->inner);
+		if (TupIsNull(slot))
+		{
+			state->inner_done = true;
+			return state->nstaged > 0;
+		}
+		state->inner_rows++;
+		slot_getsomeattrs(slot, state->last_inner);
+		old = MemoryContextSwitchTo(state->inner_context);
+		if (stage_row(state, slot, &state->staged[state->nstaged]))
+			state->nstaged++;
+		MemoryContextSwitchTo(old);
+	}
+	return true;
+}
+
+static inline bool
+stage_row(FeathubAsofState *state, TupleTableSlot *slot, FeathubAsofStaged *row)
+{
+	if (!feathub_asof_inner_time(state, slot, &row->time))
+		return false;
+	for (int i = 0; i < state->nkeys; i++)
+	{
+		FeathubAsofKey *key = &state->keys[i];
+
+		if (slot->tts_isnull[key->column - 1])
+			return false;
+		row->keys[i] = slot->tts_values[key->column - 1];
+		if (key->kind == ASOF_KIND_INT)
+			row->keys[i] = feathub_asof_int(row->keys[i], key->len);
+		else if (key->kind == ASOF_KIND_TEXT)
+			row->keys[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(row->keys[i]));
+	}
+	for (int i = 0; i < state->npayload; i++)
+	{
+		row->values[i] = slot->tts_values[state->payload_columns[i] - 1];
+		row->nulls[i] = slot->tts_isnull[state->payload_columns[i] - 1];
+	}
+	if (state->current == FEATHUB_ASOF_MERGE)
+		return true;
+	row->hash = hash_keys(state, row->keys, false);
+	__builtin_prefetch(&state->table.slots[row->hash & state->table.mask]);
+	return true;
+}
+
+/* Find the groups of the staged rows. */
+void
+FeathubAsofStageGroups(FeathubAsofState *state, bool make)
+{
+	FeathubAsofTable *table = &state->table;
+	MemoryContext old = MemoryContextSwitchTo(state->inner_context);
+
+	if (state->nstaged > 1)
+		for (int i = 0; i < state->nstaged; i++)
+		{
+			uint32		group = table->slots[state->staged[i].hash & table->mask].group;
+
+			if (group != 0)
+				__builtin_prefetch(&table->groups[group - 1]);
+		}
+	for (int i = 0; i < state->nstaged; i++)
+		state->staged[i].group = find_group(state, state->staged[i].keys, state->staged[i].hash, false, make);
+	MemoryContextSwitchTo(old);
+}
+
+static uint32
+make_group(FeathubAsofState *state, const Datum *values, uint32 hash, bool of_outer)
+{
+	FeathubAsofTable *table = &state->table;
 	FeathubAsofGroup *group;
 	uint32		at;
 
-	for (at = hash & table->mask; table->slots[at] != 0; at = (at + 1) & table->mask)
-	{
-		if (table->tags[at] != hash)
-			continue;
-		group = &table->groups[table->slots[at] - 1];
-		if (group_matches(state, group, of_outer, of_outer == made_of_outer))
-			return group;
-	}
-	if (!make)
-		return NULL;
-
 	if (table->ngroups >= table->mask / 2)
-	{
 		grow_slots(table);
-		for (at = hash & table->mask; table->slots[at] != 0; at = (at + 1) & table->mask)
-			;
-	}
+	for (at = hash & table->mask; table->slots[at].group != 0; at = (at + 1) & table->mask)
+		;
 	if (table->ngroups == table->max_groups)
 	{
 		uint32		max = Max(256, table->max_groups * 2);
@@ -204,63 +303,55 @@ FeathubAsofFindGroup(FeathubAsofState *state, bool of_outer, bool make)
 	{
 		FeathubAsofKey *key = &state->keys[i];
 		bool		byval = key->kind == ASOF_KIND_INT || (of_outer ? key->outer.byval : key->byval);
-		Datum		copy = FeathubAsofCopyValue(&table->copies, state->values[i], byval, of_outer ? key->outer.len : key->len);
+		Datum		copy = FeathubAsofCopyValue(&table->copies, values[i], byval,
+												of_outer ? key->outer.len : key->len);
 
 		if (i == 0)
 			group->key = copy;
 		else
 			table->more_keys[(Size) table->ngroups * (state->nkeys - 1) + i - 1] = copy;
 	}
-	table->slots[at] = ++table->ngroups;
-	table->tags[at] = hash;
-	return group;
+	table->slots[at].group = table->ngroups + 1;
+	table->slots[at].hash = hash;
+	return table->ngroups++;
 }
 
-static bool
-group_matches(FeathubAsofState *state, FeathubAsofGroup *group, bool of_outer, bool same_side)
+static inline bool
+group_matches(FeathubAsofState *state, const FeathubAsofGroup *group, const Datum *values,
+			  bool of_outer, bool same_side)
 {
-	Datum	   *more = &state->table.more_keys[(Size) (group - state->table.groups) * (state->nkeys - 1)];
+	const Datum *more = &state->table.more_keys[(Size) (group - state->table.groups) * (state->nkeys - 1)];
 
 	for (int i = 0; i < state->nkeys; i++)
 	{
 		FeathubAsofKey *key = &state->keys[i];
 		Datum		have = i == 0 ? group->key : more[i - 1];
-		Datum		value = state->values[i];
 
-		switch (key->kind)
-		{
-			case ASOF_KIND_INT:
-				if (have != value)
-					return false;
-				break;
-			case ASOF_KIND_TEXT:
-				{
-					struct varlena *a = (struct varlena *) DatumGetPointer(have);
-					struct varlena *b = (struct varlena *) DatumGetPointer(value);
-
-					if (VARSIZE_ANY_EXHDR(a) != VARSIZE_ANY_EXHDR(b) ||
-						memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) != 0)
-						return false;
-					break;
-				}
-			default:
-				{
-					FmgrInfo   *equal = !same_side ? &key->equal : of_outer ? &key->equal_outer : &key->equal_inner;
-
-					/* the operator has the inner value at its left */
-					if (!same_side && !of_outer)
-					{
-						Datum		swap = have;
-
-						have = value;
-						value = swap;
-					}
-					if (!DatumGetBool(FunctionCall2Coll(equal, key->collation, have, value)))
-						return false;
-				}
-		}
+		if (key->kind == ASOF_KIND_INT ? have != values[i] :
+			!key_matches(key, have, values[i], of_outer, same_side))
+			return false;
 	}
 	return true;
+}
+
+static bool
+key_matches(FeathubAsofKey *key, Datum have, Datum value, bool of_outer, bool same_side)
+{
+	if (key->kind == ASOF_KIND_TEXT)
+	{
+		struct varlena *a = (struct varlena *) DatumGetPointer(have);
+		struct varlena *b = (struct varlena *) DatumGetPointer(value);
+
+		return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+			memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+	}
+	if (same_side)
+		return DatumGetBool(FunctionCall2Coll(of_outer ? &key->equal_outer : &key->equal_inner,
+											  key->collation, have, value));
+	/* the operator has the inner value at its left */
+	if (of_outer)
+		return DatumGetBool(FunctionCall2Coll(&key->equal, key->collation, have, value));
+	return DatumGetBool(FunctionCall2Coll(&key->equal, key->collation, value, have));
 }
 
 static void
@@ -268,21 +359,20 @@ grow_slots(FeathubAsofTable *table)
 {
 	uint32		size = (table->mask + 1) * 2;
 
-	table->used += 2 * sizeof(uint32) * (size / 2);
+	table->used += sizeof(FeathubAsofSlot) * (size / 2);
 	pfree(table->slots);
-	pfree(table->tags);
-	table->slots = (uint32 *) MemoryContextAllocExtended(table->context, sizeof(uint32) * size,
-														 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	table->tags = (uint32 *) MemoryContextAllocHuge(table->context, sizeof(uint32) * size);
+	table->slots = (FeathubAsofSlot *) MemoryContextAllocExtended(table->context, sizeof(FeathubAsofSlot) * size,
+																  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	table->mask = size - 1;
+	ask_for_huge_pages(table->slots, sizeof(FeathubAsofSlot) * size);
 	for (uint32 i = 0; i < table->ngroups; i++)
 	{
 		uint32		at = table->groups[i].hash & table->mask;
 
-		while (table->slots[at] != 0)
+		while (table->slots[at].group != 0)
 			at = (at + 1) & table->mask;
-		table->slots[at] = i + 1;
-		table->tags[at] = table->groups[i].hash;
+		table->slots[at].group = i + 1;
+		table->slots[at].hash = table->groups[i].hash;
 	}
 }
 
@@ -305,7 +395,7 @@ FeathubAsofCopyValue(FeathubAsofArena *arena, Datum value, bool byval, int16 len
 
 /* Add a time to a group; its value is copied if it is of an outer row (a payload has its own). */
 void
-FeathubAsofAddEntry(FeathubAsofState *state, FeathubAsofGroup *group, FeathubAsofItem item)
+FeathubAsofAddEntry(FeathubAsofState *state, uint32 group, FeathubAsofItem item)
 {
 	FeathubAsofTable *table = &state->table;
 	FeathubAsofEntry *entry;
@@ -325,8 +415,8 @@ FeathubAsofAddEntry(FeathubAsofState *state, FeathubAsofGroup *group, FeathubAso
 	entry->item = item;
 	if (state->current == FEATHUB_ASOF_SPINE_HASH && state->time.kind == ASOF_KIND_GENERIC)
 		entry->item.time = FeathubAsofCopyValue(&table->copies, item.time, state->time.outer.byval, state->time.outer.len);
-	entry->group = group - table->groups;
-	group->count++;
+	entry->group = group;
+	table->groups[group].count++;
 }
 
 /* Lay the items of each group out side by side, in order of time. */
@@ -339,6 +429,7 @@ FeathubAsofSortItems(FeathubAsofState *state, bool of_outer)
 	table->nitems = table->nentries;
 	table->items = (FeathubAsofItem *) MemoryContextAllocHuge(table->context, sizeof(FeathubAsofItem) * ((Size) table->nitems + 1));
 	table->used += sizeof(FeathubAsofItem) * table->nitems;
+	ask_for_huge_pages(table->items, sizeof(FeathubAsofItem) * table->nitems);
 	for (uint32 i = 0; i < table->ngroups; i++)
 	{
 		table->groups[i].first = first;
@@ -348,6 +439,8 @@ FeathubAsofSortItems(FeathubAsofState *state, bool of_outer)
 	{
 		FeathubAsofGroup *group = &table->groups[table->entries[i].group];
 
+		if (i + AHEAD < table->nentries)
+			__builtin_prefetch(&table->groups[table->entries[i + AHEAD].group]);
 		table->items[group->first + group->cursor++] = table->entries[i].item;
 	}
 	state->peak = Max(state->peak, feathub_asof_used(table));
