@@ -69,6 +69,7 @@ my $node = new_node(
 my $broker = $node->safe_psql('postgres', 'SELECT feathub.embedded_broker_address()');
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my $settings = '';			# of the case that runs: its schema and time zone
+my $by_node = 0;			# plans with the point-in-time join's node
 
 $node->safe_psql('postgres', q{CREATE SERVER kafka FOREIGN DATA WRAPPER feathub_kafka OPTIONS (bootstrap_servers 'embedded')});
 
@@ -372,6 +373,26 @@ sub backfill_group
 	return;
 }
 
+# Run a check of a query by the server's own plan, then with the point-in-time
+# join's node, by each of its strategies.
+sub by_all_plans
+{
+	my ($query, $check) = @_;
+	my $plain = $settings;
+
+	$settings = "$plain; SET feathub.enable_asof_join = off";
+	subtest 'without the node' => $check;
+	foreach my $strategy ('feature_hash', 'spine_hash', 'time_ordered', 'merge')
+	{
+		$settings = "$plain; SET enable_nestloop = off; SET feathub.asof_join_strategy = $strategy";
+		next unless sql("EXPLAIN $query") =~ /FeathubAsofJoin/;
+		$by_node++;
+		subtest $strategy => $check;
+	}
+	$settings = $plain;
+	return;
+}
+
 # point_in_time.json: a spine and one or more right sides
 sub spine_case
 {
@@ -437,7 +458,9 @@ sub spine_case
 			$query = "SELECT *, $spec->{derived}{$name} AS " . quoted($name) . " FROM ($query) d";
 			$output{$name} = 'double precision';
 		}
-		same_rows($node, $settings, "SELECT * FROM ($query) d ORDER BY ord", $case->{expected}, [ sort keys %output ], \%output, []);
+		by_all_plans($query, sub {
+			same_rows($node, $settings, "SELECT * FROM ($query) d ORDER BY ord", $case->{expected}, [ sort keys %output ], \%output, []);
+		});
 	}
 	return;
 }
@@ -535,8 +558,10 @@ sub view_case
 		sql("SELECT feathub.create_feature_view('$name', " . literal($query) . ", '$event_time')");
 		return $name;
 	};
-	same_rows($node, $settings, $_, $case->{expected}, \@columns, $types, $spec->{order_by})
-	  foreach (view_query_sql($case), view_query_sql($case, $make));
+	foreach my $query (view_query_sql($case), view_query_sql($case, $make))
+	{
+		by_all_plans($query, sub { same_rows($node, $settings, $query, $case->{expected}, \@columns, $types, $spec->{order_by}); });
+	}
 	cmp_ok($views, '>', 0, 'by feature views, too');
 	return;
 }
@@ -572,5 +597,6 @@ sub sample_case
 	});
 }
 
+cmp_ok($by_node, '>', 50, "the point-in-time join's node is in $by_node plans");
 $node->stop;
 done_testing();
