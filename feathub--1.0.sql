@@ -873,14 +873,15 @@ CREATE FUNCTION feathub.view_columns(
   OUT name pg_catalog.name,
   OUT type pg_catalog.text,
   OUT source pg_catalog.regclass,
-  OUT source_column pg_catalog.name)
+  OUT source_column pg_catalog.name,
+  OUT sources pg_catalog.regclass[])
 RETURNS SETOF pg_catalog.record
 LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 20 AS 'MODULE_PATHNAME', 'feathub_view_columns';
 COMMENT ON FUNCTION feathub.view_columns(pg_catalog.regclass) IS 'where the columns of a view come from';
 
 CREATE VIEW feathub.feature AS
   SELECT v.feature_view, c.number, c.name AS feature, c.type, g.feature_group, c.source, c.source_column,
-         c.name OPERATOR(pg_catalog.=) ANY (v.labels) AS label
+         c.name OPERATOR(pg_catalog.=) ANY (v.labels) AS label, c.sources, g.source AS group_source
     FROM feathub.feature_view AS v
    CROSS JOIN LATERAL feathub.view_columns(v.feature_view) AS c
     LEFT JOIN feathub.feature_group AS g ON g.feature_group OPERATOR(pg_catalog.=) c.source;
@@ -892,6 +893,8 @@ COMMENT ON COLUMN feathub.feature.type IS 'its type';
 COMMENT ON COLUMN feathub.feature.feature_group IS 'the feature group that it comes from';
 COMMENT ON COLUMN feathub.feature.source IS 'the table that it comes from; null if there are several or none';
 COMMENT ON COLUMN feathub.feature.source_column IS 'the column of the table; null if the feature is computed';
+COMMENT ON COLUMN feathub.feature.sources IS 'all tables that it comes from';
+COMMENT ON COLUMN feathub.feature.group_source IS 'what the feature group gets its rows from';
 COMMENT ON COLUMN feathub.feature.label IS 'whether it is a label, which the online form lacks';
 GRANT SELECT ON feathub.feature TO PUBLIC;  -- names and types, as in pg_attribute
 

@@ -13,6 +13,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -27,6 +28,8 @@ typedef struct LineageContext
 	List	   *relids;			/* without duplicates */
 } LineageContext;
 
+static Datum oid_array(List *oids);
+static Node *version_column(List **queries, Query *query, RangeTblEntry *rte, AttrNumber attnum);
 static bool resolve_column(List *queries, Var *var, Oid *relid, AttrNumber *attnum, List **inner);
 static bool lineage_walker(Node *node, void *arg);
 
@@ -55,8 +58,8 @@ feathub_view_columns(PG_FUNCTION_ARGS)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 		LineageContext context = {.queries = list_make1(query)};
-		Datum		values[5];
-		bool		nulls[5] = {false, false, false, true, true};
+		Datum		values[6];
+		bool		nulls[6] = {false, false, false, true, true, false};
 		Oid			relid = InvalidOid;
 		AttrNumber	attnum = InvalidAttrNumber;
 
@@ -69,6 +72,8 @@ feathub_view_columns(PG_FUNCTION_ARGS)
 			if (list_length(context.relids) == 1)
 				relid = linitial_oid(context.relids);
 		}
+		else
+			context.relids = list_make1_oid(relid);
 		values[0] = Int32GetDatum(tle->resno);
 		values[1] = DirectFunctionCall1(namein, CStringGetDatum(get_attname(RelationGetRelid(rel),
 																			tle->resno, false)));
@@ -84,10 +89,56 @@ feathub_view_columns(PG_FUNCTION_ARGS)
 			values[4] = DirectFunctionCall1(namein, CStringGetDatum(get_attname(relid, attnum, false)));
 			nulls[4] = false;
 		}
+		values[5] = oid_array(context.relids);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	relation_close(rel, AccessShareLock);
 	return (Datum) 0;
+}
+
+static Datum
+oid_array(List *oids)
+{
+	Datum	   *values = (Datum *) palloc(sizeof(Datum) * (list_length(oids) + 1));
+	ListCell   *lc;
+
+	foreach(lc, oids)
+		values[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
+	return PointerGetDatum(construct_array(values, list_length(oids), REGCLASSOID, sizeof(Oid),
+										   true, TYPALIGN_INT));
+}
+
+/*
+ * What a column of version_at's result is made of: an element of the row that
+ * the histories are made of (view_history.c), and the queries around that.
+ */
+static Node *
+version_column(List **queries, Query *query, RangeTblEntry *rte, AttrNumber attnum)
+{
+	RangeTblFunction *function = linitial_node(RangeTblFunction, rte->functions);
+	FuncExpr   *call = (FuncExpr *) function->funcexpr;
+	Var		   *versions;
+	RangeTblEntry *history;
+	Aggref	   *agg;
+	Node	   *row;
+
+	if (!IsA(call, FuncExpr) || list_length(call->args) < 3 || !IsA(lsecond(call->args), Var) ||
+		strcmp(get_func_name(call->funcid), "version_at") != 0)
+		return NULL;
+	versions = lsecond_node(Var, call->args);
+	if (versions->varlevelsup != 0)
+		return NULL;
+	history = rt_fetch(versions->varno, query->rtable);
+	if (history->rtekind != RTE_SUBQUERY)
+		return NULL;
+	agg = (Aggref *) list_nth_node(TargetEntry, history->subquery->targetList, versions->varattno - 1)->expr;
+	if (!IsA(agg, Aggref))
+		return NULL;
+	row = (Node *) linitial_node(TargetEntry, agg->args)->expr;
+	if (!IsA(row, RowExpr) || attnum > list_length(((RowExpr *) row)->args))
+		return NULL;
+	*queries = lcons(history->subquery, *queries);
+	return (Node *) list_nth(((RowExpr *) row)->args, attnum - 1);
 }
 
 /*
@@ -110,7 +161,20 @@ resolve_column(List *queries, Var *var, Oid *relid, AttrNumber *attnum, List **i
 			*attnum = var->varattno;
 			return true;
 		}
-		if (rte->rtekind != RTE_SUBQUERY || var->varattno <= 0)
+		if (var->varattno <= 0)
+			return false;
+		if (rte->rtekind == RTE_FUNCTION)
+		{
+			Node	   *column;
+
+			queries = list_copy_tail(queries, var->varlevelsup);
+			column = version_column(&queries, query, rte, var->varattno);
+			if (column == NULL || !IsA(column, Var))
+				return false;
+			var = (Var *) column;
+			continue;
+		}
+		if (rte->rtekind != RTE_SUBQUERY)
 			return false;
 		queries = lcons(rte->subquery, list_copy_tail(queries, var->varlevelsup));
 		tle = (TargetEntry *) list_nth(rte->subquery->targetList, var->varattno - 1);

@@ -88,10 +88,10 @@ remove_labels(Query *query, const FeathubViewQuery *view)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 		Bitmapset  *columns = FeathubViewColumnsIn((Node *) tle->expr, view->spine);
-		bool		is_label = false;
+		bool		is_label = tle->resjunk;	/* of a label's window */
 
 		foreach(lc2, view->labels)
-			if (strcmp((const char *) lfirst(lc2), tle->resname) == 0)
+			if (!is_label && strcmp((const char *) lfirst(lc2), tle->resname) == 0)
 				is_label = true;
 		if (is_label)
 			label_columns = bms_add_members(label_columns, columns);
@@ -103,6 +103,10 @@ remove_labels(Query *query, const FeathubViewQuery *view)
 		}
 	}
 	query->targetList = features;
+	query->windowClause = NIL;
+	query->hasWindowFuncs = false;
+	foreach(lc, features)
+		lfirst_node(TargetEntry, lc)->ressortgroupref = 0;
 	if (view->event_time != NULL)
 		feature_columns = bms_add_member(feature_columns, view->event_time->varattno);
 	label_columns = bms_del_members(label_columns, feature_columns);

@@ -18,6 +18,7 @@
 #include "parser/analyze.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -51,6 +52,7 @@ static void check_joins(Query *query, Node *node);
 static void add_group(FeathubViewQuery *view, FeathubGroup *group, Index rtindex);
 static void find_event_time(FeathubViewQuery *view, const char *name);
 static void name_columns(Query *query, List *names);
+static bool is_label(const FeathubViewQuery *view, const TargetEntry *tle);
 static void check_labels(FeathubViewQuery *view);
 static void set_max_age(FeathubViewQuery *view, const char *max_age);
 static bool set_age(FeathubViewQuery *view, const char *name, Interval *age);
@@ -151,8 +153,6 @@ refuse_clauses(const Query *query)
 		{query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL ||
 			query->havingQual != NULL, "aggregates or GROUP BY",
 		"Aggregate in a LATERAL subquery or a view over a table, and join that."},
-		{query->hasWindowFuncs, "window functions",
-		"When serving there is one row; use a LATERAL subquery over a table."},
 		{query->distinctClause != NIL, "DISTINCT",
 		"Each row of the first relation in FROM is a row of the view."},
 		{query->hasTargetSRFs, "set-returning functions in the select list",
@@ -407,7 +407,21 @@ name_columns(Query *query, List *names)
 	}
 }
 
-/* Labels are columns of the result, and leave some. */
+static bool
+is_label(const FeathubViewQuery *view, const TargetEntry *tle)
+{
+	ListCell   *lc;
+
+	foreach(lc, view->labels)
+		if (strcmp((const char *) lfirst(lc), tle->resname) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Labels are columns of the result, and leave some.  What is made of several
+ * rows of the view can only be a label: which of the next flights is late, say.
+ */
 static void
 check_labels(FeathubViewQuery *view)
 {
@@ -421,15 +435,31 @@ check_labels(FeathubViewQuery *view)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
-		if (!tle->resjunk)
-			appendStringInfo(&names, "%s%s", nfeatures++ ? ", " : "", quote_identifier(tle->resname));
+		if (tle->resjunk)
+			continue;
+		if (!is_label(view, tle) && contain_windowfuncs((Node *) tle->expr))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("column \"%s\" of a feature view cannot have a window function unless it is a label",
+							tle->resname),
+					 errdetail("When serving there is one row."),
+					 errhint("Use feathub.create_window_function for windows over the history of a group, or a LATERAL subquery over a table.")));
+		foreach(lc2, view->query->targetList)
+			if (lfirst(lc2) != tle && !lfirst_node(TargetEntry, lc2)->resjunk &&
+				strcmp(lfirst_node(TargetEntry, lc2)->resname, tle->resname) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("the query has two columns \"%s\"", tle->resname),
+						 errhint("Give one of them another name with AS; instead of *, name the columns.")));
+		appendStringInfo(&names, "%s%s", nfeatures++ ? ", " : "", quote_identifier(tle->resname));
 	}
 	foreach(lc, view->labels)
 	{
 		bool		found = false;
 
 		foreach(lc2, view->query->targetList)
-			if (strcmp(lfirst_node(TargetEntry, lc2)->resname, (const char *) lfirst(lc)) == 0)
+			if (!lfirst_node(TargetEntry, lc2)->resjunk &&
+				strcmp(lfirst_node(TargetEntry, lc2)->resname, (const char *) lfirst(lc)) == 0)
 				found = true;
 		if (!found)
 			ereport(ERROR,
