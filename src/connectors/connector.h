@@ -82,6 +82,7 @@ typedef struct FeathubScanPlan
 	List	   *private;		/* copyable nodes, handed to begin_scan */
 	List	   *params;			/* expressions evaluated at each (re)scan */
 	List	   *local_clauses;	/* bare clauses to recheck */
+	List	   *scan_tlist;		/* of plan_remote: what a row holds */
 } FeathubScanPlan;
 
 /* A scan that runs. */
@@ -89,6 +90,7 @@ typedef struct FeathubScan
 {
 	FeathubRelation *rel;
 	List	   *private;		/* of the plan */
+	List	   *params;			/* the plan's, for EXPLAIN */
 	int			nparams;
 	Datum	   *param_values;	/* of this rescan; the plan's params in order */
 	bool	   *param_isnull;
@@ -96,6 +98,9 @@ typedef struct FeathubScan
 								 * FirstLowInvalidHeapAttributeNumber; never
 								 * NULL, columns are listed one by one */
 	int64		limit;			/* rows wanted at most, or -1 */
+	TupleDesc	tupdesc;		/* of the rows: rel's, unless "remote" */
+	bool		remote;			/* of plan_remote; "needed" is not set, and rel is
+								 * one of the tables */
 	MemoryContext context;		/* lives as long as the scan */
 	MemoryContext row_context;	/* reset by the caller before each row */
 	void	   *state;			/* the connector's own */
@@ -250,6 +255,29 @@ struct FeathubConnector
 	 * considered, and plan_scan gets the join's clauses.  Optional.
 	 */
 	Bitmapset  *(*lookup_columns) (FeathubRelation *rel);
+
+	/*
+	 * More than one table's scan: all or none.  get_join_paths and
+	 * get_upper_paths are called as the FdwRoutine's own, for relations all
+	 * tables of which are on one server and read as one role; they set
+	 * fdw_private of the join or upper relation (a FeathubPlanRel) if they add a
+	 * path to it.  plan_remote fills the plan of such a path; it leaves no
+	 * clause to be checked here.  Not called for statements that lock rows or
+	 * write.  plan_direct plans an UPDATE or DELETE that the remote side carries
+	 * out whole, if it can; run_direct does it and returns the number of rows.
+	 */
+	void		(*get_join_paths) (PlannerInfo *root, RelOptInfo *joinrel,
+								   RelOptInfo *outerrel, RelOptInfo *innerrel,
+								   JoinType jointype, JoinPathExtraData *extra);
+	void		(*get_upper_paths) (PlannerInfo *root, UpperRelationKind stage,
+									RelOptInfo *input_rel, RelOptInfo *output_rel,
+									void *extra);
+	void		(*plan_remote) (PlannerInfo *root, RelOptInfo *rel, ForeignPath *path,
+								FeathubScanPlan *plan);
+	bool		(*plan_direct) (FeathubRelation *rel, PlannerInfo *root, CmdType operation,
+								Index rtindex, List *clauses, List *attnums,
+								List *values, FeathubScanPlan *plan);
+	uint64		(*run_direct) (FeathubScan *scan);
 
 	/*
 	 * Batched look-ups: all or none; they need lookup_columns.  plan_lookup is

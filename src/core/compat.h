@@ -90,6 +90,24 @@
 	tuplesort_getdatum(sort, true, value, isnull, NULL)
 #endif
 
+/* The same for joins and for what is above joins. */
+#if PG_VERSION_NUM >= 180000
+#define feathub_create_foreign_join_path(root, rel, rows, startup, total) \
+	create_foreign_join_path(root, rel, NULL, rows, 0, startup, total, NIL, NULL, NULL, NIL, NIL)
+#define feathub_create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys) \
+	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, pathkeys, NULL, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define feathub_create_foreign_join_path(root, rel, rows, startup, total) \
+	create_foreign_join_path(root, rel, NULL, rows, startup, total, NIL, NULL, NULL, NIL, NIL)
+#define feathub_create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys, NULL, NIL, NIL)
+#else
+#define feathub_create_foreign_join_path(root, rel, rows, startup, total) \
+	create_foreign_join_path(root, rel, NULL, rows, startup, total, NIL, NULL, NULL, NIL)
+#define feathub_create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, pathkeys, NULL, NIL)
+#endif
+
 /* Before 17 an extension's waits share one unnamed event. */
 #if PG_VERSION_NUM >= 170000
 #define FEATHUB_WAIT_EVENT(name) \
@@ -165,17 +183,33 @@ ExecGetResultRelCheckAsUser(ResultRelInfo *relinfo, EState *estate)
 }
 #endif
 
+/* A table that a foreign scan reads; 16 counts outer joins in fs_relids. */
+static inline RangeTblEntry *
+feathub_scan_table(ForeignScanState *node)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	Index		rti = plan->scan.scanrelid;
+
+#if PG_VERSION_NUM >= 160000
+	if (rti == 0)
+		rti = bms_next_member(plan->fs_base_relids, -1);
+#else
+	if (rti == 0)
+		rti = bms_next_member(plan->fs_relids, -1);
+#endif
+	return exec_rt_fetch(rti, node->ss.ps.state);
+}
+
 /* Whose rights a foreign scan uses. */
 static inline Oid
 feathub_scan_userid(ForeignScanState *node)
 {
-	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	Oid			userid;
 
 #if PG_VERSION_NUM >= 160000
-	userid = plan->checkAsUser;
+	userid = ((ForeignScan *) node->ss.ps.plan)->checkAsUser;
 #else
-	userid = exec_rt_fetch(plan->scan.scanrelid, node->ss.ps.state)->checkAsUser;
+	userid = feathub_scan_table(node)->checkAsUser;
 #endif
 	return OidIsValid(userid) ? userid : GetUserId();
 }

@@ -15,6 +15,7 @@
 #include "fdw/fdw_import.h"
 #include "fdw/fdw_modify.h"
 #include "fdw/fdw_plan.h"
+#include "fdw/fdw_remote.h"
 #include "fdw/fdw_scan.h"
 
 PG_FUNCTION_INFO_V1(feathub_fdw_handler);
@@ -27,6 +28,8 @@ feathub_fdw_handler(PG_FUNCTION_ARGS)
 	routine->GetForeignRelSize = FeathubFdwGetForeignRelSize;
 	routine->GetForeignPaths = FeathubFdwGetForeignPaths;
 	routine->GetForeignPlan = FeathubFdwGetForeignPlan;
+	routine->GetForeignJoinPaths = FeathubFdwGetForeignJoinPaths;
+	routine->GetForeignUpperPaths = FeathubFdwGetForeignUpperPaths;
 	routine->BeginForeignScan = FeathubFdwBeginForeignScan;
 	routine->IterateForeignScan = FeathubFdwIterateForeignScan;
 	routine->ReScanForeignScan = FeathubFdwReScanForeignScan;

@@ -21,6 +21,7 @@
 #include "connectors/connector.h"
 #include "core/compat.h"
 #include "fdw/fdw_plan.h"
+#include "fdw/fdw_remote.h"
 
 /* Rows of a table that nobody knows anything about. */
 #define DEFAULT_ROWS 1000
@@ -96,6 +97,8 @@ FeathubFdwGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntabl
 	List	   *clauses = extract_actual_clauses(scan_clauses, false);
 	List	   *private;
 
+	if (!IS_SIMPLE_REL(baserel))
+		return FeathubFdwPlanRemote(root, baserel, best_path, tlist, outer_plan);
 	if (connector->plan_scan)
 		connector->plan_scan(state->rel, root, baserel, clauses, &plan);
 	else

@@ -60,12 +60,15 @@ FeathubFdwBeginForeignScan(ForeignScanState *node, int eflags)
 											  ALLOCSET_DEFAULT_SIZES);
 	oldcontext = MemoryContextSwitchTo(scan->context);
 
-	scan->rel = FeathubRelationOpen(RelationGetRelid(node->ss.ss_currentRelation),
+	scan->rel = FeathubRelationOpen(feathub_scan_table(node)->relid,
 									feathub_scan_userid(node));
+	scan->tupdesc = node->ss.ss_ScanTupleSlot->tts_tupleDescriptor;
+	scan->remote = plan->scan.scanrelid == 0;
 	scan->private = list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_PLAN);
 	scan->limit = intVal(list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_LIMIT));
 	init_params(state, node);
-	scan->needed = FeathubFdwGeneratedInit(&state->generated, node->ss.ss_currentRelation,
+	if (!scan->remote)
+		scan->needed = FeathubFdwGeneratedInit(&state->generated, node->ss.ss_currentRelation,
 										   list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_NEEDED),
 										   estate);
 	state->need_rescan = true;
@@ -255,6 +258,7 @@ init_params(FdwScanState *state, ForeignScanState *node)
 	FeathubScan *scan = &state->scan;
 	ListCell   *lc;
 
+	scan->params = plan->fdw_exprs;
 	scan->nparams = list_length(plan->fdw_exprs);
 	if (scan->nparams == 0)
 		return;

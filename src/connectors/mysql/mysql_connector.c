@@ -4,7 +4,7 @@
  */
 #include "postgres.h"
 
-#include "connectors/mysql/mysql_connector.h"
+#include "connectors/mysql/mysql_remote.h"
 
 extern const FeathubConnector FeathubMysqlConnector;
 
@@ -24,6 +24,10 @@ const FeathubConnector FeathubMysqlConnector = {
 	.next_row = FeathubMysqlNextRow,
 	.end_scan = FeathubMysqlEndScan,
 	.explain_scan = FeathubMysqlExplainScan,
+
+	.get_join_paths = FeathubMysqlGetJoinPaths,
+	.get_upper_paths = FeathubMysqlGetUpperPaths,
+	.plan_remote = FeathubMysqlPlanRemote,
 
 	.plan_lookup = FeathubMysqlPlanLookup,
 	.begin_lookup = FeathubMysqlBeginLookup,

@@ -10,6 +10,8 @@
 #ifndef FEATHUB_CONNECTORS_MYSQL_MYSQL_CONNECTOR_H
 #define FEATHUB_CONNECTORS_MYSQL_MYSQL_CONNECTOR_H
 
+#include "lib/stringinfo.h"
+
 #include "connectors/connector.h"
 
 struct st_mysql;
@@ -177,6 +179,12 @@ extern uint64 FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size l
 
 /* Begin a statement with rows, in the current memory context. */
 extern MysqlResult *FeathubMysqlQuery(MysqlConnection *conn, const char *sql, Size len);
+/*
+ * The same for a statement made by "write", which is called again with literals
+ * that have a collation if the server cannot compare them without.
+ */
+extern MysqlResult *FeathubMysqlQueryBy(MysqlConnection *conn, StringInfo sql,
+										void (*write) (StringInfo sql, void *arg), void *arg);
 extern int	FeathubMysqlFieldCount(MysqlResult *result);
 extern const MysqlField *FeathubMysqlFields(MysqlResult *result);
 
@@ -224,6 +232,12 @@ typedef struct MysqlWriter MysqlWriter;
 
 extern MysqlWriter *FeathubMysqlWriterMake(Oid type);
 extern void FeathubMysqlWriteLiteral(MysqlWriter *writer, StringInfo out, Datum value);
+/*
+ * A literal with characters that a column's character set lacks (latin1) cannot
+ * be compared with it, unless it has a collation, which rules out an index.
+ * While on, literals have it.
+ */
+extern void FeathubMysqlCollateLiterals(bool collate);
 extern void FeathubMysqlQuoteString(StringInfo out, const char *data, Size len);
 extern void FeathubMysqlQuoteName(StringInfo out, const char *name);
 /* Can this very value?  Then a clause may hold it as a constant. */

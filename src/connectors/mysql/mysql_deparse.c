@@ -55,7 +55,6 @@ static void constant_bytes(MysqlDeparse *context, Const *constant, bool trim);
 static bool column(MysqlDeparse *context, Var *var);
 static bool is_column(MysqlDeparse *context, Node *node);
 static bool is_local(MysqlDeparse *context, Node *node);
-static void hole(MysqlDeparse *context, Node *node, MysqlHoleKind kind);
 static bool is_text(MysqlClass class);
 static void append(MysqlDeparse *context, const char *text);
 
@@ -84,6 +83,14 @@ FeathubMysqlDeparseValue(MysqlDeparse *context, Expr *expr)
 
 	context->lossy = false;
 	return value(context, (Node *) expr) || go_back(context, mark);
+}
+
+bool
+FeathubMysqlDeparseBytes(MysqlDeparse *context, Expr *expr)
+{
+	Mark		mark = make_mark(context);
+
+	return bytes(context, (Node *) expr) || go_back(context, mark);
 }
 
 FeathubRelation *
@@ -214,6 +221,8 @@ value(MysqlDeparse *context, Node *node)
 			append(context, "NULL");
 		else if (!FeathubMysqlConstWritable(constant))
 			return false;
+		else if (is_text(class))
+			FeathubMysqlHole(context, node, MYSQL_HOLE_VALUE);	/* may be written in two ways */
 		else
 			FeathubMysqlWriteLiteral(FeathubMysqlWriterMake(constant->consttype),
 									 &context->sql, constant->constvalue);
@@ -221,7 +230,7 @@ value(MysqlDeparse *context, Node *node)
 	}
 	if (is_local(context, node))
 	{
-		hole(context, node, MYSQL_HOLE_VALUE);
+		FeathubMysqlHole(context, node, MYSQL_HOLE_VALUE);
 		return true;
 	}
 	if (class == MYSQL_CLASS_BOOL)
@@ -242,6 +251,8 @@ value(MysqlDeparse *context, Node *node)
 			return case_expr(context, (CaseExpr *) node);
 		case T_CoalesceExpr:
 			return coalesce(context, (CoalesceExpr *) node);
+		case T_Aggref:
+			return FeathubMysqlAggregate(context, (Aggref *) node);
 		default:
 			return false;
 	}
@@ -271,7 +282,7 @@ bytes(MysqlDeparse *context, Node *node)
 	}
 	if (is_local(context, node))
 	{
-		hole(context, node, class == MYSQL_CLASS_BPCHAR ? MYSQL_HOLE_TRIMMED : MYSQL_HOLE_BYTES);
+		FeathubMysqlHole(context, node, class == MYSQL_CLASS_BPCHAR ? MYSQL_HOLE_TRIMMED : MYSQL_HOLE_BYTES);
 		return true;
 	}
 	if (!IsA(node, Var))
@@ -347,13 +358,15 @@ is_local(MysqlDeparse *context, Node *node)
 {
 	if (IsA(node, Param))
 		return true;
+	if (IsA(node, Aggref))
+		return false;
 	return !bms_overlap(pull_varnos(context->root, node), context->relids) &&
 		!contain_volatile_functions(node) && !contain_subplans(node) &&
 		!contain_agg_clause(node) && !contain_window_function(node);
 }
 
-static void
-hole(MysqlDeparse *context, Node *node, MysqlHoleKind kind)
+void
+FeathubMysqlHole(MysqlDeparse *context, Node *node, MysqlHoleKind kind)
 {
 	context->params = lappend(context->params, node);
 	context->holes = lappend_int(context->holes, context->sql.len);
@@ -463,8 +476,9 @@ comparison(MysqlDeparse *context, OpExpr *expr)
 	{
 		bool		two_columns = !is_local(context, left) && !is_local(context, right);
 
-		/* without an index, and two collations may not go together */
-		if (two_columns && left_class != MYSQL_CLASS_ENUM && bms_num_members(context->relids) > 1)
+		/* a join without an index; and two collations may not go together */
+		if (two_columns && left_class != MYSQL_CLASS_ENUM &&
+			bms_membership(pull_varnos(context->root, (Node *) expr)) == BMS_MULTIPLE)
 			return false;
 		if (!two_columns && strcmp(name, "=") == 0)
 		{
@@ -529,6 +543,7 @@ array_comparison(MysqlDeparse *context, ScalarArrayOpExpr *expr)
 	Node	   *right = lsecond(expr->args);
 	Oid			element = get_base_element_type(exprType(right));
 	MysqlClass	class = FeathubMysqlTypeClass(exprType(left));
+	bool		done;
 
 	if (name == NULL || !OidIsValid(element) || !is_local(context, right) ||
 		strcmp(name, expr->useOr ? "=" : "<>") != 0 ||
@@ -557,22 +572,20 @@ array_comparison(MysqlDeparse *context, ScalarArrayOpExpr *expr)
 
 	append(context, expr->useOr ? "(" : "(NOT (");
 	context->strict += !expr->useOr;
-	if (!value(context, left))
-		return false;
+	done = value(context, left);
 	append(context, " IN ");
-	hole(context, right, MYSQL_HOLE_LIST);
+	FeathubMysqlHole(context, right, MYSQL_HOLE_LIST);
 	if (is_text(class))
 	{
 		append(context, " AND ");
-		if (!bytes(context, left))
-			return false;
+		done = done && bytes(context, left);
 		append(context, " IN ");
-		hole(context, right, class == MYSQL_CLASS_BPCHAR ? MYSQL_HOLE_LIST_TRIMMED :
-			 MYSQL_HOLE_LIST_BYTES);
+		FeathubMysqlHole(context, right, class == MYSQL_CLASS_BPCHAR ?
+						 MYSQL_HOLE_LIST_TRIMMED : MYSQL_HOLE_LIST_BYTES);
 	}
 	context->strict -= !expr->useOr;
 	append(context, expr->useOr ? ")" : "))");
-	return true;
+	return done;
 }
 
 /*

@@ -19,6 +19,8 @@ typedef enum MysqlHoleKind
 	MYSQL_HOLE_VALUE,			/* a literal of its type */
 	MYSQL_HOLE_BYTES,			/* text as a binary string of UTF-8 */
 	MYSQL_HOLE_TRIMMED,			/* the same, without blanks at the end */
+	MYSQL_HOLE_LIMIT,			/* of LIMIT: null is none */
+	MYSQL_HOLE_OFFSET,
 	MYSQL_HOLE_LIST,			/* (a, b, ...) of an array */
 	MYSQL_HOLE_LIST_BYTES,
 	MYSQL_HOLE_LIST_TRIMMED
@@ -46,6 +48,13 @@ extern void FeathubMysqlDeparseInit(MysqlDeparse *context, PlannerInfo *root, Re
  */
 extern bool FeathubMysqlDeparseCondition(MysqlDeparse *context, Expr *expr);
 extern bool FeathubMysqlDeparseValue(MysqlDeparse *context, Expr *expr);
+
+/* Text that FeathubMysqlDeparseCondition would compare, as bytes of UTF-8. */
+extern bool FeathubMysqlDeparseBytes(MysqlDeparse *context, Expr *expr);
+/* A value that is known when the statement runs. */
+extern void FeathubMysqlHole(MysqlDeparse *context, Node *node, MysqlHoleKind kind);
+/* mysql_upper.c */
+extern bool FeathubMysqlAggregate(MysqlDeparse *context, Aggref *agg);
 
 /* Append a column; for output, as it has to be asked for. */
 extern void FeathubMysqlDeparseColumn(MysqlDeparse *context, FeathubRelation *rel,
@@ -89,7 +98,7 @@ extern List *FeathubMysqlTemplateMake(MysqlDeparse *context);
 extern MysqlTemplate *FeathubMysqlTemplateRead(List *template);
 extern void FeathubMysqlTemplateFill(MysqlTemplate *template, StringInfo out,
 									 Datum *values, bool *isnull);
-/* With $1 and so on in the holes. */
-extern void FeathubMysqlTemplateShow(MysqlTemplate *template, StringInfo out);
+/* For EXPLAIN: constants in their holes, $1 and so on in the others. */
+extern void FeathubMysqlTemplateShow(MysqlTemplate *template, List *params, StringInfo out);
 
 #endif							/* FEATHUB_CONNECTORS_MYSQL_MYSQL_DEPARSE_H */

@@ -46,6 +46,9 @@ struct MysqlWriter
 	MysqlWriter *element_writer;
 };
 
+/* Set while a statement is written that failed without it (1267). */
+static bool collate_literals = false;
+
 static void write_double(StringInfo out, double value);
 static bool write_datetime(StringInfo out, Oid type, Datum value);
 static bool write_interval(StringInfo out, const Interval *interval);
@@ -172,6 +175,12 @@ FeathubMysqlWriteLiteral(MysqlWriter *writer, StringInfo out, Datum value)
 			pfree(text);
 			return;
 	}
+}
+
+void
+FeathubMysqlCollateLiterals(bool collate)
+{
+	collate_literals = collate;
 }
 
 /* Bytes as a string; whoever calls says of which character set. */
@@ -388,7 +397,17 @@ write_server_text(StringInfo out, const char *text, Size len)
 {
 	char	   *utf8 = pg_server_to_any(text, len, PG_UTF8);
 
-	FeathubMysqlQuoteString(out, utf8, utf8 == text ? len : strlen(utf8));
+	Size		utf8_len = utf8 == text ? len : strlen(utf8);
+
+	FeathubMysqlQuoteString(out, utf8, utf8_len);
+	for (Size i = 0; collate_literals && i < utf8_len; i++)
+	{
+		if (IS_HIGHBIT_SET(utf8[i]))
+		{
+			appendStringInfoString(out, " COLLATE utf8mb4_bin");
+			break;
+		}
+	}
 	if (utf8 != text)
 		pfree(utf8);
 }

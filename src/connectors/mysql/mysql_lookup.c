@@ -24,11 +24,16 @@ typedef struct MysqlLookupState
 	MysqlWriter **writers;		/* of the key columns */
 	Oid		   *types;
 	MysqlResult *result;		/* NULL: nothing to fetch */
+	Datum	   *keys;			/* of the batch */
+	int			nrows;
+	int			nkeys;			/* of them, those the server can have */
 	StringInfoData sql;
 } MysqlLookupState;
 
 static void append_select(FeathubLookup *lookup, StringInfo sql);
-static bool append_key(FeathubLookup *lookup, Datum *values, StringInfo sql, bool first);
+static void write_statement(StringInfo sql, void *arg);
+static bool is_writable(FeathubLookup *lookup, Datum *values);
+static void append_key(FeathubLookup *lookup, Datum *values, StringInfo sql, bool first);
 static void close_result(MysqlLookupState *state);
 
 bool
@@ -91,25 +96,44 @@ void
 FeathubMysqlSendKeys(FeathubLookup *lookup, int nrows, Datum *values)
 {
 	MysqlLookupState *state = lookup->state;
-	StringInfo	sql = &state->sql;
 	MemoryContext oldcontext;
-	bool		any = false;
 
 	close_result(state);
 	FeathubMysqlConnect(lookup->rel->server, lookup->rel->user, lookup->rel->options);
-	resetStringInfo(sql);
-	append_select(lookup, sql);
+	state->keys = values;
+	state->nkeys = 0;
 	for (int i = 0; i < nrows; i++)
-		any |= append_key(lookup, values + (Size) i * lookup->nkeys, sql, !any);
-	if (!any)
+		state->nkeys += is_writable(lookup, values + (Size) i * lookup->nkeys);
+	state->nrows = nrows;
+	if (state->nkeys == 0)
 		return;
-	appendStringInfoChar(sql, ')');
-	FeathubMysqlTemplateFill(state->template, sql, lookup->param_values, lookup->param_isnull);
 
 	/* it is closed after the batch's memory was reset */
 	oldcontext = MemoryContextSwitchTo(lookup->context);
-	state->result = FeathubMysqlQuery(state->conn, sql->data, sql->len);
+	state->result = FeathubMysqlQueryBy(state->conn, &state->sql, write_statement, lookup);
 	MemoryContextSwitchTo(oldcontext);
+}
+
+static void
+write_statement(StringInfo sql, void *arg)
+{
+	FeathubLookup *lookup = arg;
+	MysqlLookupState *state = lookup->state;
+	bool		first = true;
+
+	append_select(lookup, sql);
+	for (int i = 0; i < state->nrows; i++)
+	{
+		Datum	   *key = state->keys + (Size) i * lookup->nkeys;
+
+		/* what the server has no value for matches nothing */
+		if (state->nkeys < state->nrows && !is_writable(lookup, key))
+			continue;
+		append_key(lookup, key, sql, first);
+		first = false;
+	}
+	appendStringInfoChar(sql, ')');
+	FeathubMysqlTemplateFill(state->template, sql, lookup->param_values, lookup->param_isnull);
 }
 
 bool
@@ -155,7 +179,7 @@ FeathubMysqlExplainLookup(FeathubLookup *lookup, ExplainState *es)
 	}
 	else
 		appendStringInfoString(&sql, "...)");
-	FeathubMysqlTemplateShow(FeathubMysqlTemplateRead(lookup->private), &sql);
+	FeathubMysqlTemplateShow(FeathubMysqlTemplateRead(lookup->private), NIL, &sql);
 	ExplainPropertyText("Remote SQL", sql.data, es);
 }
 
@@ -183,9 +207,8 @@ append_select(FeathubLookup *lookup, StringInfo sql)
 	appendStringInfoChar(sql, '(');
 }
 
-/* One key; false if the server has no such value, so that nothing can match. */
 static bool
-append_key(FeathubLookup *lookup, Datum *values, StringInfo sql, bool first)
+is_writable(FeathubLookup *lookup, Datum *values)
 {
 	MysqlLookupState *state = lookup->state;
 
@@ -194,12 +217,20 @@ append_key(FeathubLookup *lookup, Datum *values, StringInfo sql, bool first)
 		if (!FeathubMysqlValueWritable(state->types[i], values[i]))
 			return false;
 	}
+	return true;
+}
+
+static void
+append_key(FeathubLookup *lookup, Datum *values, StringInfo sql, bool first)
+{
+	MysqlLookupState *state = lookup->state;
+
 	if (lookup->nkeys == 1)
 	{
 		if (!first)
 			appendStringInfoChar(sql, ',');
 		FeathubMysqlWriteLiteral(state->writers[0], sql, values[0]);
-		return true;
+		return;
 	}
 	appendStringInfoString(sql, first ? "(" : " OR (");
 	for (int i = 0; i < lookup->nkeys; i++)
@@ -211,7 +242,6 @@ append_key(FeathubLookup *lookup, Datum *values, StringInfo sql, bool first)
 		FeathubMysqlWriteLiteral(state->writers[i], sql, values[i]);
 	}
 	appendStringInfoChar(sql, ')');
-	return true;
 }
 
 static void

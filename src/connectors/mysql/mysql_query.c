@@ -32,6 +32,10 @@
 /* A result that is not wanted any more is read to its end for so long. */
 #define DISCARD_MS	20
 
+/* Two collations that do not go together. */
+#define ER_CANT_AGGREGATE_2COLLATIONS 1267
+#define ER_CANT_AGGREGATE_NCOLLATIONS 1271
+
 /* Bytes of a statement that an error's context shows. */
 #define CONTEXT_BYTES 1000
 
@@ -53,6 +57,7 @@ struct MysqlResult
 };
 
 static void start_statement(MysqlConnection *conn, const char *sql, Size len);
+static MysqlResult *begin_result(MysqlConnection *conn, const char *sql);
 static bool send_statement(MysqlConnection *conn, const char *sql, Size len,
 						   TimestampTz deadline, bool quiet);
 static bool finish_call(MysqlConnection *conn, TimestampTz deadline, bool quiet);
@@ -87,7 +92,40 @@ FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size len)
 }
 
 MysqlResult *
+FeathubMysqlQueryBy(MysqlConnection *conn, StringInfo sql,
+					void (*write) (StringInfo sql, void *arg), void *arg)
+{
+	resetStringInfo(sql);
+	write(sql, arg);
+	start_statement(conn, sql->data, sql->len);
+	if (mysql_errno(conn->mysql) != ER_CANT_AGGREGATE_2COLLATIONS &&
+		mysql_errno(conn->mysql) != ER_CANT_AGGREGATE_NCOLLATIONS)
+		return begin_result(conn, sql->data);
+
+	resetStringInfo(sql);
+	FeathubMysqlCollateLiterals(true);
+	PG_TRY();
+	{
+		write(sql, arg);
+	}
+	PG_FINALLY();
+	{
+		FeathubMysqlCollateLiterals(false);
+	}
+	PG_END_TRY();
+	return FeathubMysqlQuery(conn, sql->data, sql->len);
+}
+
+MysqlResult *
 FeathubMysqlQuery(MysqlConnection *conn, const char *sql, Size len)
+{
+	start_statement(conn, sql, len);
+	return begin_result(conn, sql);
+}
+
+/* Take the result of the statement that was answered. */
+static MysqlResult *
+begin_result(MysqlConnection *conn, const char *sql)
 {
 	MemoryContext context;
 	MemoryContext oldcontext;
@@ -95,7 +133,6 @@ FeathubMysqlQuery(MysqlConnection *conn, const char *sql, Size len)
 	MysqlResult *result;
 	MYSQL_FIELD *fields;
 
-	start_statement(conn, sql, len);
 	if (mysql_errno(conn->mysql) != 0)
 		FeathubMysqlReportError(conn, sql);
 

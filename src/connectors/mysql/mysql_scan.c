@@ -33,6 +33,7 @@ typedef struct MysqlScanState
 } MysqlScanState;
 
 static List *split_clauses(MysqlDeparse *context, List *clauses, List **local);
+static void write_statement(StringInfo sql, void *arg);
 static void append_select(FeathubScan *scan, StringInfo sql);
 static List *scan_columns(FeathubScan *scan);
 static const char *locking_clause(PlannerInfo *root, RelOptInfo *baserel);
@@ -100,7 +101,7 @@ FeathubMysqlBeginScan(FeathubScan *scan)
 	MysqlScanState *state = palloc0(sizeof(MysqlScanState));
 
 	state->template = FeathubMysqlTemplateRead(linitial(scan->private));
-	state->decoder = FeathubMysqlDecoderMake(scan->rel->tupdesc, scan_columns(scan),
+	state->decoder = FeathubMysqlDecoderMake(scan->tupdesc, scan_columns(scan),
 											 scan->rel->relname,
 											 ((MysqlOptions *) scan->rel->options)->zero_dates);
 	state->conn = FeathubMysqlConnect(scan->rel->server, scan->rel->user, scan->rel->options);
@@ -124,14 +125,20 @@ FeathubMysqlRescan(FeathubScan *scan)
 	/* a subtransaction may have begun since */
 	FeathubMysqlConnect(scan->rel->server, scan->rel->user, scan->rel->options);
 
-	resetStringInfo(&state->sql);
-	append_select(scan, &state->sql);
-	FeathubMysqlTemplateFill(state->template, &state->sql, scan->param_values,
-							 scan->param_isnull);
+	state->result = FeathubMysqlQueryBy(state->conn, &state->sql, write_statement, scan);
+}
+
+static void
+write_statement(StringInfo sql, void *arg)
+{
+	FeathubScan *scan = arg;
+	MysqlScanState *state = scan->state;
+
+	append_select(scan, sql);
+	FeathubMysqlTemplateFill(state->template, sql, scan->param_values, scan->param_isnull);
 	if (scan->limit >= 0)
-		appendStringInfo(&state->sql, " LIMIT " INT64_FORMAT, scan->limit);
-	appendStringInfoString(&state->sql, strVal(lsecond(scan->private)));
-	state->result = FeathubMysqlQuery(state->conn, state->sql.data, state->sql.len);
+		appendStringInfo(sql, " LIMIT " INT64_FORMAT, scan->limit);
+	appendStringInfoString(sql, strVal(lsecond(scan->private)));
 }
 
 bool
@@ -171,7 +178,7 @@ FeathubMysqlExplainScan(FeathubScan *scan, ExplainState *es)
 		return;
 	initStringInfo(&sql);
 	append_select(scan, &sql);
-	FeathubMysqlTemplateShow(FeathubMysqlTemplateRead(linitial(scan->private)), &sql);
+	FeathubMysqlTemplateShow(FeathubMysqlTemplateRead(linitial(scan->private)), scan->params, &sql);
 	if (scan->limit >= 0)
 		appendStringInfo(&sql, " LIMIT " INT64_FORMAT, scan->limit);
 	appendStringInfoString(&sql, strVal(lsecond(scan->private)));
@@ -223,6 +230,9 @@ append_select(FeathubScan *scan, StringInfo sql)
 	List	   *columns = scan_columns(scan);
 	ListCell   *lc;
 
+	/* the template has all of it */
+	if (scan->remote)
+		return;
 	appendStringInfoString(sql, "SELECT ");
 	foreach(lc, columns)
 	{
@@ -238,7 +248,13 @@ append_select(FeathubScan *scan, StringInfo sql)
 static List *
 scan_columns(FeathubScan *scan)
 {
-	return FeathubMysqlNeededColumns(scan->rel, scan->needed);
+	List	   *columns = NIL;
+
+	if (!scan->remote)
+		return FeathubMysqlNeededColumns(scan->rel, scan->needed);
+	for (int attnum = 1; attnum <= scan->tupdesc->natts; attnum++)
+		columns = lappend_int(columns, attnum);
+	return columns;
 }
 
 List *

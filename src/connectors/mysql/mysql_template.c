@@ -37,6 +37,7 @@ struct MysqlTemplate
 };
 
 static void fill(Hole *hole, StringInfo out, Datum value);
+static void write_limit(Hole *hole, StringInfo out, Datum value, bool isnull);
 static void write_bytes(Hole *hole, StringInfo out, Datum value, bool trim);
 
 List *
@@ -109,7 +110,9 @@ FeathubMysqlTemplateFill(MysqlTemplate *template, StringInfo out, Datum *values,
 		Hole	   *hole = &template->holes[i];
 
 		appendStringInfoString(out, template->pieces[i]);
-		if (!isnull[hole->param])
+		if (hole->kind == MYSQL_HOLE_LIMIT || hole->kind == MYSQL_HOLE_OFFSET)
+			write_limit(hole, out, values[hole->param], isnull[hole->param]);
+		else if (!isnull[hole->param])
 			fill(hole, out, values[hole->param]);
 		else if (hole->kind >= MYSQL_HOLE_LIST)
 			appendStringInfoString(out, "(NULL)");
@@ -120,10 +123,20 @@ FeathubMysqlTemplateFill(MysqlTemplate *template, StringInfo out, Datum *values,
 }
 
 void
-FeathubMysqlTemplateShow(MysqlTemplate *template, StringInfo out)
+FeathubMysqlTemplateShow(MysqlTemplate *template, List *params, StringInfo out)
 {
 	for (int i = 0; i < template->nholes; i++)
-		appendStringInfo(out, "%s$%d", template->pieces[i], template->holes[i].param + 1);
+	{
+		Hole	   *hole = &template->holes[i];
+		Node	   *param = hole->param < list_length(params) ? list_nth(params, hole->param) : NULL;
+
+		appendStringInfoString(out, template->pieces[i]);
+		if (param && IsA(param, Const) && !((Const *) param)->constisnull &&
+			hole->kind != MYSQL_HOLE_LIMIT && hole->kind != MYSQL_HOLE_OFFSET)
+			fill(hole, out, ((Const *) param)->constvalue);
+		else
+			appendStringInfo(out, "$%d", hole->param + 1);
+	}
 	appendStringInfoString(out, template->pieces[template->nholes]);
 }
 
@@ -164,6 +177,24 @@ fill(Hole *hole, StringInfo out, Datum value)
 
 	/* a list cannot be empty, a subquery can */
 	appendStringInfoString(out, first ? "(SELECT NULL FROM DUAL WHERE FALSE)" : ")");
+}
+
+/* The number of rows, with the errors that a limit has here. */
+static void
+write_limit(Hole *hole, StringInfo out, Datum value, bool isnull)
+{
+	bool		offset = hole->kind == MYSQL_HOLE_OFFSET;
+	int64		number = isnull ? 0 : DatumGetInt64(value);
+
+	if (number < 0)
+		ereport(ERROR,
+				(errcode(offset ? ERRCODE_INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE :
+						 ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE),
+				 errmsg("%s must not be negative", offset ? "OFFSET" : "LIMIT")));
+	if (isnull && !offset)
+		appendStringInfoString(out, "18446744073709551615");
+	else
+		appendStringInfo(out, INT64_FORMAT, number);
 }
 
 static void
