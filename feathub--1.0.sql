@@ -327,6 +327,7 @@ COMMENT ON COLUMN feathub.connector.import IS 'IMPORT FOREIGN SCHEMA';
 COMMENT ON COLUMN feathub.connector.statistics IS 'ANALYZE';
 COMMENT ON COLUMN feathub.connector.stream IS 'jobs may follow it';
 GRANT SELECT ON feathub.connector TO PUBLIC;  -- facts about the build
+
 CREATE FUNCTION feathub.redis_validator(options pg_catalog.text[], catalog pg_catalog.oid) RETURNS pg_catalog.void
 LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'feathub_redis_validator';
 COMMENT ON FUNCTION feathub.redis_validator(pg_catalog.text[], pg_catalog.oid) IS 'option validator of feathub_redis';

@@ -23,7 +23,8 @@ typedef struct RedisModifyState
 	RedisRequest *requests[2];
 	int			current;		/* the one to fill next */
 	bool		pending;		/* the other one was sent and not looked at */
-	MemoryContext context;
+	CmdType		operation;
+	RedisSeen  *moved;			/* keys that this statement gave to rows */
 } RedisModifyState;
 
 static void check_insert(RedisModifyState *state, RedisRequest *request);
@@ -48,7 +49,7 @@ FeathubRedisBeginModify(FeathubModify *modify)
 	client = FeathubRedisClientGet(modify->rel->server, modify->rel->user, table->options,
 								   modify->context);
 	state->table = table;
-	state->context = modify->context;
+	state->operation = modify->operation;
 	state->writer = FeathubRedisWriterMake(table, client, modify->operation != CMD_DELETE);
 	if (modify->operation == CMD_UPDATE)
 	{
@@ -177,6 +178,7 @@ row_exists(RedisModifyState *state, RedisRequest *request, int command)
 			 errdetail("Key \"%s\" on foreign server \"%s\".",
 					   FeathubRedisShowKey(request->data.data + c->key_offset, c->key_len),
 					   state->table->rel->server->servername),
+			 state->operation == CMD_INSERT &&
 			 state->table->options->write_mode == REDIS_WRITE_INSERT ?
 			 errhint("With table option write_mode 'upsert' INSERT writes over it.") : 0));
 }
@@ -209,8 +211,9 @@ send_row(FeathubModify *modify, TupleTableSlot *slot, Datum *old_values)
 {
 	RedisModifyState *state = modify->state;
 	RedisRequest *request = state->requests[0];
+	RedisWriter *writer = state->writer;
 	FeathubTextModes modes;
-	bool		found = false;
+	bool		found;
 
 	FeathubRedisRequestReset(request);
 	FeathubTextModesSet(&modes, NULL);
@@ -227,7 +230,12 @@ send_row(FeathubModify *modify, TupleTableSlot *slot, Datum *old_values)
 		FeathubTextModesRestore(&modes);
 	}
 	PG_END_TRY();
+	/* the scan meets a row again whose key this statement changed */
+	if (state->moved &&
+		FeathubRedisSeenHas(state->moved, writer->old_key.data, writer->old_key.len))
+		return false;
 	FeathubRedisWait(request);
+	found = false;
 	for (int i = 0; i < request->ncommands; i++)
 	{
 		RedisOutcome outcome = FeathubRedisOutcome(request, i);
@@ -235,6 +243,19 @@ send_row(FeathubModify *modify, TupleTableSlot *slot, Datum *old_values)
 		if (outcome == REDIS_ROW_EXISTS)
 			row_exists(state, request, i);
 		found |= outcome == REDIS_ROW_DONE;
+	}
+	if (found && slot && !state->table->element_rows &&
+		(writer->old_key.len != writer->new_key.len ||
+		 memcmp(writer->old_key.data, writer->new_key.data, writer->new_key.len) != 0))
+	{
+		if (state->moved == NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(modify->context);
+
+			state->moved = FeathubRedisSeenMake(true);
+			MemoryContextSwitchTo(old);
+		}
+		(void) FeathubRedisSeenAdd(state->moved, writer->new_key.data, writer->new_key.len);
 	}
 	return found;
 }

@@ -345,8 +345,8 @@ log_in(RedisNode *node)
 	MemoryContext context;
 	MemoryContext old;
 	RedisRequest *request;
-	int			auth = -1;
-	int			select = -1;
+	volatile int auth = -1;
+	volatile int select = -1;
 	bool		ok;
 
 	if (node->password == NULL && node->database == 0)

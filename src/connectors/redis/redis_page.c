@@ -22,6 +22,7 @@
 static void add_page(RedisWindow *window, RedisRequest *request, const char *key, Size len);
 static bool take_page(RedisWindow *window, RedisReply *reply);
 static bool take_cursor_page(RedisWindow *window, RedisReply *reply, int per_element);
+static void make_seen(RedisWindow *window);
 static void remember(RedisWindow *window, const char *text, Size len);
 static bool next_page(RedisWindow *window, RedisEntry *entry);
 static bool fill_element(RedisWindow *window, RedisEntry *entry, Datum *values, bool *isnull);
@@ -73,6 +74,7 @@ FeathubRedisPageReset(RedisWindow *window)
 {
 	window->paged = false;
 	window->more = false;
+	window->deduplicate = false;
 	window->page = NULL;
 	window->page_pos = 0;
 	window->list_start = 0;
@@ -166,6 +168,8 @@ take_page(RedisWindow *window, RedisReply *reply)
 					ties++;
 				window->ties = same ? window->ties + ties : ties;
 				remember(window, last->str, last->len);
+				/* a member whose score grows would be met again */
+				make_seen(window);
 			}
 			break;
 		default:
@@ -197,14 +201,23 @@ take_cursor_page(RedisWindow *window, RedisReply *reply, int per_element)
 	window->more = strcmp(reply->elements[0].str, "0") != 0;
 	if (window->more)
 		remember(window, reply->elements[0].str, reply->elements[0].len);
-	if (window->more && window->seen == NULL)
+	if (window->more)
+		make_seen(window);
+	return items->n > 0 || window->more;
+}
+
+/* From now on elements are given once. */
+static void
+make_seen(RedisWindow *window)
+{
+	if (window->seen == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(window->reader->context);
 
-		window->seen = FeathubRedisSeenMake();
+		window->seen = FeathubRedisSeenMake(true);
 		MemoryContextSwitchTo(old);
 	}
-	return items->n > 0 || window->more;
+	window->deduplicate = true;
 }
 
 static void
@@ -262,7 +275,7 @@ fill_element(RedisWindow *window, RedisEntry *entry, Datum *values, bool *isnull
 			window->page_pos++;
 			break;
 	}
-	if (window->seen && (table->kind == REDIS_KIND_SET || table->kind == REDIS_KIND_HASH) &&
+	if (window->deduplicate &&
 		!FeathubRedisSeenAdd(window->seen, element->str, element->len))
 		return false;
 

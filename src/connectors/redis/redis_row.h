@@ -70,7 +70,8 @@ typedef struct RedisWindow
 	char	   *cursor;			/* of SSCAN, HSCAN; last score, last id */
 	int			ties;			/* members given out with the last score */
 	RedisRequest *page_request;
-	RedisSeen  *seen;			/* elements of a set of several pages */
+	bool		deduplicate;	/* there may be elements more than once */
+	RedisSeen  *seen;			/* those given out, then */
 	int64		ttl;			/* of the entry at pos, ms; -1: none */
 } RedisWindow;
 

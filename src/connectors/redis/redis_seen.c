@@ -33,6 +33,7 @@ typedef struct SeenHash
 struct RedisSeen
 {
 	MemoryContext context;
+	bool		all;			/* remember all, whatever work_mem says */
 	uint64		seed;
 	SeenHash   *table;
 	uint64		size;			/* a power of 2 */
@@ -44,13 +45,16 @@ struct RedisSeen
 	bytea	   *last;			/* of those given out, or NULL */
 };
 
+static SeenHash hash_item(RedisSeen *seen, const char *data, Size len);
+static bool find_hash(RedisSeen *seen, SeenHash hash, uint64 *place);
 static void grow(RedisSeen *seen);
 
 RedisSeen *
-FeathubRedisSeenMake(void)
+FeathubRedisSeenMake(bool all)
 {
 	RedisSeen  *seen = palloc0(sizeof(RedisSeen));
 
+	seen->all = all;
 	seen->context = AllocSetContextCreate(CurrentMemoryContext, "feathub redis seen",
 										  ALLOCSET_DEFAULT_SIZES);
 	if (!pg_strong_random(&seen->seed, sizeof(seen->seed)))
@@ -72,28 +76,54 @@ FeathubRedisSeenReset(RedisSeen *seen)
 	seen->sorted = false;
 }
 
+/* Was it added?  Of one made with "all". */
 bool
-FeathubRedisSeenAdd(RedisSeen *seen, const char *data, Size len)
+FeathubRedisSeenHas(RedisSeen *seen, const char *data, Size len)
+{
+	uint64		place;
+
+	return seen->count > 0 && find_hash(seen, hash_item(seen, data, len), &place);
+}
+
+static SeenHash
+hash_item(RedisSeen *seen, const char *data, Size len)
 {
 	SeenHash	hash;
-	uint64		place;
-	bool		full;
 
 	hash.a = DatumGetUInt64(hash_any_extended((const unsigned char *) data, len, seen->seed));
 	hash.b = DatumGetUInt64(hash_any_extended((const unsigned char *) data, len, ~seen->seed));
 	if (hash.a == 0 && hash.b == 0)
 		hash.b = 1;
-	full = seen->size * sizeof(SeenHash) * 2 > work_mem * (Size) 1024 &&
+	return hash;
+}
+
+/* The place of a hash, or the free one where it would be. */
+static bool
+find_hash(RedisSeen *seen, SeenHash hash, uint64 *place)
+{
+	for (*place = hash.a & (seen->size - 1);
+		 seen->table[*place].a != 0 || seen->table[*place].b != 0;
+		 *place = (*place + 1) & (seen->size - 1))
+	{
+		if (seen->table[*place].a == hash.a && seen->table[*place].b == hash.b)
+			return true;
+	}
+	return false;
+}
+
+bool
+FeathubRedisSeenAdd(RedisSeen *seen, const char *data, Size len)
+{
+	SeenHash	hash = hash_item(seen, data, len);
+	uint64		place;
+	bool		full;
+
+	full = !seen->all && seen->size * sizeof(SeenHash) * 2 > work_mem * (Size) 1024 &&
 		seen->count * 4 >= seen->size * 3;
 	if (!full && seen->count * 4 >= seen->size * 3)
 		grow(seen);
-	for (place = hash.a & (seen->size - 1);
-		 seen->table[place].a != 0 || seen->table[place].b != 0;
-		 place = (place + 1) & (seen->size - 1))
-	{
-		if (seen->table[place].a == hash.a && seen->table[place].b == hash.b)
-			return false;
-	}
+	if (find_hash(seen, hash, &place))
+		return false;
 	if (!full)
 	{
 		seen->table[place] = hash;

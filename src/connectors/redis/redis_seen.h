@@ -9,9 +9,10 @@ typedef struct RedisSeen RedisSeen;
 
 /*
  * Made in the current context.  It remembers items in work_mem; what comes when
- * that is full goes to a sort, on disk if need be.
+ * that is full goes to a sort, on disk if need be.  With "all" it remembers
+ * all of them whatever that takes: 32 bytes or so for each.
  */
-extern RedisSeen *FeathubRedisSeenMake(void);
+extern RedisSeen *FeathubRedisSeenMake(bool all);
 extern void FeathubRedisSeenReset(RedisSeen *seen);
 
 /*
@@ -22,6 +23,7 @@ extern void FeathubRedisSeenReset(RedisSeen *seen);
  * FeathubRedisSeenLater, each once, when nothing is added any more.
  */
 extern bool FeathubRedisSeenAdd(RedisSeen *seen, const char *data, Size len);
+extern bool FeathubRedisSeenHas(RedisSeen *seen, const char *data, Size len);
 extern bool FeathubRedisSeenLater(RedisSeen *seen, const char **data, Size *len);
 
 #endif							/* FEATHUB_CONNECTORS_REDIS_REDIS_SEEN_H */

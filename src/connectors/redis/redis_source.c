@@ -61,7 +61,7 @@ FeathubRedisSourceMake(RedisTable *table, RedisClient *client)
 	source->table = table;
 	source->client = client;
 	source->context = CurrentMemoryContext;
-	source->seen = FeathubRedisSeenMake();
+	source->seen = FeathubRedisSeenMake(false);
 	initStringInfo(&source->match);
 	initStringInfo(&source->entity);
 	source->parts = palloc(sizeof(RedisBytes) * Max(table->nkeys, 1));

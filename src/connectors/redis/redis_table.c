@@ -109,17 +109,17 @@ void
 FeathubRedisBadValue(RedisTable *table, const char *key, Size len,
 					 FeathubDecodeError *error)
 {
-	const char *relname = table->rel->relname;
-	char	   *name = FeathubRedisShowKey(key, len);
+	char	   *where = psprintf("foreign table \"%s\", key \"%s\"", table->rel->relname,
+								 FeathubRedisShowKey(key, len));
 
+	if (error->attnum > 0)
+		where = psprintf("column \"%s\" of %s",
+						 NameStr(TupleDescAttr(table->rel->tupdesc, error->attnum - 1)->attname),
+						 where);
 	ereport(ERROR,
 			(errcode(error->sqlerrcode ? error->sqlerrcode : ERRCODE_FDW_ERROR),
 			 errmsg("%s", error->message),
-			 error->attnum > 0 ?
-			 errcontext("column \"%s\" of foreign table \"%s\", key \"%s\"",
-						NameStr(TupleDescAttr(table->rel->tupdesc, error->attnum - 1)->attname),
-						relname, name) :
-			 errcontext("foreign table \"%s\", key \"%s\"", relname, name)));
+			 errcontext("%s", where)));
 }
 
 void

@@ -29,9 +29,9 @@ for set; do
 		build) want+=("${build[@]}") ;;
 		demo) want+=("${build[@]}" ca-certificates python3 python3-pip) ;;
 		regress) want+=("${build[@]}" diffutils) ;;
-		test) want+=("${build[@]}" "${java[@]}" diffutils libipc-run-perl ca-certificates kcat openssl procps python3 python3-venv
+		test) want+=("${build[@]}" "${java[@]}" diffutils libipc-run-perl ca-certificates kcat redis-server openssl procps python3 python3-venv
 			mariadb-server-core mariadb-client-core) ;;
-		bench) want+=("${build[@]}" "${java[@]}" ca-certificates kcat openssl procps python3-venv python3-pip libpq-dev) ;;
+		bench) want+=("${build[@]}" "${java[@]}" ca-certificates kcat redis-server openssl procps python3-venv python3-pip libpq-dev) ;;
 		ci) want+=(debootstrap "$(first_of clang-14 clang)" "$(first_of libclang-rt-14-dev libclang-rt-dev clang)") ;;
 		*) die "unknown set of packages \"$set\"" ;;
 	esac
