@@ -258,9 +258,6 @@ send_next(RedisSource *source)
 	else
 	{
 		node = source->nodes[source->node];
-		/* a cursor means nothing to another server */
-		if (strcmp(source->cursor, "0") != 0 && node->generation != source->generation)
-			FeathubRedisNodeLost(node, "the server was connected to again in the middle of a scan");
 		FeathubRedisBegin(request, node, 6 + (type ? 2 : 0), "SCAN");
 	}
 	FeathubRedisAddString(request, source->cursor);
@@ -278,6 +275,9 @@ send_next(RedisSource *source)
 	}
 	FeathubRedisSend(request);
 	source->trips++;
+	/* a cursor means nothing to another server, or to this one started again */
+	if (node && strcmp(source->cursor, "0") != 0 && node->generation != source->generation)
+		FeathubRedisNodeLost(node, "it went in the middle of a scan");
 	if (node)
 		source->generation = node->generation;
 	source->sent = true;
