@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "core/catalog.h"
@@ -41,7 +42,13 @@ feathub_on_grant(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by its event trigger", "on_grant")));
-	if (OidIsValid(FeathubExtensionOid()))
+
+	/*
+	 * A restore brings the rights on all these views as they were dumped, and
+	 * in parallel: two of its processes would change those of one view at once.
+	 */
+	if (OidIsValid(FeathubExtensionOid()) &&
+		(application_name == NULL || strcmp(application_name, "pg_restore") != 0))
 		FeathubViewShareGrants(InvalidOid);
 	PG_RETURN_NULL();
 }

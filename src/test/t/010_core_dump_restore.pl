@@ -45,6 +45,13 @@ ALTER FUNCTION "Delay_online" RENAME TO "Delay Features";
 INSERT INTO flights VALUES ('A1', now(), 5);
 INSERT INTO parted VALUES ('A1', '2020-01-01', 7.5);
 INSERT INTO parted_online VALUES ('A1', '2020-01-01', 7.5);
+-- an external group with an online table, and a view whose readers need no more than the view
+CREATE TABLE cabins (tailnum text, seats int, since timestamptz);
+INSERT INTO cabins VALUES ('N1', 100, '2019-01-01'), ('N1', 110, '2020-01-01');
+SELECT feathub.create_external_feature_group('cabins', '{tailnum}', 'since', ttl => '99 years', online => true, refresh_interval => '1 hour');
+SELECT feathub.create_feature_view('shared', 'SELECT p.tailnum, c.seats FROM (SELECT tailnum, now() AS t FROM planes) p LEFT JOIN cabins c USING (tailnum)',
+  't', max_age => '{"c": "50 years"}', with_event_times => true, owner_rights => true);
+GRANT SELECT ON shared TO PUBLIC;
 SELECT feathub.create_window_function('"Last Temps"', 'parted', 'count(*) AS n, max(temp) AS temp', range => '100 years');
 SELECT feathub.create_training_data('"Delay"', '"Delay v1"', '{"train": 0.5, "test": 0.5}', split_by => '{origin}', filter => 'temp > 1');
 });
@@ -59,15 +66,20 @@ $alice->($origin, 'shop', "SELECT feathub.pause_job('to_sink')");
 
 my %query = (
 	groups =>
-	  'SELECT feature_group, online, tombstone, source, primary_key, event_time, ttl, retention, partition_interval, deletes FROM feathub.feature_group ORDER BY feature_group::text',
+	  'SELECT feature_group, online, tombstone, source, primary_key, event_time, ttl, retention, partition_interval, deletes, external, refresh_interval, refreshed_at FROM feathub.feature_group ORDER BY feature_group::text',
 	jobs =>
 	  'SELECT job_id, name, owner, source, sink, query, workers, start, state, reason, epoch, system_identifier, database_oid FROM feathub.job ORDER BY 1',
 	positions  => 'SELECT job_id, epoch, partition, position, records, applied, dead_letters, watermark FROM feathub.job_position ORDER BY 1, 3',
 	'dead letters' => 'SELECT * FROM feathub.dead_letter_record ORDER BY 1',
 	rows       => 'SELECT * FROM "My Shop".weather ORDER BY 1, 2',
 	latest     => 'SELECT * FROM "My Shop".weather_online ORDER BY 1',
-	views => 'SELECT feature_view, online, query, event_time, labels FROM feathub.feature_view',
-	features => 'SELECT feature_view, feature, source, source_column, label FROM feathub.feature ORDER BY number',
+	views => 'SELECT feature_view, online, query, event_time, labels, max_age, with_event_times, owner_rights, owner_views, search_path, created_at FROM feathub.feature_view ORDER BY feature_view::text',
+	readers => q{SELECT oid::regclass, has_table_privilege('pg_monitor', oid, 'SELECT') FROM pg_class WHERE relname ~ '^shared' ORDER BY relname},
+	shared => q{SELECT seats, c_event_time FROM "My Shop".shared_online('N1', '2021-01-01')},
+	'dependencies of views' =>
+	  q{SELECT objid::regclass, refobjid::regclass FROM pg_depend WHERE deptype = 'a' AND classid = 'pg_class'::regclass
+	    AND refclassid = 'pg_class'::regclass AND objid::regclass::text ~ 'shared'},
+	features => 'SELECT feature_view, feature, source, source_column, label, sources FROM feathub.feature ORDER BY feature_view::text, number',
 	training => q{SELECT origin, temp, delay FROM "My Shop"."Delay"},
 	serving => q{SELECT feathub.get_feature_vector('"My Shop"."Delay"', '{"origin": "A1"}') -> 'temp'},
 	'training data' => q{SELECT training_data, feature_view, definition, query, arguments, splits, row_count, content_hash, snapshot_at,
@@ -77,7 +89,7 @@ my %query = (
 	windows => q{SELECT * FROM "My Shop"."Last Temps"('A1', '2020-01-02')},
 	'dependencies of functions' =>
 	  q{SELECT objid::regprocedure, refobjid::regclass FROM pg_depend WHERE deptype = 'a' AND classid = 'pg_proc'::regclass
-	    AND refclassid = 'pg_class'::regclass},
+	    AND refclassid = 'pg_class'::regclass ORDER BY 1},
 	dependencies =>
 	  q{SELECT objid::regclass, refobjid::regclass FROM pg_depend WHERE deptype = 'i' AND classid = 'pg_class'::regclass
 	    AND refclassid = 'pg_class'::regclass AND objid::regclass::text ~ '_(online|tombstone)$' ORDER BY objid::regclass::text}
@@ -91,7 +103,10 @@ isnt($expected{statistics}, '', 'its statistics');
 is($expected{windows}, '1|7.5', 'a window function');
 like($expected{'dependencies of functions'}, qr/Delay Features/, 'the online function depends on it');
 isnt($expected{'dead letters'}, '', 'there is a dead letter');
-is(() = $expected{dependencies} =~ /\n/g, 3, 'four tables depend on their offline tables');
+is(() = $expected{dependencies} =~ /\n/g, 4, 'five tables depend on their groups');
+is($expected{readers}, qq{"My Shop".shared|t\n"My Shop".shared_online_c|t}, 'the view and what its online form reads');
+like($expected{shared}, qr/^110\|2020-01-01/, 'the external group is served');
+is($expected{'dependencies of views'}, '"My Shop".shared_online_c|"My Shop".shared', 'and belongs to the view');
 
 # Does a restored database hold the same, and protect it as the original does?
 sub check_copy
@@ -126,7 +141,7 @@ sub check_copy
 BEGIN; DROP VIEW "My Shop"."Delay";
 SELECT count(*), to_regproc('"My Shop"."Delay Features"') FROM feathub.feature_view;
 ROLLBACK}),
-		'0|', "$what: and goes with its view");
+		'1|', "$what: and goes with its view");
 	(undef, $out, $err) = $node->psql('postgres', 'DROP ROLE alice');
 	like($err, qr/role "alice" cannot be dropped/, "$what: the owner is kept");
 	is( $node->safe_psql(
@@ -136,7 +151,7 @@ SELECT feature_group FROM feathub.feature_group ORDER BY feature_group::text;
 SELECT name FROM feathub.job ORDER BY 1;
 SELECT count(*) FROM feathub.job_position JOIN feathub.job USING (job_id) WHERE name = 'weather';
 ROLLBACK}),
-		"\"My Shop\".aaa\n\"My Shop\".parted\nparted\nto_sink\n0",
+		"\"My Shop\".aaa\n\"My Shop\".cabins\n\"My Shop\".parted\nparted\nto_sink\n0",
 		"$what: the table takes its group and job along");
 
 	# A job made here shows that the scheduler has looked, and runs alone.
