@@ -40,6 +40,15 @@
 #define feathub_guc_malloc(size) malloc(size)
 #endif
 
+/* 17 lets a logical message be flushed at once (replication/message.h). */
+#if PG_VERSION_NUM >= 170000
+#define feathub_log_message(prefix, message, size) \
+	((void) LogLogicalMessage(prefix, message, size, true, true))
+#else
+#define feathub_log_message(prefix, message, size) \
+	XLogFlush(LogLogicalMessage(prefix, message, size, true))
+#endif
+
 /* 17 renamed the counters of transactions (access/transam.h). */
 #if PG_VERSION_NUM >= 170000
 #define feathub_oldest_clog_xid() (TransamVariables->oldestClogXid)

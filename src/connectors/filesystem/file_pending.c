@@ -23,6 +23,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "replication/message.h"
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
 #include "utils/memutils.h"
@@ -55,6 +56,9 @@ static PendingFile *pending = NULL;
 static MemoryContext pending_context = NULL;
 static bool callbacks_registered = false;
 
+/* The transaction's id is in the write-ahead log, so a crash does not reuse it. */
+static bool id_logged = false;
+
 static bool is_over(TransactionId xid, uint64 age, bool *committed);
 static int	make_folders(const FilePlace *place, const char *folder);
 static PendingFile *add_pending(const FilePlace *place, const char *folder, const char *name);
@@ -80,6 +84,15 @@ FeathubFilePendingOpen(const FilePlace *place, const char *folder, const char *n
 		RegisterXactCallback(at_xact_event, NULL);
 		RegisterSubXactCallback(at_subxact_event, NULL);
 		callbacks_registered = true;
+	}
+	if (!id_logged)
+	{
+		/*
+		 * An id that no record of the log has is given to another transaction
+		 * after a crash; what that does must not decide on our files.
+		 */
+		feathub_log_message("feathub files", "", 0);
+		id_logged = true;
 	}
 	dir = make_folders(place, folder);
 	file = add_pending(place, folder, name);
@@ -397,6 +410,7 @@ sync_folder(const FilePlace *place, const char *folder)
 static void
 forget_all(void)
 {
+	id_logged = false;
 	pending = NULL;
 	if (pending_context)
 		MemoryContextReset(pending_context);
@@ -406,7 +420,11 @@ static void
 at_xact_event(XactEvent event, void *arg)
 {
 	if (pending == NULL)
+	{
+		if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+			id_logged = false;
 		return;
+	}
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
