@@ -2,8 +2,8 @@
 # bench.sh: make bench.  Figures on a real Apache Kafka, side by side in one run.
 #
 #   BENCH_ROWS=n       messages in the topic (2000000)
-#   BENCH="part..."    some parts only; bench.py lists them.  "vector" alone needs
-#                      no Kafka: bench_vector.sh
+#   BENCH="part..."    some parts only; bench.py lists them.  "vector" and "memory"
+#                      alone are bench_vector.sh and bench_memory.sh
 #   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
@@ -31,6 +31,12 @@ if [ "${BENCH:-}" = vector ]; then
 	say "starting PostgreSQL $(pg_version)"
 	server_start server "shared_buffers = '1GB'" "autovacuum = off"
 	PATH=$pgbin:$PATH "$src/src/test/bench/bench_vector.sh" </dev/null
+	exit
+fi
+if [ "${BENCH:-}" = memory ]; then
+	say "starting PostgreSQL $(pg_version)"
+	server_start server "shared_buffers = '128MB'" "max_wal_size = '4GB'" "autovacuum = off"
+	BENCH_RUN=$run BENCH_AS="${run_as[*]}" PATH=$pgbin:$PATH "$src/src/test/bench/bench_memory.sh" </dev/null
 	exit
 fi
 
