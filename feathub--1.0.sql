@@ -62,6 +62,8 @@ CREATE TABLE feathub.feature_view (
   query pg_catalog.text NOT NULL,
   event_time pg_catalog.name,
   labels pg_catalog.name[] NOT NULL DEFAULT '{}',
+  training_helpers pg_catalog.name[] NOT NULL DEFAULT '{}',
+  inference_helpers pg_catalog.name[] NOT NULL DEFAULT '{}',
   max_age pg_catalog.jsonb,
   with_event_times pg_catalog.bool NOT NULL DEFAULT false,
   search_path pg_catalog.text NOT NULL DEFAULT '',
@@ -75,6 +77,8 @@ COMMENT ON COLUMN feathub.feature_view.online IS 'the online form: signature of 
 COMMENT ON COLUMN feathub.feature_view.query IS 'the join as its owner wrote it';
 COMMENT ON COLUMN feathub.feature_view.event_time IS 'column of the first relation in FROM: at which features are to be known';
 COMMENT ON COLUMN feathub.feature_view.labels IS 'columns that only the training form has';
+COMMENT ON COLUMN feathub.feature_view.training_helpers IS 'columns that only the training form has, and that are no labels';
+COMMENT ON COLUMN feathub.feature_view.inference_helpers IS 'columns that training data leaves out';
 COMMENT ON COLUMN feathub.feature_view.max_age IS 'how old a row of a joined group may be, by alias or group, in place of the group''s ttl';
 COMMENT ON COLUMN feathub.feature_view.with_event_times IS 'whether the online form tells event time and age of each joined group';
 COMMENT ON COLUMN feathub.feature_view.owner_rights IS 'whether SELECT on the view is all that the online form asks of a reader';
@@ -806,10 +810,12 @@ CREATE FUNCTION feathub.create_feature_view(
   labels pg_catalog.text[] DEFAULT NULL,
   max_age pg_catalog.jsonb DEFAULT NULL,
   with_event_times pg_catalog.bool DEFAULT false,
-  owner_rights pg_catalog.bool DEFAULT false)
+  owner_rights pg_catalog.bool DEFAULT false,
+  training_helpers pg_catalog.text[] DEFAULT NULL,
+  inference_helpers pg_catalog.text[] DEFAULT NULL)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_feature_view';
-COMMENT ON FUNCTION feathub.create_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool, pg_catalog.bool)
+COMMENT ON FUNCTION feathub.create_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool, pg_catalog.bool, pg_catalog.text[], pg_catalog.text[])
   IS 'make of one join a view, right at every point in time, and a function that serves the same features';
 
 CREATE FUNCTION feathub.alter_feature_view(
@@ -820,10 +826,12 @@ CREATE FUNCTION feathub.alter_feature_view(
   max_age pg_catalog.jsonb DEFAULT NULL,
   with_event_times pg_catalog.bool DEFAULT NULL,
   owner_rights pg_catalog.bool DEFAULT NULL,
-  reset pg_catalog.text[] DEFAULT NULL)
+  reset pg_catalog.text[] DEFAULT NULL,
+  training_helpers pg_catalog.text[] DEFAULT NULL,
+  inference_helpers pg_catalog.text[] DEFAULT NULL)
 RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_alter_feature_view';
-COMMENT ON FUNCTION feathub.alter_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool, pg_catalog.bool, pg_catalog.text[])
+COMMENT ON FUNCTION feathub.alter_feature_view(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.jsonb, pg_catalog.bool, pg_catalog.bool, pg_catalog.text[], pg_catalog.text[], pg_catalog.text[])
   IS 'make both forms of a feature view anew, as CREATE OR REPLACE VIEW does; null keeps an argument, reset names those to leave out; also takes over a changed ttl';
 
 CREATE FUNCTION feathub.drop_feature_view(feature_view pg_catalog.text, if_exists pg_catalog.bool DEFAULT false)
@@ -882,7 +890,10 @@ COMMENT ON FUNCTION feathub.view_columns(pg_catalog.regclass) IS 'where the colu
 
 CREATE VIEW feathub.feature AS
   SELECT v.feature_view, c.number, c.name AS feature, c.type, g.feature_group, c.source, c.source_column,
-         c.name OPERATOR(pg_catalog.=) ANY (v.labels) AS label, c.sources, g.source AS group_source
+         c.name OPERATOR(pg_catalog.=) ANY (v.labels) AS label,
+         CASE WHEN c.name OPERATOR(pg_catalog.=) ANY (v.training_helpers) THEN 'training'
+              WHEN c.name OPERATOR(pg_catalog.=) ANY (v.inference_helpers) THEN 'inference' END AS helper,
+         c.sources, g.source AS group_source
     FROM feathub.feature_view AS v
    CROSS JOIN LATERAL feathub.view_columns(v.feature_view) AS c
     LEFT JOIN feathub.feature_group AS g ON g.feature_group OPERATOR(pg_catalog.=) c.source;
@@ -897,6 +908,7 @@ COMMENT ON COLUMN feathub.feature.source_column IS 'the column of the table; nul
 COMMENT ON COLUMN feathub.feature.sources IS 'all tables that it comes from';
 COMMENT ON COLUMN feathub.feature.group_source IS 'what the feature group gets its rows from';
 COMMENT ON COLUMN feathub.feature.label IS 'whether it is a label, which the online form lacks';
+COMMENT ON COLUMN feathub.feature.helper IS 'training: the online form lacks it; inference: training data lacks it; null: neither';
 GRANT SELECT ON feathub.feature TO PUBLIC;  -- names and types, as in pg_attribute
 
 ------------------------------------------------------------------------------

@@ -79,6 +79,18 @@ SELECT feathub.create_training_data('delay', 'labelled', '{"a": 0.5, "b": 0.5}',
   SELECT 'JFK'::varchar AS origin, 'N' || n AS tailnum, timestamp '2020-01-01' + n * interval '1 hour' AS sched_dep, n::bigint AS distance, n % 2 = 0 AS late
     FROM generate_series(1, 8) n $$, filter => 'late', start_time => '2020-01-01 03:00');
 SELECT origin, tailnum, sched_dep, temp, seats, late FROM labelled ORDER BY sched_dep;
+-- labels with windows: over the rows of the spine that is there, before the filter; or left out
+SELECT feathub.create_feature_view('next_late', $$
+  SELECT f.id, f.origin, f.sched_dep, w.temp, lead(f.late) OVER (PARTITION BY f.tailnum ORDER BY f.sched_dep, f.id) AS next_late
+    FROM flights f LEFT JOIN weather w USING (origin) $$, 'sched_dep', '{next_late}');
+SELECT feathub.create_training_data('next_late', 'with_window', filter => 'id < 20');
+SELECT count(*), count(next_late) FROM with_window;
+SELECT feathub.create_training_data('next_late', 'over_spine', spine => $$
+  SELECT id, origin, sched_dep, tailnum, late FROM flights WHERE id < 20 $$);
+SELECT count(*), count(next_late) FROM over_spine;
+SELECT feathub.create_training_data('next_late', 'without_window', spine => $$
+  SELECT 7 AS id, 'JFK' AS origin, timestamptz '2020-01-03' AS sched_dep, false AS next_late $$);
+TABLE without_window;
 -- a group as the spine, with a key that the view does not show
 SELECT feathub.create_feature_view('of_weather', 'SELECT w.origin, w.t, w.temp FROM weather w WHERE w.temp < 50');
 SELECT feathub.create_training_data('of_weather', 'from_group', '{"a": 0.5, "b": 0.5}', 3, end_time => '2020-01-02');

@@ -33,6 +33,7 @@
 #include "core/catalog.h"
 #include "core/dependency.h"
 #include "core/describe.h"
+#include "core/training_catalog.h"
 #include "core/view_catalog.h"
 
 /* What a command dropped, as far as it may concern us. */
@@ -123,6 +124,7 @@ feathub_on_rename(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 
 	FeathubViewRenameLabel(relid, stmt->subname, stmt->newname);
+	FeathubTrainingRenameFeature(relid, stmt->subname, stmt->newname);
 
 	/* a child's column is renamed with its parent's */
 	renamed = stmt->relation->inh ? find_all_inheritors(relid, NoLock, NULL) : list_make1_oid(relid);

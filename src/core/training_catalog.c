@@ -134,6 +134,21 @@ FeathubTrainingStatisticInsert(Oid relid, const char *feature, Datum *values, co
 }
 
 void
+FeathubTrainingRenameFeature(Oid relid, const char *from, const char *to)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.training_statistic SET feature = $3::name WHERE training_data = $1 AND feature = $2::name",
+		.nargs = 3, .argtypes = {REGCLASSOID, TEXTOID, TEXTOID}
+	};
+	FeathubCatalogScope scope;
+	Datum		values[3] = {ObjectIdGetDatum(relid), CStringGetTextDatum(from), CStringGetTextDatum(to)};
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, values, NULL);
+	FeathubCatalogLeave(&scope);
+}
+
+void
 FeathubTrainingStatisticLoad(Oid relid, const char *feature, const char *split,
 							 FeathubTrainingStatistic *statistic)
 {

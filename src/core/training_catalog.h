@@ -59,6 +59,9 @@ extern void FeathubTrainingDataInsert(const FeathubTrainingData *data);
 extern void FeathubTrainingStatisticInsert(Oid relid, const char *feature, Datum *values,
 										   const char *nulls);
 
+/* Follow the renaming of a column of training data. */
+extern void FeathubTrainingRenameFeature(Oid relid, const char *from, const char *to);
+
 /*
  * FeathubTrainingStatisticLoad
  *		The statistics of a feature, which the current user may read.

@@ -31,6 +31,9 @@
 	"FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_class'::regclass " \
 	"AND d.refobjid = v.feature_view AND d.deptype = 'a'"
 
+static List *read_names(Datum array);
+static Datum make_names(List *list);
+
 PG_FUNCTION_INFO_V1(feathub_view_changed);
 PG_FUNCTION_INFO_V1(feathub_on_alter);
 
@@ -40,7 +43,7 @@ FeathubViewLoad(Oid relid)
 	static FeathubStatement statement = {
 		.sql = "SELECT COALESCE((SELECT d.objid " ONLINE_OF_VIEW " LIMIT 1), to_regprocedure(v.online)::oid), "
 		"query, event_time::text, labels, max_age::text, with_event_times, search_path, created_at, "
-		"owner_rights, owner_views::oid[] "
+		"owner_rights, owner_views::oid[], training_helpers, inference_helpers "
 		"FROM feathub.feature_view AS v WHERE v.feature_view = $1",
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
@@ -67,10 +70,9 @@ FeathubViewLoad(Oid relid)
 		view->query = TextDatumGetCString(SPI_getbinval(tuple, desc, 2, &isnull));
 		value = SPI_getbinval(tuple, desc, 3, &isnull);
 		view->event_time = isnull ? NULL : TextDatumGetCString(value);
-		deconstruct_array(DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 4, &isnull)),
-						  NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &names, NULL, &nnames);
-		for (int i = 0; i < nnames; i++)
-			view->labels = lappend(view->labels, pstrdup(NameStr(*DatumGetName(names[i]))));
+		view->labels = read_names(SPI_getbinval(tuple, desc, 4, &isnull));
+		view->training_helpers = read_names(SPI_getbinval(tuple, desc, 11, &isnull));
+		view->inference_helpers = read_names(SPI_getbinval(tuple, desc, 12, &isnull));
 		view->max_age = SPI_getvalue(tuple, desc, 5);
 		view->event_times = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
 		view->search_path = SPI_getvalue(tuple, desc, 7);
@@ -86,28 +88,51 @@ FeathubViewLoad(Oid relid)
 	return view;
 }
 
+/* A name[] as a list of char *, and back. */
+static List *
+read_names(Datum array)
+{
+	List	   *result = NIL;
+	Datum	   *names;
+	int			nnames;
+
+	deconstruct_array(DatumGetArrayTypeP(array), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+					  &names, NULL, &nnames);
+	for (int i = 0; i < nnames; i++)
+		result = lappend(result, pstrdup(NameStr(*DatumGetName(names[i]))));
+	return result;
+}
+
+static Datum
+make_names(List *list)
+{
+	Datum	   *names = (Datum *) palloc(sizeof(Datum) * (list_length(list) + 1));
+	ListCell   *lc;
+
+	foreach(lc, list)
+		names[foreach_current_index(lc)] = DirectFunctionCall1(namein, CStringGetDatum(lfirst(lc)));
+	return PointerGetDatum(construct_array(names, list_length(list), NAMEOID, NAMEDATALEN,
+										   false, TYPALIGN_CHAR));
+}
+
 void
 FeathubViewInsert(const FeathubView *view)
 {
 	static FeathubStatement statement = {
 		.sql = "INSERT INTO feathub.feature_view (feature_view, online, query, event_time, labels, max_age, "
-		"with_event_times, search_path, created_at, owner_rights, owner_views) "
+		"with_event_times, search_path, created_at, owner_rights, owner_views, training_helpers, inference_helpers) "
 		"VALUES ($1, (pg_identify_object('pg_proc'::regclass, $2, 0)).identity, $3, $4::name, $5, $6::jsonb, "
-		"$7, $8, COALESCE($9, now()), $10, $11::regclass[])",
-		.nargs = 11,
+		"$7, $8, COALESCE($9, now()), $10, $11::regclass[], $12, $13)",
+		.nargs = 13,
 		.argtypes = {REGCLASSOID, OIDOID, TEXTOID, TEXTOID, NAMEARRAYOID, TEXTOID, BOOLOID, TEXTOID,
-		TIMESTAMPTZOID, BOOLOID, OIDARRAYOID}
+		TIMESTAMPTZOID, BOOLOID, OIDARRAYOID, NAMEARRAYOID, NAMEARRAYOID}
 	};
 	FeathubCatalogScope scope;
-	Datum		values[11];
-	char		nulls[12] = "           ";
-	Datum	   *names = (Datum *) palloc(sizeof(Datum) * (list_length(view->labels) + 1));
+	Datum		values[13];
+	char		nulls[14] = "             ";
 	Datum	   *parts = (Datum *) palloc(sizeof(Datum) * (list_length(view->owner_views) + 1));
-	int			nnames = 0;
 	ListCell   *lc;
 
-	foreach(lc, view->labels)
-		names[nnames++] = DirectFunctionCall1(namein, CStringGetDatum(lfirst(lc)));
 	values[0] = ObjectIdGetDatum(view->relid);
 	values[1] = ObjectIdGetDatum(view->online);
 	values[2] = CStringGetTextDatum(view->query);
@@ -115,9 +140,7 @@ FeathubViewInsert(const FeathubView *view)
 		values[3] = CStringGetTextDatum(view->event_time);
 	else
 		nulls[3] = 'n';
-	values[4] = PointerGetDatum(construct_array(names, nnames, NAMEOID, NAMEDATALEN,
-												false, TYPALIGN_CHAR));
-
+	values[4] = make_names(view->labels);
 	if (view->max_age)
 		values[5] = CStringGetTextDatum(view->max_age);
 	else
@@ -132,6 +155,8 @@ FeathubViewInsert(const FeathubView *view)
 		parts[foreach_current_index(lc)] = ObjectIdGetDatum(lfirst_oid(lc));
 	values[10] = PointerGetDatum(construct_array(parts, list_length(view->owner_views), OIDOID,
 												 sizeof(Oid), true, TYPALIGN_INT));
+	values[11] = make_names(view->training_helpers);
+	values[12] = make_names(view->inference_helpers);
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, nulls);
@@ -158,8 +183,10 @@ void
 FeathubViewRenameLabel(Oid relid, const char *from, const char *to)
 {
 	static FeathubStatement statement = {
-		.sql = "UPDATE feathub.feature_view SET labels = array_replace(labels, $2::name, $3::name) "
-		"WHERE feature_view = $1 AND $2::name = ANY (labels)",
+		.sql = "UPDATE feathub.feature_view SET labels = array_replace(labels, $2::name, $3::name), "
+		"training_helpers = array_replace(training_helpers, $2::name, $3::name), "
+		"inference_helpers = array_replace(inference_helpers, $2::name, $3::name) "
+		"WHERE feature_view = $1 AND $2::name = ANY (labels || training_helpers || inference_helpers)",
 		.nargs = 3, .argtypes = {REGCLASSOID, TEXTOID, TEXTOID}
 	};
 	FeathubCatalogScope scope;

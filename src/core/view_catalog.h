@@ -20,6 +20,8 @@ typedef struct FeathubView
 	char	   *query;			/* as the user wrote it */
 	char	   *event_time;		/* column of the spine, or NULL */
 	List	   *labels;			/* of char *: columns of the view */
+	List	   *training_helpers;	/* of char *: others that only training has */
+	List	   *inference_helpers;	/* of char *: those that training data leaves out */
 	char	   *max_age;		/* jsonb: alias or group to interval, or NULL */
 	bool		event_times;	/* the online form tells event times and ages */
 	bool		owner_rights;	/* the online form reads with the owner's rights */
@@ -40,7 +42,7 @@ extern FeathubView *FeathubViewLoad(Oid relid);
 extern void FeathubViewInsert(const FeathubView *view);
 extern void FeathubViewDelete(Oid relid);
 
-/* Follow the renaming of a relation's column: a label has another name then. */
+/* Follow the renaming of a relation's column: a label or helper has another name then. */
 extern void FeathubViewRenameLabel(Oid relid, const char *from, const char *to);
 
 /*

@@ -39,7 +39,7 @@
 #define ONLINE_SUFFIX "_online"
 
 static char *get_text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
-static List *read_labels(FunctionCallInfo fcinfo, int arg);
+static List *read_names(FunctionCallInfo fcinfo, int arg, const char *argument);
 static char *place_view(const char *name, char **relname);
 static void reset_arguments(ArrayType *names, FeathubView *view);
 static void make_anew(FeathubView *view, bool other_query);
@@ -50,7 +50,7 @@ PG_FUNCTION_INFO_V1(feathub_drop_feature_view);
 
 /*
  * feathub.create_feature_view(feature_view, query, event_time, labels, max_age,
- *		with_event_times, owner_rights)
+ *		with_event_times, owner_rights, training_helpers, inference_helpers)
  */
 Datum
 feathub_create_feature_view(PG_FUNCTION_ARGS)
@@ -63,11 +63,13 @@ feathub_create_feature_view(PG_FUNCTION_ARGS)
 	view.query = get_text_argument(fcinfo, 1, "query");
 	if (!PG_ARGISNULL(2))
 		view.event_time = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	view.labels = read_labels(fcinfo, 3);
+	view.labels = read_names(fcinfo, 3, "labels");
 	if (!PG_ARGISNULL(4))
 		view.max_age = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(4)));
 	view.event_times = FeathubGroupReadBool(fcinfo, 5, "with_event_times");
 	view.owner_rights = FeathubGroupReadBool(fcinfo, 6, "owner_rights");
+	view.training_helpers = read_names(fcinfo, 7, "training_helpers");
+	view.inference_helpers = read_names(fcinfo, 8, "inference_helpers");
 	view.search_path = pstrdup(namespace_search_path);
 	FeathubExtensionRequire();
 	names.nspname = place_view(name, &names.relname);
@@ -83,7 +85,7 @@ feathub_create_feature_view(PG_FUNCTION_ARGS)
 
 /*
  * feathub.alter_feature_view(feature_view, query, event_time, labels, max_age,
- *		with_event_times, owner_rights, reset)
+ *		with_event_times, owner_rights, reset, training_helpers, inference_helpers)
  *
  * NULL keeps an argument; reset names those to leave out.  The forms are made
  * anew even if none is given, which takes over the groups' present ttl.
@@ -116,13 +118,17 @@ feathub_alter_feature_view(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(2))
 		view->event_time = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (!PG_ARGISNULL(3))
-		view->labels = read_labels(fcinfo, 3);
+		view->labels = read_names(fcinfo, 3, "labels");
 	if (!PG_ARGISNULL(4))
 		view->max_age = DatumGetCString(DirectFunctionCall1(jsonb_out, PG_GETARG_DATUM(4)));
 	if (!PG_ARGISNULL(5))
 		view->event_times = PG_GETARG_BOOL(5);
 	if (!PG_ARGISNULL(6))
 		view->owner_rights = PG_GETARG_BOOL(6);
+	if (!PG_ARGISNULL(8))
+		view->training_helpers = read_names(fcinfo, 8, "training_helpers");
+	if (!PG_ARGISNULL(9))
+		view->inference_helpers = read_names(fcinfo, 9, "inference_helpers");
 	make_anew(view, !PG_ARGISNULL(1));
 	PG_RETURN_VOID();
 }
@@ -145,11 +151,15 @@ reset_arguments(ArrayType *names, FeathubView *view)
 			view->labels = NIL;
 		else if (strcmp(name, "max_age") == 0)
 			view->max_age = NULL;
+		else if (strcmp(name, "training_helpers") == 0)
+			view->training_helpers = NIL;
+		else if (strcmp(name, "inference_helpers") == 0)
+			view->inference_helpers = NIL;
 		else
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unrecognized argument of a feature view: \"%s\"", name),
-					 errhint("Arguments that can be reset are: event_time, labels, max_age.")));
+					 errhint("Arguments that can be reset are: event_time, labels, max_age, training_helpers, inference_helpers.")));
 	}
 }
 
@@ -245,9 +255,9 @@ get_text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 }
 
 static List *
-read_labels(FunctionCallInfo fcinfo, int arg)
+read_names(FunctionCallInfo fcinfo, int arg, const char *argument)
 {
-	List	   *labels = NIL;
+	List	   *result = NIL;
 	Datum	   *names;
 	bool	   *nulls;
 	int			nnames;
@@ -264,16 +274,16 @@ read_labels(FunctionCallInfo fcinfo, int arg)
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("a column name in labels must not be null")));
+					 errmsg("a column name in %s must not be null", argument)));
 		name = TextDatumGetCString(names[i]);
-		foreach(lc, labels)
+		foreach(lc, result)
 			if (strcmp((const char *) lfirst(lc), name) == 0)
 				ereport(ERROR,
 						(errcode(ERRCODE_DUPLICATE_COLUMN),
-						 errmsg("column \"%s\" appears twice in labels", name)));
-		labels = lappend(labels, name);
+						 errmsg("column \"%s\" appears twice in %s", name, argument)));
+		result = lappend(result, name);
 	}
-	return labels;
+	return result;
 }
 
 /* The schema that the view goes to, and its name; both names must be free. */

@@ -17,6 +17,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -46,6 +47,7 @@ static Var *spine_column(Node *node, const KeyContext *context);
 static bool spine_walker(Node *node, void *arg);
 static void replace_spine(Query *query, Index spine, const FeathubTrainingRequest *request);
 static void forget_missing(Query *query, Index spine, Bitmapset *missing, const FeathubTrainingRequest *request);
+static void forget_windows(Query *query);
 static Query *make_spine(const FeathubTrainingRequest *request, RangeTblEntry *rte, Index spine,
 						 Query *query, List *columns, List **names);
 static List *spine_names(const char *spine);
@@ -176,6 +178,8 @@ describe_view(FeathubTrainingSource *source, Query *query, Index spine, const Fe
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
 					 errmsg("feature view \"%s\" has a column \"%s\"", source->alias, FEATHUB_SPLIT_COLUMN),
 					 errdetail("Training data has a column of that name for the splits.")));
+		if (has_name(view->inference_helpers, tle->resname))
+			continue;
 		source->columns = lappend(source->columns, tle->resname);
 		source->types = lappend_oid(source->types, exprType((Node *) tle->expr));
 		if (var == NULL || var->varattno <= 0)
@@ -305,7 +309,8 @@ replace_spine(Query *query, Index spine, const FeathubTrainingRequest *request)
 			if (strcmp(strVal(lfirst(lc2)), name) == 0)
 				known = true;
 		foreach(lc2, query->targetList)
-			if (strcmp(lfirst_node(TargetEntry, lc2)->resname, name) == 0)
+			if (!lfirst_node(TargetEntry, lc2)->resjunk &&
+				strcmp(lfirst_node(TargetEntry, lc2)->resname, name) == 0)
 				known = true;
 		if (!known)
 			extra = lappend(extra, makeString(name));
@@ -332,7 +337,7 @@ replace_spine(Query *query, Index spine, const FeathubTrainingRequest *request)
 }
 
 /*
- * Leave out labels made of columns that the spine lacks, and conditions on
+ * Leave out labels and training helpers made of columns that the spine lacks, and conditions on
  * these; a feature made of them is an error.
  */
 static void
@@ -347,17 +352,21 @@ forget_missing(Query *query, Index spine, Bitmapset *missing, const FeathubTrain
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
-		if (bms_overlap(FeathubViewColumnsIn((Node *) tle->expr, spine), missing) &&
-			has_name(request->view->labels, tle->resname))
+		if (!tle->resjunk &&
+			bms_overlap(FeathubViewColumnsIn((Node *) tle->expr, spine), missing) &&
+			(has_name(request->view->labels, tle->resname) ||
+			 has_name(request->view->training_helpers, tle->resname)))
 		{
 			ereport(NOTICE,
-					(errmsg("label \"%s\" is left out because the spine lacks what it is made of", tle->resname)));
+					(errmsg("column \"%s\" is left out because the spine lacks what it is made of", tle->resname)));
 			continue;
 		}
 		targets = lappend(targets, tle);
 		tle->resno = list_length(targets);
 	}
 	query->targetList = targets;
+	if (query->hasWindowFuncs && !contain_windowfuncs((Node *) targets))
+		forget_windows(query);
 	foreach(lc, FeathubViewTerms(query->jointree->quals))
 		if (!bms_overlap(FeathubViewColumnsIn((Node *) lfirst(lc), spine), missing))
 			terms = lappend(terms, lfirst(lc));
@@ -370,6 +379,28 @@ forget_missing(Query *query, Index spine, Bitmapset *missing, const FeathubTrain
 					 errmsg("argument \"%s\" lacks column \"%s\"", "spine",
 							strVal(list_nth(rte->eref->colnames, lfirst_int(lc) - 1))),
 					 errdetail("Feature view \"%s\" uses it.", get_rel_name(request->view->relid))));
+}
+
+/* No label is left that needs windows: neither are they, nor what they sort by. */
+static void
+forget_windows(Query *query)
+{
+	List	   *targets = NIL;
+	ListCell   *lc;
+
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		tle->ressortgroupref = 0;
+		if (tle->resjunk)
+			continue;
+		targets = lappend(targets, tle);
+		tle->resno = list_length(targets);
+	}
+	query->targetList = targets;
+	query->windowClause = NIL;
+	query->hasWindowFuncs = false;
 }
 
 /* SELECT s.column::type, ..., s.extra FROM (spine) AS s */

@@ -90,7 +90,7 @@ remove_labels(Query *query, const FeathubViewQuery *view)
 		Bitmapset  *columns = FeathubViewColumnsIn((Node *) tle->expr, view->spine);
 		bool		is_label = tle->resjunk;	/* of a label's window */
 
-		foreach(lc2, view->labels)
+		foreach(lc2, view->training_only)
 			if (!is_label && strcmp((const char *) lfirst(lc2), tle->resname) == 0)
 				is_label = true;
 		if (is_label)

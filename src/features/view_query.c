@@ -52,8 +52,10 @@ static void check_joins(Query *query, Node *node);
 static void add_group(FeathubViewQuery *view, FeathubGroup *group, Index rtindex);
 static void find_event_time(FeathubViewQuery *view, const char *name);
 static void name_columns(Query *query, List *names);
-static bool is_label(const FeathubViewQuery *view, const TargetEntry *tle);
-static void check_labels(FeathubViewQuery *view);
+static bool is_label(const FeathubView *definition, const TargetEntry *tle);
+static void check_columns(Query *query, const FeathubView *definition);
+static void check_names(Query *query, List *wanted, const char *what);
+static void check_features(FeathubViewQuery *view, const FeathubView *definition);
 static void set_max_age(FeathubViewQuery *view, const char *max_age);
 static bool set_age(FeathubViewQuery *view, const char *name, Interval *age);
 static bool check_walker(Node *node, void *arg);
@@ -87,8 +89,12 @@ FeathubViewAnalyze(const FeathubView *definition)
 	(void) query_tree_walker(view->query, check_walker, &check, QTW_IGNORE_JOINALIASES);
 	find_event_time(view, definition->event_time);
 	FeathubViewCheckWindows(view, check.groups);
-	view->labels = definition->labels;
-	check_labels(view);
+	check_columns(view->query, definition);
+	check_names(view->query, definition->labels, "label");
+	check_names(view->query, definition->training_helpers, "training helper");
+	check_names(view->query, definition->inference_helpers, "inference helper");
+	view->training_only = list_concat_copy(definition->labels, definition->training_helpers);
+	check_features(view, definition);
 	if (definition->max_age != NULL)
 		set_max_age(view, definition->max_age);
 	view->event_times = definition->event_times;
@@ -408,70 +414,105 @@ name_columns(Query *query, List *names)
 }
 
 static bool
-is_label(const FeathubViewQuery *view, const TargetEntry *tle)
+is_label(const FeathubView *definition, const TargetEntry *tle)
 {
 	ListCell   *lc;
 
-	foreach(lc, view->labels)
+	foreach(lc, definition->labels)
 		if (strcmp((const char *) lfirst(lc), tle->resname) == 0)
 			return true;
 	return false;
 }
 
 /*
- * Labels are columns of the result, and leave some.  What is made of several
- * rows of the view can only be a label: which of the next flights is late, say.
+ * Columns have names of their own.  What is made of several rows of the view
+ * can only be a label: which of the next flights is late, say.
  */
 static void
-check_labels(FeathubViewQuery *view)
+check_columns(Query *query, const FeathubView *definition)
 {
-	int			nfeatures = 0;
-	StringInfoData names;
 	ListCell   *lc;
 	ListCell   *lc2;
 
-	initStringInfo(&names);
-	foreach(lc, view->query->targetList)
+	foreach(lc, query->targetList)
 	{
 		TargetEntry *tle = lfirst_node(TargetEntry, lc);
 
 		if (tle->resjunk)
 			continue;
-		if (!is_label(view, tle) && contain_windowfuncs((Node *) tle->expr))
+		if (!is_label(definition, tle) && contain_windowfuncs((Node *) tle->expr))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("column \"%s\" of a feature view cannot have a window function unless it is a label",
 							tle->resname),
 					 errdetail("When serving there is one row."),
 					 errhint("Use feathub.create_window_function for windows over the history of a group, or a LATERAL subquery over a table.")));
-		foreach(lc2, view->query->targetList)
+		foreach(lc2, query->targetList)
 			if (lfirst(lc2) != tle && !lfirst_node(TargetEntry, lc2)->resjunk &&
 				strcmp(lfirst_node(TargetEntry, lc2)->resname, tle->resname) == 0)
 				ereport(ERROR,
 						(errcode(ERRCODE_DUPLICATE_COLUMN),
 						 errmsg("the query has two columns \"%s\"", tle->resname),
 						 errhint("Give one of them another name with AS; instead of *, name the columns.")));
-		appendStringInfo(&names, "%s%s", nfeatures++ ? ", " : "", quote_identifier(tle->resname));
 	}
-	foreach(lc, view->labels)
+}
+
+/* Labels and helpers are columns of the result. */
+static void
+check_names(Query *query, List *wanted, const char *what)
+{
+	StringInfoData names;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	initStringInfo(&names);
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *tle = lfirst_node(TargetEntry, lc);
+
+		if (!tle->resjunk)
+			appendStringInfo(&names, "%s%s", names.len ? ", " : "", quote_identifier(tle->resname));
+	}
+	foreach(lc, wanted)
 	{
 		bool		found = false;
 
-		foreach(lc2, view->query->targetList)
+		foreach(lc2, query->targetList)
 			if (!lfirst_node(TargetEntry, lc2)->resjunk &&
 				strcmp(lfirst_node(TargetEntry, lc2)->resname, (const char *) lfirst(lc)) == 0)
 				found = true;
 		if (!found)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("label \"%s\" is not a column of the query", (const char *) lfirst(lc)),
+					 errmsg("%s \"%s\" is not a column of the query", what, (const char *) lfirst(lc)),
 					 errhint("Its columns are: %s.", names.data)));
-		nfeatures--;
 	}
+}
+
+/* Each column is at most one of label and helpers, and some are features. */
+static void
+check_features(FeathubViewQuery *view, const FeathubView *definition)
+{
+	List	   *special = list_concat_copy(view->training_only, definition->inference_helpers);
+	int			nfeatures = -list_length(special);
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, special)
+		for_each_cell(lc2, special, lnext(special, lc))
+			if (strcmp((const char *) lfirst(lc), (const char *) lfirst(lc2)) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" can only be one of label, training helper and inference helper",
+								(const char *) lfirst(lc))));
+	foreach(lc, view->query->targetList)
+		if (!lfirst_node(TargetEntry, lc)->resjunk)
+			nfeatures++;
 	if (nfeatures <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the query has no columns besides its labels")));
+				 errmsg("the query has no columns besides its labels%s",
+						list_length(special) > list_length(definition->labels) ? " and helpers" : "")));
 }
 
 /* max_age: a JSON object of intervals, or nulls, by alias or name of a group. */

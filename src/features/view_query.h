@@ -27,7 +27,7 @@ typedef struct FeathubViewQuery
 	Var		   *event_time;		/* of the spine, or NULL */
 	char	   *event_time_name;
 	List	   *groups;			/* of FeathubViewGroup, as joined */
-	List	   *labels;			/* of char *: columns of the result */
+	List	   *training_only;	/* of char *: columns of the result, labels and helpers */
 	bool		event_times;	/* the online form tells those of the groups */
 } FeathubViewQuery;
 
