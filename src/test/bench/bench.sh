@@ -2,8 +2,9 @@
 # bench.sh: make bench.  Figures on a real Apache Kafka, side by side in one run.
 #
 #   BENCH_ROWS=n       messages in the topic (2000000)
-#   BENCH="part..."    some parts only; bench.py lists them.  "vector" and "memory"
-#                      alone are bench_vector.sh and bench_memory.sh
+#   BENCH="part..."    some parts only; bench.py lists them.  "vector", "memory" and
+#                      "mysql" alone are bench_vector.sh, bench_memory.sh and
+#                      bench_mysql.sh
 #   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
@@ -37,6 +38,13 @@ if [ "${BENCH:-}" = memory ]; then
 	say "starting PostgreSQL $(pg_version)"
 	server_start server "shared_buffers = '128MB'" "max_wal_size = '4GB'" "autovacuum = off"
 	BENCH_RUN=$run BENCH_AS="${run_as[*]}" PATH=$pgbin:$PATH "$src/src/test/bench/bench_memory.sh" </dev/null
+	exit
+fi
+
+if [ "${BENCH:-}" = mysql ]; then
+	say "starting PostgreSQL $(pg_version)"
+	server_start server "shared_buffers = '256MB'" "autovacuum = off"
+	PATH=$pgbin:$PATH BENCH_RUN=$run "$src/src/test/bench/bench_mysql.sh" </dev/null
 	exit
 fi
 
