@@ -9,6 +9,9 @@
 
 #include "connectors/redis/redis.h"
 
+/* A batch goes out in parts, so that one is decoded while the next is fetched. */
+#define MIN_WINDOW	100
+
 typedef struct RedisLookupState
 {
 	RedisTable *table;
@@ -135,13 +138,14 @@ start_window(RedisLookupState *state)
 	RedisBytes *parts = palloc(sizeof(RedisBytes) * table->nkeys);
 	FeathubTextModes modes;
 	StringInfoData key;
+	int			max = Min(state->reader->window_size, Max(MIN_WINDOW, state->nrows / 4));
 
 	FeathubRedisWindowReset(window);
 	initStringInfo(&key);
 	FeathubTextModesSet(&modes, NULL);
 	PG_TRY();
 	{
-		while (window->nentries < state->reader->window_size && state->next < state->nrows)
+		while (window->nentries < max && state->next < state->nrows)
 		{
 			Datum	   *row = state->values + (Size) state->next++ * state->nkeys;
 

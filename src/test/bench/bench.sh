@@ -2,9 +2,9 @@
 # bench.sh: make bench.  Figures on a real Apache Kafka, side by side in one run.
 #
 #   BENCH_ROWS=n       messages in the topic (2000000)
-#   BENCH="part..."    some parts only; bench.py lists them.  "vector", "memory" and
-#                      "mysql" alone are bench_vector.sh, bench_memory.sh and
-#                      bench_mysql.sh
+#   BENCH="part..."    some parts only; bench.py lists them.  "vector", "memory",
+#                      "mysql" and "redis" alone are bench_vector.sh, bench_memory.sh,
+#                      bench_mysql.sh and bench_redis.sh
 #   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
@@ -45,6 +45,13 @@ if [ "${BENCH:-}" = mysql ]; then
 	say "starting PostgreSQL $(pg_version)"
 	server_start server "shared_buffers = '256MB'" "autovacuum = off"
 	PATH=$pgbin:$PATH BENCH_RUN=$run "$src/src/test/bench/bench_mysql.sh" </dev/null
+	exit
+fi
+
+if [ "${BENCH:-}" = redis ]; then
+	say "starting PostgreSQL $(pg_version)"
+	server_start server "shared_buffers = '1GB'" "autovacuum = off"
+	PATH=$pgbin:$PATH "$src/src/test/bench/bench_redis.sh" </dev/null
 	exit
 fi
 
