@@ -18,6 +18,8 @@ my %place = (SERVER => 'server', USER_MAPPING => 'user mapping', TABLE => 'table
 my %title = (
 	FeathubFileOptions => 'FileSystem',
 	FeathubKafkaOptions => 'Kafka',
+	FeathubMysqlOptions => 'MySQL',
+	FeathubMysqlImportOptions => 'IMPORT FOREIGN SCHEMA from MySQL',
 	FeathubFileImportOptions => 'IMPORT FOREIGN SCHEMA from FileSystem',
 	FeathubKafkaImportOptions => 'IMPORT FOREIGN SCHEMA from Kafka',
 	common_options => 'All connectors',
