@@ -163,7 +163,7 @@ FeathubAsofNextSpineHash(FeathubAsofState *state, TupleTableSlot **outer, Feathu
 			__builtin_prefetch(&state->table.items[position]);
 		position = state->positions[state->next_row + AHEAD / 2];
 		if (position != FEATHUB_ASOF_NONE && state->table.items[position].u.payload != NULL)
-			__builtin_prefetch(state->table.items[position].u.payload);
+			__builtin_prefetch(state->table.items[position].u.payload->values);
 	}
 	position = state->positions[state->next_row++];
 	*found = position == FEATHUB_ASOF_NONE ? NULL : state->table.items[position].u.payload;
@@ -301,7 +301,9 @@ find_items(FeathubAsofState *state)
 			{
 				FeathubAsofGroup *group = &table->groups[state->staged[i].group];
 
-				__builtin_prefetch(&table->items[group->first + group->cursor]);
+				/* it and its neighbours are compared */
+				__builtin_prefetch(&table->items[group->first + Max(group->cursor, 1) - 1]);
+				__builtin_prefetch(&table->items[group->first + group->cursor + 1]);
 			}
 	for (int i = 0; i < state->nstaged; i++)
 	{
@@ -310,7 +312,10 @@ find_items(FeathubAsofState *state)
 		row->item = row->group == FEATHUB_ASOF_NONE ? NULL :
 			first_to_see(state, &table->groups[row->group], row->time);
 		if (row->item != NULL && row->item->u.payload != NULL)
+		{
 			__builtin_prefetch(row->item->u.payload, 1);
+			__builtin_prefetch((char *) row->item->u.payload + state->payload_size - 1, 1);
+		}
 	}
 	MemoryContextSwitchTo(old);
 }

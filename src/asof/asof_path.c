@@ -645,13 +645,13 @@ estimate(JoinContext *join, FeathubAsofPath *path, Path *outer, Path *inner)
 			if (features * (40 + width) > memory && !forced)
 				return false;
 			result->startup_cost = outer->startup_cost + inner->total_cost +
-				features * (key + 4 * cpu_operator_cost);
+				features * (key + 8 * cpu_operator_cost);
 			result->total_cost = result->startup_cost + outer->total_cost - outer->startup_cost +
-				rows * (key + cpu_operator_cost * log2(features / distinct + 2) / 2) + out;
+				rows * (key + cpu_operator_cost * (1 + log2(features / distinct + 2) / 4)) + out;
 			break;
 		case FEATHUB_ASOF_SPINE_HASH:
 			batches = ceil(rows * (48 + width) / (memory * 3 / 4));
-			result->total_cost = outer->total_cost + rows * (key + 6 * cpu_operator_cost) +
+			result->total_cost = outer->total_cost + rows * (key + 8 * cpu_operator_cost) +
 				batches * (inner->total_cost + features * (key + 3 * cpu_operator_cost)) + out;
 			result->startup_cost = outer->startup_cost + (result->total_cost - outer->startup_cost - out) / batches;
 			break;

