@@ -310,14 +310,8 @@ unxz_block(const char *data, Size len, StringInfo out, Size limit, const char *f
 		status = lzma_stream_buffer_decode(&memory, 0, NULL, (const uint8_t *) data, &in_pos, len,
 										   (uint8_t *) out->data, &out_pos, room);
 		out->len = (int) out_pos;
-		if (status == LZMA_BUF_ERROR)
-		{
-			/* either the buffer is too small, or the data ends early */
-			if (out_pos < room)
-				return false;
-			if (room == limit)
-				too_large(limit, file);
-		}
+		if (status == LZMA_BUF_ERROR && room == limit)
+			too_large(limit, file);
 		if (status == LZMA_MEM_ERROR || status == LZMA_MEMLIMIT_ERROR)
 			too_large(limit, file);
 	}

@@ -31,7 +31,7 @@
 
 /* A batch has so many rows or bytes. */
 #define BATCH_ROWS 8192
-#define BATCH_BYTES (8 * 1024 * 1024)
+#define BATCH_BYTES (1024 * 1024)
 
 /* A buffer larger than this is not kept for the next batch. */
 #define KEEP_BYTES (16 * 1024 * 1024)

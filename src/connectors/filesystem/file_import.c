@@ -136,6 +136,7 @@ typedef struct ImportTable
 typedef struct ImportColumn
 {
 	char	   *name;
+	const char *field;			/* its name in the file, if the format has an option for it */
 	const char *type;
 	char	   *options;
 } ImportColumn;
@@ -409,6 +410,9 @@ columns_of(FilePlace *place, ImportTable *table, const FileImport *import)
 		if (FeathubInferIsUsed(column->name, table->partitions) && !table->format->positional)
 			continue;
 		column->name = FeathubInferColumnName(column->name, list_concat_copy(used, table->partitions));
+		/* letters' case does not matter where a field is looked for */
+		if (column->field && pg_strcasecmp(column->field, column->name) != 0)
+			column->options = psprintf("OPTIONS (column_name %s)", quote_literal_cstr(column->field));
 		used = lappend(used, column->name);
 		result = lappend(result, column);
 	}
@@ -445,6 +449,9 @@ columns_of_container(FilePlace *place, ImportTable *table, void *options)
 
 		typenameTypeIdAndMod(NULL, def->typeName, &type, &typmod);
 		column->name = def->colname;
+		if (FeathubOptionsFind(table->format->options, FEATHUB_ON_COLUMN, "column_name"))
+			column->field = def->fdwoptions == NIL ? def->colname :
+				defGetString(linitial_node(DefElem, def->fdwoptions));
 		column->type = format_type_extended(type, typmod,
 											FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
 		column->options = "";

@@ -9,6 +9,9 @@
 
 packages=(pyarrow==26.0.0 duckdb==2.0.0 fastavro==1.12.1)
 venv=$cache/parquet-venv-1
+# the distribution's: one in root's home is of no use to the user that tests run as
+python=/usr/bin/python3
+[ -x "$python" ] || python=python3
 
 case ${1:-} in
 	get)
@@ -18,7 +21,7 @@ case ${1:-} in
 			flock 9
 			if [ ! -e "$venv/.complete" ]; then
 				rm -rf "$venv"
-				python3 -m venv "$venv"
+				"$python" -m venv "$venv"
 				"$venv/bin/pip" install -q --disable-pip-version-check "${packages[@]}" </dev/null >&2
 				: >"$venv/.complete"
 			fi
