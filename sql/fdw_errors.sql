@@ -24,6 +24,9 @@ INSERT INTO errors_t VALUES (1, 'x');
 COPY errors_t FROM stdin;
 1	x
 \.
+CREATE FOREIGN TABLE errors_source (a int, b text) SERVER fdw_errors OPTIONS (topic 's', format 'json');
+SELECT feathub.create_job('errors_job', source => 'errors_source', sink => 'errors_t', query => 'SELECT a, b FROM batch');
+DROP FOREIGN TABLE errors_source;
 ALTER FOREIGN TABLE errors_t OPTIONS (ADD updatable 'true');
 SELECT is_insertable_into FROM information_schema.tables WHERE table_name = 'errors_t';
 SELECT pg_relation_is_updatable('errors_t', false);

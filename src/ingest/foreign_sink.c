@@ -55,6 +55,10 @@ FeathubForeignSinkCheck(Oid relid)
 
 	/* what is wrong with its options is better known now than by the worker */
 	rel = FeathubRelationOpen(relid, GetUserId());
+	if (!rel->common.updatable)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("foreign table \"%s\" does not allow inserts", rel->relname)));
 	if (rel->format && rel->format->begin_encode == NULL && rel->format->container == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
