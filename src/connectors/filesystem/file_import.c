@@ -45,7 +45,7 @@ typedef struct FileImport
 	char	   *encoding;
 } FileImport;
 
-static const FeathubOptionValue header_values[] = {
+static const FeathubOptionValue file_import_header_values[] = {
 	{"false", FILE_HEADER_NONE},
 	{"true", FILE_HEADER_SKIP},
 	{"match", FILE_HEADER_MATCH},
@@ -65,7 +65,7 @@ const FeathubOption FeathubFileImportOptions[] = {
 	},
 	{
 		"header", FEATHUB_ON_IMPORT, FEATHUB_OPTION_ENUM,
-		.values = header_values,
+		.values = file_import_header_values,
 		.offset = offsetof(FileImport, header), .default_value = "true",
 		.description = "Whether files of format csv begin with the columns' names."
 	},

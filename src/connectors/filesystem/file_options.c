@@ -20,14 +20,14 @@ static void check_prefix(const char *name, const char *value);
 static int	column_metadata(FeathubRelation *rel, AttrNumber attnum);
 static bool column_is_partition(FeathubRelation *rel, AttrNumber attnum);
 
-static const FeathubOptionValue header_values[] = {
+static const FeathubOptionValue file_header_values[] = {
 	{"false", FILE_HEADER_NONE},
 	{"true", FILE_HEADER_SKIP},
 	{"match", FILE_HEADER_MATCH},
 	{NULL}
 };
 
-static const FeathubOptionValue compression_values[] = {
+static const FeathubOptionValue file_compression_values[] = {
 	{"auto", FILE_COMPRESSION_AUTO},
 	{"none", FILE_COMPRESSION_NONE},
 	{"gzip", FILE_COMPRESSION_GZIP},
@@ -36,14 +36,14 @@ static const FeathubOptionValue compression_values[] = {
 	{NULL}
 };
 
-static const FeathubOptionValue on_error_values[] = {
+static const FeathubOptionValue file_on_error_values[] = {
 	{"stop", FILE_ON_ERROR_STOP},
 	{"skip", FILE_ON_ERROR_SKIP},
 	{"reject", FILE_ON_ERROR_REJECT},
 	{NULL}
 };
 
-static const FeathubOptionValue metadata_values[] = {
+static const FeathubOptionValue file_metadata_values[] = {
 	{"path", FILE_META_PATH},
 	{"line", FILE_META_LINE},
 	{"modified", FILE_META_MODIFIED},
@@ -77,13 +77,13 @@ const FeathubOption FeathubFileOptions[] = {
 	},
 	{
 		"header", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
-		.values = header_values,
+		.values = file_header_values,
 		.offset = offsetof(FileOptions, header), .default_value = "false",
 		.description = "Whether each file of format csv begins with the columns' names; match: they are compared."
 	},
 	{
 		"compression", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
-		.values = compression_values,
+		.values = file_compression_values,
 		.offset = offsetof(FileOptions, compression), .default_value = "auto",
 		.description = "How files are compressed; auto: as each name's ending says (.gz, .zst, .lz4)."
 	},
@@ -95,7 +95,7 @@ const FeathubOption FeathubFileOptions[] = {
 	},
 	{
 		"on_error", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
-		.values = on_error_values,
+		.values = file_on_error_values,
 		.offset = offsetof(FileOptions, on_error), .default_value = "stop",
 		.description = "What becomes of a bad record: the query stops, it is skipped with a notice, or it is a row of the columns with metadata reject_record and reject_reason."
 	},
@@ -124,7 +124,7 @@ const FeathubOption FeathubFileOptions[] = {
 	},
 	{
 		"metadata", FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM,
-		.values = metadata_values,
+		.values = file_metadata_values,
 		.description = "What of the file or the bad record the column shows, instead of a field."
 	},
 	{
@@ -174,14 +174,14 @@ FeathubFileCheckRelation(FeathubRelation *rel)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 					 errmsg("foreign table \"%s\" has more than one column with metadata '%s'",
-							rel->relname, metadata_values[kind].name)));
+							rel->relname, file_metadata_values[kind].name)));
 		seen[kind] = true;
 		if (att->atttypid != metadata_types[kind][0] &&
 			(!OidIsValid(metadata_types[kind][1]) || att->atttypid != metadata_types[kind][1]))
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 					 errmsg("column \"%s\" of foreign table \"%s\" with metadata '%s' must have type %s",
-							NameStr(att->attname), rel->relname, metadata_values[kind].name,
+							NameStr(att->attname), rel->relname, file_metadata_values[kind].name,
 							format_type_be(metadata_types[kind][0]))));
 	}
 	if (options->on_error == FILE_ON_ERROR_REJECT &&
@@ -306,10 +306,10 @@ column_metadata(FeathubRelation *rel, AttrNumber attnum)
 {
 	const char *value = FeathubRelationColumnOption(rel, attnum, "metadata");
 
-	for (int i = 0; value && metadata_values[i].name; i++)
+	for (int i = 0; value && file_metadata_values[i].name; i++)
 	{
-		if (strcmp(value, metadata_values[i].name) == 0)
-			return metadata_values[i].value;
+		if (strcmp(value, file_metadata_values[i].name) == 0)
+			return file_metadata_values[i].value;
 	}
 	return -1;
 }

@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "connectors/filesystem/file_lines.h"
 #include "connectors/kafka/kafka.h"
 #include "formats/avro.h"
 #include "formats/container.h"
@@ -567,6 +568,85 @@ options_run(const char *data, Size len)
 	}
 }
 
+/*
+ * Framing of files: a file read in one go, and in ranges each of which knows
+ * only the counts of those before it, has the same records.
+ */
+static const char *file_data;
+static Size file_len;
+static Size file_step;
+
+/* In place of a file: what is fuzzed, some bytes at a time. */
+Size
+FeathubFileSourceRead(FileSource *source, char *buffer, Size len)
+{
+	Size		n = Min(Min(len, file_step), file_len - source->position);
+
+	memcpy(buffer, file_data + source->position, n);
+	source->position += n;
+	return n;
+}
+
+static void
+append_record(StringInfo out, const char *record, Size len, int64 line)
+{
+	appendStringInfo(out, "%lld:%zu:", (long long) line, len);
+	appendBinaryStringInfo(out, record, len);
+	appendStringInfoChar(out, '\n');
+}
+
+static void
+framing_run(const char *data, Size len)
+{
+	FileLines	lines = {0};
+	FileSource	source = {0};
+	StringInfoData whole;
+	StringInfoData ranges;
+	const char *record;
+	Size		record_len;
+	Size		range;
+	int64		line;
+	int64		lines_before = 0;
+	bool		in_quotes = false;
+	bool		at_start = true;
+
+	if (len < 2)
+		return;
+	lines.framing.quoted = data[0] & 1;
+	lines.framing.quote = lines.framing.escape = '"';
+	range = 4 + (unsigned char) data[1] % 60;
+	file_step = 1 + (unsigned char) data[0] % 7;
+	file_data = data + 2;
+	file_len = len - 2;
+	lines.context = CurrentMemoryContext;
+	source.name = "fuzz";
+	initStringInfo(&whole);
+	initStringInfo(&ranges);
+
+	FeathubFileLinesStart(&lines, &source);
+	while (FeathubFileLinesNext(&lines, &record, &record_len, &line))
+		append_record(&whole, record, record_len, line);
+
+	for (Size offset = 0; offset < file_len; offset += range)
+	{
+		Size		n = Min(range, file_len - offset);
+		FileFrameCount count = {0};
+
+		FeathubFileLinesLoad(&lines, &source, offset, n);
+		FeathubFrameCount(&lines.framing, lines.buffer, lines.end, &count);
+		if (lines.end != n)
+			fuzz_fail("range has %zu bytes instead of %zu", lines.end, n);
+		FeathubFileLinesRange(&lines, in_quotes, at_start && !in_quotes, lines_before + 1);
+		while (FeathubFileLinesNext(&lines, &record, &record_len, &line))
+			append_record(&ranges, record, record_len, line);
+		in_quotes ^= count.quotes_odd;
+		at_start = file_data[offset + n - 1] == '\n' && !in_quotes;
+		lines_before += count.lines;
+	}
+	if (strcmp(whole.data, ranges.data) != 0 || whole.len != ranges.len)
+		fuzz_fail("in one go \"%s\", in ranges \"%s\"", whole.data, ranges.data);
+}
+
 /* kafka_options.c asks for a relation's columns; there is none here. */
 const char *
 FeathubRelationColumnOption(FeathubRelation *rel, AttrNumber attnum, const char *name)
@@ -579,6 +659,7 @@ const FuzzTarget FuzzTargets[] = {
 	{"avro_file", avro_file_init, avro_file_run},
 	{"avro_schema", NULL, avro_schema_run},
 	{"debezium", debezium_init, changelog_run},
+	{"framing", NULL, framing_run},
 	{"json", json_init, run_coders},
 	{"json_epoch", json_epoch_init, run_coders},
 	{"json_index", index_init, index_run},
