@@ -1068,6 +1068,6 @@ COMMENT ON COLUMN feathub.training_statistics.max IS 'greatest value';
 COMMENT ON COLUMN feathub.training_statistics.mean IS 'mean, of numbers and booleans';
 COMMENT ON COLUMN feathub.training_statistics.stddev IS 'standard deviation of the population';
 COMMENT ON COLUMN feathub.training_statistics.quantiles IS 'at 0.01, 0.05, 0.25, 0.5, 0.75, 0.95 and 0.99, interpolated';
-COMMENT ON COLUMN feathub.training_statistics.top_values IS 'the ten most frequent values with their counts';
+COMMENT ON COLUMN feathub.training_statistics.top_values IS 'the ten most frequent values with their counts, unless most rows have one of their own';
 COMMENT ON COLUMN feathub.training_statistics.categories IS 'all values in the order of their bytes, if there are no more than 1000';
 GRANT SELECT ON feathub.training_statistics TO PUBLIC;  -- shows what the reader may read in the tables

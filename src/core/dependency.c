@@ -18,6 +18,7 @@
 
 #include "core/catalog.h"
 #include "core/dependency.h"
+#include "core/training_catalog.h"
 #include "core/view_catalog.h"
 
 static Oid	get_trigger_oid_column(TriggerData *trigger, HeapTuple tuple, const char *name);
@@ -126,6 +127,7 @@ FeathubDependenciesCheck(void)
 
 	FeathubDependenciesMake(InvalidOid);
 	FeathubViewsCheck();
+	FeathubTrainingDataCheck();
 }
 
 PG_FUNCTION_INFO_V1(feathub_group_changed);

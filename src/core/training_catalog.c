@@ -134,6 +134,35 @@ FeathubTrainingStatisticInsert(Oid relid, const char *feature, Datum *values, co
 }
 
 void
+FeathubTrainingDataCheck(void)
+{
+	static FeathubStatement statistics = {
+		.sql = "DELETE FROM feathub.training_statistic AS s "
+		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = s.training_data)"
+	};
+	static FeathubStatement data = {
+		.sql = "DELETE FROM feathub.training_data AS d "
+		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = d.training_data) "
+		"RETURNING d.training_data::oid::text"
+	};
+	static FeathubStatement views = {
+		.sql = "UPDATE feathub.training_data AS d SET feature_view = NULL "
+		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = d.feature_view) AND d.feature_view IS NOT NULL"
+	};
+	FeathubCatalogScope scope;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statistics, NULL, NULL);
+	(void) FeathubCatalogExecute(&data, NULL, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+		ereport(LOG,
+				(errmsg("removed training data \"%s\" whose table does not exist any more",
+						SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1))));
+	(void) FeathubCatalogExecute(&views, NULL, NULL);
+	FeathubCatalogLeave(&scope);
+}
+
+void
 FeathubTrainingRenameFeature(Oid relid, const char *from, const char *to)
 {
 	static FeathubStatement statement = {

@@ -59,6 +59,9 @@ extern void FeathubTrainingDataInsert(const FeathubTrainingData *data);
 extern void FeathubTrainingStatisticInsert(Oid relid, const char *feature, Datum *values,
 										   const char *nulls);
 
+/* Remove the rows of tables that no trigger saw go, telling so in the log. */
+extern void FeathubTrainingDataCheck(void);
+
 /* Follow the renaming of a column of training data. */
 extern void FeathubTrainingRenameFeature(Oid relid, const char *from, const char *to);
 

@@ -35,6 +35,7 @@ static Datum get_one(const char *sql, Oid type);
 static int	begin_settings(void);
 static void make_statistics(Oid relid, const char *name, Oid type);
 static char *statistics_query(Oid relid, const char *name, Oid type);
+static void append_values(StringInfo sql, const char *table, const char *column, bool sortable);
 static bool has_aggregate(const char *name, Oid type);
 
 char *
@@ -159,9 +160,7 @@ statistics_query(Oid relid, const char *name, Oid type)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
-					 "SELECT s.split, s.n, s.n OPERATOR(pg_catalog.-) s.filled, s.different, s.least, s.greatest, "
-					 "s.mean, s.stddev, s.quantiles, v.top_values, v.categories "
-					 "FROM (SELECT grouping(t.split) AS is_all, t.split, pg_catalog.count(*) AS n, "
+					 "WITH s AS MATERIALIZED (SELECT grouping(t.split) AS is_all, t.split, pg_catalog.count(*) AS n, "
 					 "pg_catalog.count(%s) AS filled, ", column);
 	if (sortable)
 		appendStringInfo(&sql, "pg_catalog.count(DISTINCT %s) AS different, ", column);
@@ -184,28 +183,54 @@ statistics_query(Oid relid, const char *name, Oid type)
 						 value, value, FEATHUB_QUANTILES, value);
 	else
 		appendStringInfoString(&sql, "NULL::pg_catalog.float8 AS mean, NULL::pg_catalog.float8 AS stddev, NULL::pg_catalog.float8[] AS quantiles ");
-	appendStringInfo(&sql, "FROM %s AS t GROUP BY GROUPING SETS ((t.split), ())) AS s ", table);
+	appendStringInfo(&sql, "FROM %s AS t GROUP BY GROUPING SETS ((t.split), ()))", table);
+	append_values(&sql, table, column, sortable);
+	return sql.data;
+}
 
+/*
+ * The second part: frequent values and categories.  Where most rows have a
+ * value of their own, neither is worth a pass.
+ */
+static void
+append_values(StringInfo sql, const char *table, const char *column, bool sortable)
+{
+	static const char *const sources[] = {
+		"(SELECT g.value, g.n FROM g WHERE g.split IS NOT DISTINCT FROM s.split)", "a"
+	};
+
+	if (sortable)
+		appendStringInfo(sql,
+						 ", g AS MATERIALIZED (SELECT t.split, %s AS value, pg_catalog.count(*) AS n FROM %s AS t "
+						 "WHERE %s IS NOT NULL AND (SELECT s.different OPERATOR(pg_catalog.<=) " MAX_CATEGORIES
+						 " OR s.different OPERATOR(pg_catalog.*) 2 OPERATOR(pg_catalog.<=) s.filled FROM s "
+						 "WHERE s.is_all OPERATOR(pg_catalog.=) 1) GROUP BY t.split, %s), "
+						 "a AS MATERIALIZED (SELECT g.value, pg_catalog.sum(g.n)::pg_catalog.int8 AS n FROM g GROUP BY g.value)",
+						 column, table, column, column);
+	appendStringInfoString(sql,
+						   " SELECT s.split, s.n, s.n OPERATOR(pg_catalog.-) s.filled, s.different, s.least, s.greatest, "
+						   "s.mean, s.stddev, s.quantiles");
 	if (!sortable)
 	{
-		appendStringInfoString(&sql, "CROSS JOIN (SELECT NULL::pg_catalog.jsonb AS top_values, NULL::pg_catalog.text[] AS categories) AS v");
-		return sql.data;
+		appendStringInfoString(sql, ", NULL::pg_catalog.jsonb, NULL::pg_catalog.text[] FROM s");
+		return;
 	}
 	/* format() gives what the type's output function does, as encoding expects */
-	appendStringInfo(&sql,
-					 "LEFT JOIN (SELECT c.is_all, c.split, "
-					 "pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('value', c.value, 'count', c.n) ORDER BY c.place) "
-					 "FILTER (WHERE c.place OPERATOR(pg_catalog.<=) " TOP_VALUES ") AS top_values, "
-					 "CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.<=) " MAX_CATEGORIES " THEN "
-					 "pg_catalog.array_agg(c.value ORDER BY c.value COLLATE pg_catalog.\"C\") "
-					 "FILTER (WHERE c.place OPERATOR(pg_catalog.<=) " MAX_CATEGORIES ") END AS categories "
-					 "FROM (SELECT g.*, pg_catalog.row_number() OVER (PARTITION BY g.is_all, g.split ORDER BY g.n DESC, g.value COLLATE pg_catalog.\"C\") AS place "
-					 "FROM (SELECT grouping(t.split) AS is_all, t.split, pg_catalog.format('%%s', %s) AS value, pg_catalog.count(*) AS n "
-					 "FROM %s AS t WHERE %s IS NOT NULL GROUP BY GROUPING SETS ((t.split, %s), (%s))) AS g) AS c "
-					 "GROUP BY c.is_all, c.split) AS v "
-					 "ON v.is_all OPERATOR(pg_catalog.=) s.is_all AND v.split IS NOT DISTINCT FROM s.split",
-					 column, table, column, column, column);
-	return sql.data;
+	appendStringInfoString(sql, ", CASE s.is_all");
+	for (int i = 0; i < lengthof(sources); i++)
+		appendStringInfo(sql,
+						 " WHEN %d THEN (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+						 "'value', pg_catalog.format('%%s', x.value), 'count', x.n) ORDER BY x.n DESC, x.value) "
+						 "FROM (SELECT y.value, y.n FROM %s AS y ORDER BY y.n DESC, y.value LIMIT " TOP_VALUES ") AS x)",
+						 i, sources[i]);
+	appendStringInfoString(sql,
+						   " END, CASE WHEN s.different OPERATOR(pg_catalog.<=) " MAX_CATEGORIES " THEN CASE s.is_all");
+	for (int i = 0; i < lengthof(sources); i++)
+		appendStringInfo(sql,
+						 " WHEN %d THEN (SELECT pg_catalog.array_agg(x.text ORDER BY x.text COLLATE pg_catalog.\"C\") "
+						 "FROM (SELECT pg_catalog.format('%%s', y.value) AS text FROM %s AS y) AS x)",
+						 i, sources[i]);
+	appendStringInfoString(sql, " END END FROM s");
 }
 
 /* Is there an aggregate of the server's for exactly that type? */
