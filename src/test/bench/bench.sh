@@ -4,7 +4,8 @@
 #   BENCH_ROWS=n       messages in the topic (2000000)
 #   BENCH="part..."    some parts only; bench.py lists them.  "vector", "memory",
 #                      "mysql" and "redis" alone are bench_vector.sh, bench_memory.sh,
-#                      bench_mysql.sh and bench_redis.sh; "asof" is bench_asof.py
+#                      bench_mysql.sh and bench_redis.sh; "asof" is bench_asof.py,
+#                      "csv" and "parquet" are bench_files.py
 #   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
@@ -52,6 +53,22 @@ if [ "${BENCH:-}" = redis ]; then
 	say "starting PostgreSQL $(pg_version)"
 	server_start server "shared_buffers = '1GB'" "autovacuum = off"
 	PATH=$pgbin:$PATH "$src/src/test/bench/bench_redis.sh" </dev/null
+	exit
+fi
+
+if [[ "${BENCH:-}" =~ ^(csv|parquet|csv parquet)$ ]]; then
+	venv=$cache/bench-files-venv
+	if [ ! -e "$venv/.complete" ]; then
+		say "making a Python environment for the peers"
+		python3 -m venv "$venv"
+		"$venv/bin/pip" install -q --disable-pip-version-check duckdb pandas pyarrow 'psycopg[binary]' </dev/null
+		: >"$venv/.complete"
+	fi
+	say "starting PostgreSQL $(pg_version)"
+	server_start server "shared_buffers = '2GB'" "max_wal_size = '16GB'" "autovacuum = off" "fsync = off"
+	mkdir "$run/server/files"
+	chmod 777 "$run/server/files"
+	BENCH_FOLDER=$run/server/files "$venv/bin/python3" "$src/src/test/bench/bench_files.py" </dev/null
 	exit
 fi
 
