@@ -7,49 +7,11 @@ use lib "$FindBin::RealBin/../perl";
 
 use FeathubConnectorParity;
 use FeathubTest;
-use File::Temp ();
-use IO::Socket::INET;
-use POSIX ();
+use FeathubRedis;
 use Test::More;
 
-my $program = (grep { -x } map { "$_/redis-server" } split(/:/, $ENV{PATH}), '/usr/bin')[0];
-plan(skip_all => 'no Redis server (package redis-server)') unless $program;
-
-my $folder = File::Temp::tempdir('fhredXXXX', DIR => '/tmp', CLEANUP => 1);
-my $port = free_port();
-my $pid;
-
-sub start
-{
-	$pid = fork();
-	die "could not fork: $!" unless defined $pid;
-	if ($pid == 0)
-	{
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>>', "$folder/log";
-		open STDERR, '>&', \*STDOUT;
-		exec($program, '--port', $port, '--bind', '127.0.0.1', '--dir', $folder, '--appendonly', 'yes',
-			'--appendfsync', 'always', '--save', '', '--requirepass', 'fh-secret') or POSIX::_exit(127);
-	}
-	poll_until(
-		sub {
-			my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 1) or return 0;
-			print $socket "AUTH fh-secret\r\nPING\r\n";
-			return <$socket> =~ /OK/ && <$socket> =~ /PONG/;
-		},
-		'Redis');
-	return;
-}
-
-sub stop
-{
-	kill 'KILL', $pid if $pid;
-	waitpid($pid, 0) if $pid;
-	$pid = undef;
-	return;
-}
-
-start();
+my $redis = redis_start(options => [qw(--requirepass fh-secret --appendonly yes --appendfsync always)]);
+my $port = $redis->{port};
 my $node = new_node('parity');
 
 run_parity(
@@ -68,14 +30,7 @@ run_parity(
 	silent => sub { "OPTIONS (SET port '$_[0]')" },
 	bad_mapping => q{OPTIONS (SET password 'hunter2')},
 	good_mapping => q{OPTIONS (SET password 'fh-secret')},
-	stop => \&stop,
-	start => \&start);
+	stop => sub { redis_kill($redis); },
+	start => sub { redis_up($redis); });
 
 done_testing();
-
-END
-{
-	my $status = $?;
-	stop();
-	$? = $status;
-}

@@ -7,12 +7,14 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use FeathubMysql;
+use FeathubRedis;
 use FeathubTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $mysql = mysql_start();
-my $queries = $ENV{FEATHUB_LOOKUPS} || 120;
+my $redis = redis_start();
+my $queries = $ENV{FEATHUB_LOOKUPS} || 80;
 
 random_seed();
 my $node = new_node('lookup');
@@ -42,7 +44,15 @@ sub pick
 }
 
 mysql_server($node, $mysql);
-sql('CREATE SCHEMA ref; CREATE SCHEMA ext');
+sql(qq{
+	CREATE SCHEMA ref;
+	CREATE SCHEMA mysql;
+	CREATE SCHEMA redis;
+	CREATE SERVER redis FOREIGN DATA WRAPPER feathub_redis OPTIONS (host '127.0.0.1', port '$redis->{port}');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER redis});
+my %options = (
+	mysql => sub { "table_name '$_[0]', lookup_size '" . pick(1, 7, 100, 1000) . "'" },
+	redis => sub { "kind 'hash', key_pattern '$_[0]:" . join(':', map { "{$_}" } @{ $key{ $_[0] } }) . "', fetch_size '" . pick(2, 50, 1000) . "'" });
 foreach my $name (sort keys %table)
 {
 	my @columns = @{ $table{$name} };
@@ -51,16 +61,24 @@ foreach my $name (sort keys %table)
 	mysql_query($mysql, "CREATE TABLE shop.`$name` ("
 		  . join(', ', map { my ($n) = $_->[0] =~ /^(\w+)/; "`$n` $_->[1]" } @columns) . ')');
 	sql("CREATE TABLE ref.$name (" . join(', ', map { $_->[0] } @columns) . ')');
-	sql("CREATE FOREIGN TABLE ext.$name ("
-		  . join(', ', map { $_->[0] . ($_->[0] =~ /^($keys) / ? q{ OPTIONS (key 'true')} : '') } @columns)
-		  . ") SERVER mysql OPTIONS (table_name '$name', lookup_size '" . pick(1, 7, 100, 1000) . "')");
+	foreach my $system (sort keys %options)
+	{
+		sql("CREATE FOREIGN TABLE $system.$name ("
+			  . join(', ', map { $_->[0] . ($_->[0] =~ /^($keys) / ? q{ OPTIONS (key 'true')} : '') } @columns)
+			  . ") SERVER $system OPTIONS (" . $options{$system}->($name) . ')');
+	}
 }
 sql(q{
 	INSERT INTO ref.one SELECT i, nullif('v' || i % 9, 'v3'), nullif(i % 5, 2) FROM generate_series(1, 400, 2) i;
 	INSERT INTO ref.words SELECT 'w' || i || CASE WHEN i % 4 = 0 THEN ' é''\"' ELSE '' END, 'v' || i % 9, i % 5 FROM generate_series(1, 300) i;
 	INSERT INTO ref.words VALUES ('', 'empty', 1), ('W1', 'upper', 1), ('17', 'number', 2);
 	INSERT INTO ref.pair SELECT a, 'b' || b, 'v' || a % 7, nullif(b, 3) FROM generate_series(-3, 30) a, generate_series(0, 5) b WHERE (a + b) % 3 <> 0});
-sql("INSERT INTO ext.$_ SELECT * FROM ref.$_") foreach sort keys %table;
+foreach my $name (sort keys %table)
+{
+	# Redis has no rows without a value
+	sql("DELETE FROM ref.$name WHERE v IS NULL AND n IS NULL");
+	sql("INSERT INTO $_.$name SELECT * FROM ref.$name") foreach sort keys %options;
+}
 sql('CREATE TABLE public.o (id int, i2 smallint, i4 int, i8 bigint, t text, vc varchar(20), n int)');
 foreach my $i (1 .. 600)
 {
@@ -113,27 +131,32 @@ sub answer
 }
 
 my $force = 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off';
-my ($used, $wrong) = (0, 0);
+my $wrong = 0;
+my %used;
 foreach my $n (1 .. $queries)
 {
 	my $query = random_query();
 	my $memory = 'SET work_mem = ' . pick(64, 64, 4096);
 	my $expected = answer('ref', 'SET work_mem = 4096', $query);
-	my %got = (
-		'node' => answer('ext', "$force; $memory", $query),
-		'no node' => answer('ext', 'SET feathub.enable_batched_lookup = off', $query),
-		'generic plan' => answer('ext', "$force; SET plan_cache_mode = force_generic_plan; PREPARE p AS $query", 'EXECUTE p'),
-		'cheapest' => answer('ext', $memory, $query));
 
-	$used++ if answer('ext', $force, "EXPLAIN $query") =~ /FeathubLookup/;
-	foreach my $how (sort keys %got)
+	foreach my $system (sort keys %options)
 	{
-		next if $got{$how} eq $expected;
-		$wrong++;
-		is($got{$how}, $expected, "$how: $query") if $wrong < 4;
+		my %got = (
+			'node' => answer($system, "$force; $memory", $query),
+			'no node' => answer($system, 'SET feathub.enable_batched_lookup = off', $query),
+			'generic plan' => answer($system, "$force; SET plan_cache_mode = force_generic_plan; PREPARE p AS $query", 'EXECUTE p'),
+			'cheapest' => answer($system, $memory, $query));
+
+		$used{$system}++ if answer($system, $force, "EXPLAIN $query") =~ /FeathubLookup/;
+		foreach my $how (sort keys %got)
+		{
+			next if $got{$how} eq $expected;
+			$wrong++;
+			is($got{$how}, $expected, "$system, $how: $query") if $wrong < 4;
+		}
 	}
 }
 is($wrong, 0, "$queries random joins give the same rows in four ways");
-cmp_ok($used, '>', $queries / 2, "most of them by look-ups ($used)");
+cmp_ok($used{$_} || 0, '>', $queries / 2, "$_: most of them by look-ups") foreach sort keys %options;
 
 done_testing();
