@@ -11,6 +11,7 @@
 #include "foreign/fdwapi.h"
 
 #include "fdw/fdw_analyze.h"
+#include "fdw/fdw_direct.h"
 #include "fdw/fdw_explain.h"
 #include "fdw/fdw_import.h"
 #include "fdw/fdw_modify.h"
@@ -55,6 +56,12 @@ feathub_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignModify = FeathubFdwEndForeignModify;
 	routine->BeginForeignInsert = FeathubFdwBeginForeignInsert;
 	routine->EndForeignInsert = FeathubFdwEndForeignModify;
+
+	routine->PlanDirectModify = FeathubFdwPlanDirectModify;
+	routine->BeginDirectModify = FeathubFdwBeginDirectModify;
+	routine->IterateDirectModify = FeathubFdwIterateDirectModify;
+	routine->EndDirectModify = FeathubFdwEndDirectModify;
+	routine->ExplainDirectModify = FeathubFdwExplainDirectModify;
 
 	routine->ExplainForeignScan = FeathubFdwExplainForeignScan;
 	routine->ExplainForeignModify = FeathubFdwExplainForeignModify;

@@ -16,7 +16,8 @@ enum FeathubFdwScanPrivate
 	FEATHUB_FDW_SCAN_CONNECTOR, /* String: the connector's name */
 	FEATHUB_FDW_SCAN_PLAN,		/* List: FeathubScanPlan.private */
 	FEATHUB_FDW_SCAN_NEEDED,	/* List of int: attnums of the columns needed */
-	FEATHUB_FDW_SCAN_LIMIT		/* Integer: rows wanted at most, or -1 */
+	FEATHUB_FDW_SCAN_LIMIT,		/* Integer: rows wanted at most, or -1 */
+	FEATHUB_FDW_SCAN_SET_TAG	/* Integer, of UPDATE and DELETE: count the rows */
 };
 
 extern void FeathubFdwGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel,

@@ -63,7 +63,7 @@ FeathubFdwBeginForeignScan(ForeignScanState *node, int eflags)
 	scan->rel = FeathubRelationOpen(feathub_scan_table(node)->relid,
 									feathub_scan_userid(node));
 	scan->tupdesc = node->ss.ss_ScanTupleSlot->tts_tupleDescriptor;
-	scan->remote = plan->scan.scanrelid == 0;
+	scan->remote = plan->scan.scanrelid == 0 || plan->operation != CMD_SELECT;
 	scan->private = list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_PLAN);
 	scan->limit = intVal(list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_LIMIT));
 	init_params(state, node);
@@ -74,7 +74,7 @@ FeathubFdwBeginForeignScan(ForeignScanState *node, int eflags)
 	state->need_rescan = true;
 	node->fdw_state = state;
 
-	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && plan->operation == CMD_SELECT)
 	{
 		state->begun = true;
 		scan->rel->connector->begin_scan(scan);
@@ -285,31 +285,38 @@ start_again(FdwScanState *state, ForeignScanState *node)
 	FeathubScan *scan = &state->scan;
 	MemoryContext oldcontext;
 
-	if (scan->nparams > 0)
-	{
-		ExprContext *econtext = node->ss.ps.ps_ExprContext;
-		ListCell   *lc;
-
-		MemoryContextReset(state->param_context);
-		foreach(lc, state->param_exprs)
-		{
-			int			i = foreach_current_index(lc);
-			bool		isnull;
-			Datum		value;
-
-			value = ExecEvalExprSwitchContext(lfirst(lc), econtext, &isnull);
-			oldcontext = MemoryContextSwitchTo(state->param_context);
-			scan->param_isnull[i] = isnull;
-			scan->param_values[i] = isnull ? (Datum) 0 :
-				datumCopy(value, state->param_typbyval[i], state->param_typlen[i]);
-			MemoryContextSwitchTo(oldcontext);
-		}
-	}
-
+	FeathubFdwEvaluateParams(node);
 	oldcontext = MemoryContextSwitchTo(scan->context);
 	if (scan->rel->connector->rescan)
 		scan->rel->connector->rescan(scan);
 	MemoryContextSwitchTo(oldcontext);
 	state->need_rescan = false;
 	state->done = false;
+}
+
+void
+FeathubFdwEvaluateParams(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+	FeathubScan *scan = &state->scan;
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+	ListCell   *lc;
+
+	if (scan->nparams == 0)
+		return;
+	MemoryContextReset(state->param_context);
+	foreach(lc, state->param_exprs)
+	{
+		int			i = foreach_current_index(lc);
+		MemoryContext oldcontext;
+		bool		isnull;
+		Datum		value;
+
+		value = ExecEvalExprSwitchContext(lfirst(lc), econtext, &isnull);
+		oldcontext = MemoryContextSwitchTo(state->param_context);
+		scan->param_isnull[i] = isnull;
+		scan->param_values[i] = isnull ? (Datum) 0 :
+			datumCopy(value, state->param_typbyval[i], state->param_typlen[i]);
+		MemoryContextSwitchTo(oldcontext);
+	}
 }

@@ -53,6 +53,9 @@ extern void FeathubFdwGeneratedCompute(FeathubFdwGenerated *generated,
 
 extern void FeathubFdwShutdownForeignScan(ForeignScanState *node);
 
+/* Evaluate the parameters of a scan's plan, into its param_values. */
+extern void FeathubFdwEvaluateParams(ForeignScanState *node);
+
 /* The scan of a node, for EXPLAIN; its state is NULL unless it runs. */
 extern FeathubScan *FeathubFdwScanOf(ForeignScanState *node);
 

@@ -28,6 +28,8 @@ const FeathubConnector FeathubMysqlConnector = {
 	.get_join_paths = FeathubMysqlGetJoinPaths,
 	.get_upper_paths = FeathubMysqlGetUpperPaths,
 	.plan_remote = FeathubMysqlPlanRemote,
+	.plan_direct = FeathubMysqlPlanDirect,
+	.run_direct = FeathubMysqlRunDirect,
 
 	.plan_lookup = FeathubMysqlPlanLookup,
 	.begin_lookup = FeathubMysqlBeginLookup,

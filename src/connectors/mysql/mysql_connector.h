@@ -185,6 +185,8 @@ extern MysqlResult *FeathubMysqlQuery(MysqlConnection *conn, const char *sql, Si
  */
 extern MysqlResult *FeathubMysqlQueryBy(MysqlConnection *conn, StringInfo sql,
 										void (*write) (StringInfo sql, void *arg), void *arg);
+extern uint64 FeathubMysqlExecuteBy(MysqlConnection *conn, StringInfo sql,
+									void (*write) (StringInfo sql, void *arg), void *arg);
 extern int	FeathubMysqlFieldCount(MysqlResult *result);
 extern const MysqlField *FeathubMysqlFields(MysqlResult *result);
 

@@ -54,7 +54,6 @@ static bool coalesce(MysqlDeparse *context, CoalesceExpr *expr);
 static void constant_bytes(MysqlDeparse *context, Const *constant, bool trim);
 static bool column(MysqlDeparse *context, Var *var);
 static bool is_column(MysqlDeparse *context, Node *node);
-static bool is_local(MysqlDeparse *context, Node *node);
 static bool is_text(MysqlClass class);
 static void append(MysqlDeparse *context, const char *text);
 
@@ -175,7 +174,7 @@ static bool
 condition(MysqlDeparse *context, Node *node)
 {
 	check_stack_depth();
-	if (is_local(context, node))
+	if (FeathubMysqlIsLocal(context, node))
 		return value(context, node);
 	switch (nodeTag(node))
 	{
@@ -228,7 +227,7 @@ value(MysqlDeparse *context, Node *node)
 									 &context->sql, constant->constvalue);
 		return true;
 	}
-	if (is_local(context, node))
+	if (FeathubMysqlIsLocal(context, node))
 	{
 		FeathubMysqlHole(context, node, MYSQL_HOLE_VALUE);
 		return true;
@@ -280,7 +279,7 @@ bytes(MysqlDeparse *context, Node *node)
 		constant_bytes(context, (Const *) node, class == MYSQL_CLASS_BPCHAR);
 		return true;
 	}
-	if (is_local(context, node))
+	if (FeathubMysqlIsLocal(context, node))
 	{
 		FeathubMysqlHole(context, node, class == MYSQL_CLASS_BPCHAR ? MYSQL_HOLE_TRIMMED : MYSQL_HOLE_BYTES);
 		return true;
@@ -352,9 +351,8 @@ is_column(MysqlDeparse *context, Node *node)
 		bms_is_member(((Var *) node)->varno, context->relids);
 }
 
-/* Can it be evaluated here, once for the statement? */
-static bool
-is_local(MysqlDeparse *context, Node *node)
+bool
+FeathubMysqlIsLocal(MysqlDeparse *context, Node *node)
 {
 	if (IsA(node, Param))
 		return true;
@@ -474,7 +472,7 @@ comparison(MysqlDeparse *context, OpExpr *expr)
 	append(context, "(");
 	if (is_text(left_class))
 	{
-		bool		two_columns = !is_local(context, left) && !is_local(context, right);
+		bool		two_columns = !FeathubMysqlIsLocal(context, left) && !FeathubMysqlIsLocal(context, right);
 
 		/* a join without an index; and two collations may not go together */
 		if (two_columns && left_class != MYSQL_CLASS_ENUM &&
@@ -545,7 +543,7 @@ array_comparison(MysqlDeparse *context, ScalarArrayOpExpr *expr)
 	MysqlClass	class = FeathubMysqlTypeClass(exprType(left));
 	bool		done;
 
-	if (name == NULL || !OidIsValid(element) || !is_local(context, right) ||
+	if (name == NULL || !OidIsValid(element) || !FeathubMysqlIsLocal(context, right) ||
 		strcmp(name, expr->useOr ? "=" : "<>") != 0 ||
 		!FeathubMysqlComparable("=", class, FeathubMysqlTypeClass(element), expr->inputcollid))
 		return false;

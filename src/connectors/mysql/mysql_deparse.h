@@ -51,6 +51,8 @@ extern bool FeathubMysqlDeparseValue(MysqlDeparse *context, Expr *expr);
 
 /* Text that FeathubMysqlDeparseCondition would compare, as bytes of UTF-8. */
 extern bool FeathubMysqlDeparseBytes(MysqlDeparse *context, Expr *expr);
+/* Can it be evaluated here, once for the statement? */
+extern bool FeathubMysqlIsLocal(MysqlDeparse *context, Node *node);
 /* A value that is known when the statement runs. */
 extern void FeathubMysqlHole(MysqlDeparse *context, Node *node, MysqlHoleKind kind);
 /* mysql_upper.c */

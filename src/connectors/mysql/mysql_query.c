@@ -32,8 +32,9 @@
 /* A result that is not wanted any more is read to its end for so long. */
 #define DISCARD_MS	20
 
-/* Two collations that do not go together. */
+/* Two, three or many collations that do not go together. */
 #define ER_CANT_AGGREGATE_2COLLATIONS 1267
+#define ER_CANT_AGGREGATE_3COLLATIONS 1270
 #define ER_CANT_AGGREGATE_NCOLLATIONS 1271
 
 /* Bytes of a statement that an error's context shows. */
@@ -57,6 +58,9 @@ struct MysqlResult
 };
 
 static void start_statement(MysqlConnection *conn, const char *sql, Size len);
+static void start_written(MysqlConnection *conn, StringInfo sql,
+						  void (*write) (StringInfo sql, void *arg), void *arg);
+static uint64 finish_execute(MysqlConnection *conn, const char *sql);
 static MysqlResult *begin_result(MysqlConnection *conn, const char *sql);
 static bool send_statement(MysqlConnection *conn, const char *sql, Size len,
 						   TimestampTz deadline, bool quiet);
@@ -74,9 +78,16 @@ static void make_options(MYSQL *mysql, MysqlOptions *options);
 uint64
 FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size len)
 {
+	start_statement(conn, sql, len);
+	return finish_execute(conn, sql);
+}
+
+/* Rows matched by the statement that was answered; rows it returns are not read. */
+static uint64
+finish_execute(MysqlConnection *conn, const char *sql)
+{
 	char	  **row;
 
-	start_statement(conn, sql, len);
 	if (mysql_errno(conn->mysql) != 0)
 		FeathubMysqlReportError(conn, sql);
 	if (mysql_field_count(conn->mysql) > 0)
@@ -95,12 +106,30 @@ MysqlResult *
 FeathubMysqlQueryBy(MysqlConnection *conn, StringInfo sql,
 					void (*write) (StringInfo sql, void *arg), void *arg)
 {
+	start_written(conn, sql, write, arg);
+	return begin_result(conn, sql->data);
+}
+
+uint64
+FeathubMysqlExecuteBy(MysqlConnection *conn, StringInfo sql,
+					  void (*write) (StringInfo sql, void *arg), void *arg)
+{
+	start_written(conn, sql, write, arg);
+	return finish_execute(conn, sql->data);
+}
+
+/* Run a statement, written once more if its literals need a collation. */
+static void
+start_written(MysqlConnection *conn, StringInfo sql,
+			  void (*write) (StringInfo sql, void *arg), void *arg)
+{
 	resetStringInfo(sql);
 	write(sql, arg);
 	start_statement(conn, sql->data, sql->len);
 	if (mysql_errno(conn->mysql) != ER_CANT_AGGREGATE_2COLLATIONS &&
+		mysql_errno(conn->mysql) != ER_CANT_AGGREGATE_3COLLATIONS &&
 		mysql_errno(conn->mysql) != ER_CANT_AGGREGATE_NCOLLATIONS)
-		return begin_result(conn, sql->data);
+		return;
 
 	resetStringInfo(sql);
 	FeathubMysqlCollateLiterals(true);
@@ -113,7 +142,7 @@ FeathubMysqlQueryBy(MysqlConnection *conn, StringInfo sql,
 		FeathubMysqlCollateLiterals(false);
 	}
 	PG_END_TRY();
-	return FeathubMysqlQuery(conn, sql->data, sql->len);
+	start_statement(conn, sql->data, sql->len);
 }
 
 MysqlResult *

@@ -62,6 +62,12 @@ extern bool FeathubMysqlOutputPossible(MysqlDeparse *context, List *exprs);
 extern bool FeathubMysqlGroupValue(MysqlDeparse *context, Expr *expr);
 extern void FeathubMysqlOrderBy(MysqlDeparse *context, List *order_by);
 
+/* mysql_direct.c */
+extern bool FeathubMysqlPlanDirect(FeathubRelation *rel, PlannerInfo *root, CmdType operation,
+								   Index rtindex, List *clauses, List *attnums,
+								   List *values, FeathubScanPlan *plan);
+extern uint64 FeathubMysqlRunDirect(FeathubScan *scan);
+
 extern void FeathubMysqlGetJoinPaths(PlannerInfo *root, RelOptInfo *joinrel,
 									 RelOptInfo *outerrel, RelOptInfo *innerrel,
 									 JoinType jointype, JoinPathExtraData *extra);

@@ -58,10 +58,30 @@ like(sql_error(q{CREATE FOREIGN TABLE long (a int OPTIONS (key 'true'), b text O
 	INSERT INTO long VALUES (7, repeat('x', 21))}), qr/22001.*b/s, 'and for theirs: nothing is cut');
 like(sql_error(q{UPDATE shop.nokey SET b = 3}), qr/key/, 'no key, no UPDATE');
 like(sql_error(q{CREATE FOREIGN TABLE half (a int OPTIONS (key 'true'), b int) SERVER mysql OPTIONS (table_name 'nokey');
-	DELETE FROM half WHERE b = 1}), qr/21000.*does not name one row/s, 'half a key is an error');
+	DELETE FROM half WHERE b = 1 RETURNING a}), qr/21000.*does not name one row/s, 'half a key is an error');
 is(mysql_query($mysql, 'SELECT COUNT(*) FROM shop.nokey'), '2', 'and nothing is deleted');
 sql(q{INSERT INTO shop.ci VALUES ('a', 1), ('A', 2), ('a ', 3); UPDATE shop.ci SET v = v * 10 WHERE k = 'a'; DELETE FROM shop.ci WHERE k = 'A'});
 is(mysql_query($mysql, q{SELECT CONCAT('[', k, ']'), v FROM shop.ci ORDER BY v}), "[a ]\t3\n[a]\t10", 'keys are told apart by their bytes');
+
+# Left to the server whole, where it does the same
+
+mysql_query($mysql, q{USE shop; CREATE TABLE shop.direct (id int PRIMARY KEY, a bigint, b bigint, v varchar(20), l varchar(20) CHARACTER SET latin1, j json);
+	INSERT INTO shop.direct SELECT seq, seq, seq * 10, CONCAT('v', seq), 'x', NULL FROM seq_1_to_100});
+sql(q{IMPORT FOREIGN SCHEMA shop LIMIT TO (direct) FROM SERVER mysql INTO shop});
+my $plan = sub { sql("EXPLAIN (VERBOSE, COSTS off) $_[0]") };
+like($plan->(q{UPDATE shop.direct SET v = 'n', a = a + 1::int8 WHERE id <= 10}),
+	qr/Foreign Update.*UPDATE `shop`.`direct` SET `a` = \(`a` \+ 1\), `v` = 'n' WHERE \(`id` <= 10\)/s, 'UPDATE');
+is(sql(q{WITH x AS (UPDATE shop.direct SET v = 'n', a = a + 1::int8 WHERE id <= 10) SELECT 1; SELECT count(*), sum(a) FROM shop.direct WHERE v = 'n'}), "1\n10|65", 'is done');
+unlike($plan->('UPDATE shop.direct SET a = b, b = a'), qr/Foreign Update/, 'MySQL would not swap two columns');
+sql('UPDATE shop.direct SET a = b, b = a WHERE id = 50');
+is(mysql_query($mysql, 'SELECT a, b FROM shop.direct WHERE id = 50'), "500\t50", 'we do');
+unlike($plan->(q{UPDATE shop.direct SET v = upper(v)}), qr/Foreign Update/, 'upper() is ours');
+unlike($plan->(q{DELETE FROM shop.direct WHERE id = 1 RETURNING *}), qr/Foreign Delete/, 'RETURNING needs the rows');
+like($plan->(q{DELETE FROM shop.direct WHERE id > 90 AND v = 'v95'}), qr/Foreign Delete.*DELETE FROM `shop`.`direct` WHERE/s, 'DELETE');
+is(sql(q{PREPARE d(text) AS DELETE FROM shop.direct WHERE v = $1; SET plan_cache_mode = force_generic_plan;
+	EXECUTE d('V95'); EXECUTE d('v95'); EXECUTE d('v96 '); SELECT count(*) FROM shop.direct WHERE id > 90}), '9', 'with parameters');
+sql(q{UPDATE shop.direct SET v = 'ß😀', j = '{"a":1}' WHERE l <> '😀' AND id = 3});
+is(sql(q{SELECT v, l = '😀', (SELECT count(*) FROM shop.direct d WHERE d.l = ANY('{😀,x}')) FROM shop.direct WHERE v = 'ß😀'}), 'ß😀|f|99', 'characters that latin1 lacks');
 
 # All types, both ways
 
