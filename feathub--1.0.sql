@@ -556,12 +556,16 @@ COMMENT ON COLUMN feathub.job_partition.changed_at IS 'when the position was mov
 GRANT SELECT ON feathub.job_partition TO PUBLIC;  -- shows each role its own jobs
 
 CREATE VIEW feathub.worker WITH (security_barrier) AS
-  SELECT j.name AS job, w.worker, NULLIF(w.pid, 0) AS pid, w.state, w.started_at, w.last_commit_at,
-         w.last_error, w.last_error_at, w.retry_at, w.restarts
+  SELECT COALESCE(j.name, pg_catalog.concat('refresh of ', c.relname)) AS job, w.worker, NULLIF(w.pid, 0) AS pid,
+         w.state, w.started_at, w.last_commit_at, w.last_error, w.last_error_at, w.retry_at, w.restarts
     FROM feathub.visible_worker_activity() AS w
-    JOIN feathub.job AS j ON j.job_id OPERATOR(pg_catalog.=) w.job_id
-   WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
-COMMENT ON VIEW feathub.worker IS 'background workers of jobs; own jobs, and all for pg_monitor';
+    LEFT JOIN feathub.job AS j ON j.job_id OPERATOR(pg_catalog.=) w.job_id
+         -- the number of a refresh is minus the OID of the external group's relation
+    LEFT JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=)
+         CASE WHEN w.job_id OPERATOR(pg_catalog.<) 0 THEN (OPERATOR(pg_catalog.-) w.job_id)::pg_catalog.oid END
+   WHERE (j.job_id IS NOT NULL OR c.oid IS NOT NULL)
+     AND (pg_catalog.pg_has_role(COALESCE(j.owner::pg_catalog.oid, c.relowner), 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+COMMENT ON VIEW feathub.worker IS 'background workers of jobs and of refreshes of external groups; own ones, and all for pg_monitor';
 COMMENT ON COLUMN feathub.worker.worker IS 'number of the worker within its job, from 0';
 COMMENT ON COLUMN feathub.worker.pid IS 'process, as in pg_stat_activity; null if it does not run';
 COMMENT ON COLUMN feathub.worker.state IS 'starting, running, backoff (it failed and waits for retry_at) or waiting (for max_worker_processes or feathub.max_workers)';

@@ -10,11 +10,15 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 
+#include "utils/timestamp.h"
+
 #include "core/catalog.h"
 #include "core/schedule.h"
 
+static List *due_refreshes(MemoryContext context, Datum *values, TimestampTz *next_refresh);
+
 List *
-FeathubScheduledJobs(void)
+FeathubScheduledJobs(TimestampTz *next_refresh)
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext old;
@@ -49,7 +53,50 @@ FeathubScheduledJobs(void)
 		result = lappend(result, job);
 	}
 	MemoryContextSwitchTo(old);
+	result = list_concat(result, due_refreshes(context, values, next_refresh));
 	FeathubCatalogLeave(&scope);
+	return result;
+}
+
+/* The external groups that are due, of the server and database in values. */
+static List *
+due_refreshes(MemoryContext context, Datum *values, TimestampTz *next_refresh)
+{
+	Oid			types[] = {INT8OID, OIDOID};
+	List	   *result = NIL;
+	MemoryContext old;
+
+	*next_refresh = DT_NOEND;
+	if (SPI_execute_with_args("SELECT c.oid, c.relname, c.relowner, g.refreshed_at + g.refresh_interval"
+							  " FROM feathub.feature_group AS g JOIN pg_class AS c ON c.oid = g.feature_group"
+							  " WHERE g.online IS NOT NULL AND g.refresh_interval IS NOT NULL"
+							  " AND g.refreshed_at IS NOT NULL"
+							  " AND g.system_identifier = $1 AND g.database_oid = $2 ORDER BY c.oid",
+							  2, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read feathub.feature_group");
+	old = MemoryContextSwitchTo(context);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		TimestampTz due = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 4, &isnull));
+		FeathubScheduledJob *job;
+
+		if (due > GetCurrentTimestamp())
+		{
+			*next_refresh = Min(*next_refresh, due);
+			continue;
+		}
+		job = (FeathubScheduledJob *) palloc(sizeof(FeathubScheduledJob));
+		job->job_id = -(int64) DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
+		job->name = psprintf("refresh of %s", SPI_getvalue(tuple, desc, 2));
+		job->owner = DatumGetObjectId(SPI_getbinval(tuple, desc, 3, &isnull));
+		job->workers = 1;
+		job->epoch = 0;
+		result = lappend(result, job);
+	}
+	MemoryContextSwitchTo(old);
 	return result;
 }
 

@@ -5,6 +5,7 @@
 #ifndef FEATHUB_CORE_SCHEDULE_H
 #define FEATHUB_CORE_SCHEDULE_H
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
 typedef struct FeathubScheduledJob
@@ -17,10 +18,16 @@ typedef struct FeathubScheduledJob
 } FeathubScheduledJob;
 
 /*
- * The jobs that should run here: state 'running', and started in this very
- * database, not in one that it was copied or restored from.  palloc'd.
+ * FeathubScheduledJobs
+ *		What should run here, palloc'd.
+ *
+ * Jobs of state 'running', started in this very database, not in one that it
+ * was copied or restored from; and as jobs with a negative id, minus the OID of
+ * the relation, external feature groups that are due to be refreshed, if they
+ * were refreshed in this database before.  next_refresh is when the next of
+ * the others will be due, DT_NOEND if none will.
  */
-extern List *FeathubScheduledJobs(void);
+extern List *FeathubScheduledJobs(TimestampTz *next_refresh);
 
 /* True if the job's row was written by this very transaction. */
 extern bool FeathubJobIsUncommitted(int64 job_id);

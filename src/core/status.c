@@ -47,7 +47,11 @@ Datum
 feathub_visible_worker_activity(PG_FUNCTION_ARGS)
 {
 	static FeathubStatement statement = {
-		.sql = "SELECT a.* FROM feathub.worker_activity() AS a " OF_VISIBLE_JOBS,
+		/* minus the OID of a relation: an external group that is refreshed */
+		.sql = "SELECT a.* FROM feathub.worker_activity() AS a " OF_VISIBLE_JOBS
+		" UNION ALL SELECT a.* FROM feathub.worker_activity() AS a "
+		"JOIN pg_class AS c ON c.oid = CASE WHEN a.job_id < 0 THEN (- a.job_id)::oid END "
+		"WHERE pg_has_role($1, c.relowner, 'USAGE') OR pg_has_role($1, 'pg_monitor', 'USAGE')",
 		.nargs = 1, .argtypes = {OIDOID}
 	};
 

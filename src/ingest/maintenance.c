@@ -76,3 +76,25 @@ FeathubMaintenanceRun(FeathubPipeline *pipeline)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 }
+
+void
+FeathubMaintenanceRefresh(Oid group)
+{
+	Oid			types[] = {REGCLASSOID};
+	Datum		values[] = {ObjectIdGetDatum(group)};
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, "feathub: refreshing an external feature group");
+	if (FeathubExtensionLock())
+	{
+		SPI_connect();
+		if (SPI_execute_with_args("SELECT feathub.refresh_external_feature_group($1)",
+								  1, types, values, NULL, false, 0) != SPI_OK_SELECT)
+			elog(ERROR, "could not run feathub.refresh_external_feature_group");
+		SPI_finish();
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}

@@ -16,4 +16,12 @@
  */
 extern void FeathubMaintenanceRun(FeathubPipeline *pipeline);
 
+/*
+ * FeathubMaintenanceRefresh
+ *		Refresh the online table of an external feature group; raises errors.
+ *
+ * Runs in: a worker, which is connected as the owner of the group's relation.
+ */
+extern void FeathubMaintenanceRefresh(Oid group);
+
 #endif							/* FEATHUB_INGEST_MAINTENANCE_H */

@@ -7,7 +7,11 @@
  * epoch; all others end.  A worker that fails waits in its slot for retry_at,
  * with what it said; the pause doubles with each failure, with jitter.
  *
- * It ends by itself where there is no extension, no job and no worker.  The
+ * Refreshing an external feature group is a job with a negative id, whose worker
+ * ends when it has done so.
+ *
+ * It ends by itself where there is no extension, no job, nothing to be refreshed
+ * and no worker.  The
  * launcher starts another when a commit changes jobs.
  */
 #include "postgres.h"
@@ -37,9 +41,9 @@ static BackgroundWorkerHandle **handles;	/* of the workers, by slot */
 static bool first_look = true;
 
 static void leave_registry(int code, Datum arg);
-static List *read_jobs(MemoryContext context, bool *installed);
+static List *read_jobs(MemoryContext context, bool *installed, TimestampTz *next_refresh);
 static void forget_partitions(List *jobs);
-static long reconcile(List *jobs, int *nslots);
+static long reconcile(List *jobs, TimestampTz next_refresh, int *nslots);
 static void start_worker(FeathubScheduledJob *job, int number);
 static FeathubWorkerSlot *claim_slot(FeathubScheduledJob *job, int number, int *index);
 static void wait_for_room(FeathubWorkerSlot *slot, const char *message, const char *setting);
@@ -79,6 +83,7 @@ FeathubSchedulerMain(Datum arg)
 	{
 		List	   *jobs;
 		bool		installed;
+		TimestampTz next_refresh;
 		long		wait;
 		int			nslots;
 
@@ -87,10 +92,10 @@ FeathubSchedulerMain(Datum arg)
 		LWLockRelease(FeathubTheRegistry->lock);
 
 		MemoryContextReset(context);
-		jobs = read_jobs(context, &installed);
+		jobs = read_jobs(context, &installed, &next_refresh);
 		forget_partitions(jobs);
-		wait = reconcile(jobs, &nslots);
-		if (jobs == NIL && nslots == 0)
+		wait = reconcile(jobs, next_refresh, &nslots);
+		if (jobs == NIL && nslots == 0 && next_refresh == DT_NOEND)
 		{
 			bool		wake;
 
@@ -128,7 +133,7 @@ leave_registry(int code, Datum arg)
 
 /* The jobs that should run, in the given context. */
 static List *
-read_jobs(MemoryContext context, bool *installed)
+read_jobs(MemoryContext context, bool *installed, TimestampTz *next_refresh)
 {
 	MemoryContext old;
 	List	   *jobs = NIL;
@@ -137,6 +142,7 @@ read_jobs(MemoryContext context, bool *installed)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pgstat_report_activity(STATE_RUNNING, "feathub scheduler: reading jobs");
+	*next_refresh = DT_NOEND;
 	*installed = FeathubExtensionLock();
 	if (*installed)
 	{
@@ -146,7 +152,7 @@ read_jobs(MemoryContext context, bool *installed)
 			first_look = false;
 		}
 		old = MemoryContextSwitchTo(context);
-		jobs = FeathubScheduledJobs();
+		jobs = FeathubScheduledJobs(next_refresh);
 		MemoryContextSwitchTo(old);
 	}
 	PopActiveSnapshot();
@@ -212,13 +218,14 @@ stop_worker(FeathubWorkerSlot *slot, TimestampTz now)
  * wait for the next look, and the number of slots still in use.
  */
 static long
-reconcile(List *jobs, int *nslots)
+reconcile(List *jobs, TimestampTz next_refresh, int *nslots)
 {
 	TimestampTz now;
 	TimestampTz next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 												   feathub_scheduler_interval);
 	ListCell   *lc;
 
+	next = Min(next, next_refresh);
 	reap_handles();
 	*nslots = 0;
 	now = GetCurrentTimestamp();

@@ -95,6 +95,12 @@ FeathubWorkerMain(Datum arg)
 	PG_TRY();
 	{
 		MemoryContextSwitchTo(context);
+		if (my_slot->job_id < 0)
+		{
+			/* no job at all: an external group is due (core/schedule.h) */
+			FeathubMaintenanceRefresh((Oid) -my_slot->job_id);
+			proc_exit(0);
+		}
 		job = load_job(context, true);
 		if (job == NULL)
 			proc_exit(0);
