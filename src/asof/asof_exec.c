@@ -226,6 +226,7 @@ release(FeathubAsofState *state)
 		ExecClearTuple(state->pending);
 	state->nstaged = state->next_staged = 0;
 	state->positions = NULL;
+	state->places = NULL;
 	state->best = NULL;
 	state->has_best = state->has_best_keys = false;
 	state->started = state->outer_done = state->inner_done = state->loaded = false;

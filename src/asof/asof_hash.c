@@ -24,13 +24,17 @@
 
 /* How many rows ahead memory is asked for. */
 #define AHEAD 16
+/* Of the processor's cache. */
+#define LINE 64
 
 static bool build_feature_hash(FeathubAsofState *state);
 static FeathubAsofPayload *look_up(FeathubAsofState *state, FeathubAsofGroup *group, Datum time);
 static bool load_batch(FeathubAsofState *state);
 static TupleTableSlot *next_outer_row(FeathubAsofState *state);
 static void read_features(FeathubAsofState *state);
+static void make_places(FeathubAsofState *state);
 static void find_items(FeathubAsofState *state);
+static void find_again(FeathubAsofState *state, FeathubAsofStaged *row);
 static void put_down(FeathubAsofState *state, FeathubAsofStaged *row);
 static FeathubAsofItem *first_to_see(FeathubAsofState *state, FeathubAsofGroup *group, Datum time);
 static void carry_forward(FeathubAsofState *state);
@@ -197,6 +201,7 @@ load_batch(FeathubAsofState *state)
 		MemoryContextSwitchTo(old);
 	}
 	FeathubAsofTableReset(state);
+	state->places = NULL;
 
 	while ((slot = next_outer_row(state)) != NULL)
 	{
@@ -235,7 +240,32 @@ load_batch(FeathubAsofState *state)
 		state->positions[state->table.items[i].u.row] = i;
 		state->table.items[i].u.payload = NULL;
 	}
+	if (state->max_staged > 1)
+		make_places(state);
 	return true;
+}
+
+/*
+ * Room for a payload at each item, with the item's time beside it: most inner
+ * rows then touch nothing but that.
+ */
+static void
+make_places(FeathubAsofState *state)
+{
+	Size		size = state->place_size * state->table.nitems + LINE;
+
+	state->places = (char *) MemoryContextAllocHuge(state->table.context, size);
+	state->table.used += size;
+	FeathubAsofAskForHugePages(state->places, size);
+	state->places = (char *) TYPEALIGN(LINE, state->places);
+	for (uint32 i = 0; i < state->table.nitems; i++)
+	{
+		FeathubAsofPayload *place = feathub_asof_place(state, i);
+
+		place->capacity = 0;
+		place->filled = false;
+		*feathub_asof_place_time(state, place) = state->table.items[i].time;
+	}
 }
 
 /* Rows left over, then the outer side's. */
@@ -283,7 +313,7 @@ read_features(FeathubAsofState *state)
 		for (int i = 0; i < state->nstaged; i++)
 			if (state->staged[i].item != NULL)
 				put_down(state, &state->staged[i]);
-		while (feathub_asof_used(&state->table) > TABLE_SHARE(state) && state->nrows > 1)
+		while (state->places == NULL && feathub_asof_used(&state->table) > TABLE_SHARE(state) && state->nrows > 1)
 			halve_batch(state);
 	}
 }
@@ -295,46 +325,86 @@ find_items(FeathubAsofState *state)
 	FeathubAsofTable *table = &state->table;
 	MemoryContext old = MemoryContextSwitchTo(state->inner_context);
 
-	if (state->nstaged > 1)
+	if (state->places != NULL)
+	{
 		for (int i = 0; i < state->nstaged; i++)
 			if (state->staged[i].group != FEATHUB_ASOF_NONE)
 			{
 				FeathubAsofGroup *group = &table->groups[state->staged[i].group];
 
-				/* it and its neighbours are compared */
-				__builtin_prefetch(&table->items[group->first + Max(group->cursor, 1) - 1]);
-				__builtin_prefetch(&table->items[group->first + group->cursor + 1]);
+				__builtin_prefetch(feathub_asof_place(state, group->first + group->cursor), 1);
 			}
+		for (int i = 0; i < state->nstaged; i++)
+			find_again(state, &state->staged[i]);
+	}
 	for (int i = 0; i < state->nstaged; i++)
 	{
 		FeathubAsofStaged *row = &state->staged[i];
 
+		if (state->places != NULL && (row->item != NULL || row->group == FEATHUB_ASOF_NONE))
+			continue;
 		row->item = row->group == FEATHUB_ASOF_NONE ? NULL :
 			first_to_see(state, &table->groups[row->group], row->time);
-		if (row->item != NULL && row->item->u.payload != NULL)
-		{
-			__builtin_prefetch(row->item->u.payload, 1);
-			__builtin_prefetch((char *) row->item->u.payload + state->payload_size - 1, 1);
-		}
+		if (state->places != NULL && row->item != NULL)
+			__builtin_prefetch(feathub_asof_place(state, row->item - table->items), 1);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * A row goes where the row before it went, if that is no later: the item before
+ * could not see that one, so it cannot see this one.
+ */
+static inline void
+find_again(FeathubAsofState *state, FeathubAsofStaged *row)
+{
+	FeathubAsofGroup *group;
+	FeathubAsofPayload *place;
+
+	row->item = NULL;
+	if (row->group == FEATHUB_ASOF_NONE)
+		return;
+	group = &state->table.groups[row->group];
+	place = feathub_asof_place(state, group->first + group->cursor);
+	if (place->filled && feathub_asof_compare_inner(state, place->time, row->time) <= 0 &&
+		feathub_asof_visible(state, row->time, *feathub_asof_place_time(state, place)))
+		row->item = &state->table.items[group->first + group->cursor];
+	else
+	{
+		__builtin_prefetch(&state->table.items[group->first + group->cursor]);
+		__builtin_prefetch(&state->table.items[group->first + group->cursor + 1]);
+	}
 }
 
 static inline void
 put_down(FeathubAsofState *state, FeathubAsofStaged *row)
 {
-	FeathubAsofPayload *have = row->item->u.payload;
+	FeathubAsofPayload *have;
 	int			order = 1;
 
-	if (have != NULL && state->time.kind == ASOF_KIND_INT)
-		order = DatumGetInt64(row->time) < DatumGetInt64(have->time) ? -1 :
-			DatumGetInt64(row->time) > DatumGetInt64(have->time);
-	else if (have != NULL)
-		order = DatumGetInt32(FunctionCall2Coll(&state->time.compare_inner, state->time.collation,
-												row->time, have->time));
-	if (order > 0 ||
-		(order == 0 && (state->nties == 0 || FeathubAsofIsBetter(state, row, have))))
-		row->item->u.payload = FeathubAsofStore(state, have, row);
+	if (state->places != NULL)
+	{
+		have = feathub_asof_place(state, row->item - state->table.items);
+		if (have->filled)
+			order = feathub_asof_compare_inner(state, row->time, have->time);
+		else
+		{
+			have->filled = true;
+			row->item->u.payload = have;
+		}
+	}
+	else
+	{
+		have = row->item->u.payload;
+		if (have != NULL)
+			order = feathub_asof_compare_inner(state, row->time, have->time);
+	}
+	if (order < 0 ||
+		(order == 0 && state->nties > 0 && !FeathubAsofIsBetter(state, row, have)))
+		return;
+	have = FeathubAsofStore(state, have, row);
+	if (state->places == NULL)
+		row->item->u.payload = have;
 }
 
 /* The first item of a group whose row may see an inner row of that time, or NULL. */

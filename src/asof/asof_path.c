@@ -645,7 +645,7 @@ estimate(JoinContext *join, FeathubAsofPath *path, Path *outer, Path *inner)
 			if (features * (40 + width) > memory && !forced)
 				return false;
 			result->startup_cost = outer->startup_cost + inner->total_cost +
-				features * (key + 8 * cpu_operator_cost);
+				features * (key + 6 * cpu_operator_cost);
 			result->total_cost = result->startup_cost + outer->total_cost - outer->startup_cost +
 				rows * (key + cpu_operator_cost * (1 + log2(features / distinct + 2) / 4)) + out;
 			break;

@@ -373,7 +373,15 @@ prepare_payload(FeathubAsofState *state, List *private)
 	state->payload_size = MAXALIGN(offsetof(FeathubAsofPayload, values) +
 								   (sizeof(Datum) + sizeof(bool)) * state->npayload);
 	state->payload_estimate = state->payload_size;
-	if (!state->payload_flat)
+	if (state->payload_flat)
+	{
+		/* in one line of the processor's cache, if it fits */
+		state->place_size = state->payload_size + sizeof(Datum);
+		if (state->place_size > 32 && state->place_size <= 64)
+			state->place_size = 64;
+		state->payload_estimate = state->place_size;
+	}
+	else
 		state->payload_estimate += Max(state->inner->plan->plan_width, 16);
 }
 

@@ -150,6 +150,7 @@ typedef struct FeathubAsofPayload
 {
 	Datum		time;
 	uint32		capacity;		/* bytes for the data */
+	bool		filled;			/* spine hash, flat: there is a row */
 	Datum		values[FLEXIBLE_ARRAY_MEMBER];
 } FeathubAsofPayload;
 
@@ -309,6 +310,8 @@ typedef struct FeathubAsofState
 	TupleTableSlot *row_slot;
 	TupleTableSlot *carried_slot;
 	uint32	   *positions;		/* item of each row */
+	char	   *places;			/* a flat payload for each item, then its outer time; or NULL */
+	Size		place_size;
 	uint32		stored_rows;
 	uint32		nrows;			/* that this batch is for */
 	uint32		next_row;
@@ -350,6 +353,7 @@ extern void FeathubAsofPrepare(FeathubAsofState *state, EState *estate);
 /* asof_table.c */
 extern void FeathubAsofTableReset(FeathubAsofState *state);
 extern void *FeathubAsofAlloc(FeathubAsofArena *arena, Size size);
+extern void FeathubAsofAskForHugePages(void *memory, Size size);
 extern void FeathubAsofMakeArena(FeathubAsofState *state, FeathubAsofArena *arena);
 extern bool FeathubAsofOuterKeys(FeathubAsofState *state, TupleTableSlot *slot);
 extern FeathubAsofGroup *FeathubAsofOuterGroup(FeathubAsofState *state, bool make);
@@ -454,6 +458,28 @@ feathub_asof_outer_time(FeathubAsofState *state, TupleTableSlot *slot, Datum *ti
 	if (!isnull && state->time.kind == ASOF_KIND_INT)
 		*time = feathub_asof_int(*time, state->time.outer.len);
 	return !isnull;
+}
+
+/* The place of an item's payload, if payloads are flat, and the outer time behind it. */
+static inline FeathubAsofPayload *
+feathub_asof_place(const FeathubAsofState *state, uint32 item)
+{
+	return (FeathubAsofPayload *) (state->places + (Size) item * state->place_size);
+}
+
+static inline Datum *
+feathub_asof_place_time(const FeathubAsofState *state, FeathubAsofPayload *place)
+{
+	return (Datum *) ((char *) place + state->payload_size);
+}
+
+/* Compare two inner times. */
+static inline int
+feathub_asof_compare_inner(FeathubAsofState *state, Datum a, Datum b)
+{
+	if (state->time.kind == ASOF_KIND_INT)
+		return DatumGetInt64(a) < DatumGetInt64(b) ? -1 : DatumGetInt64(a) > DatumGetInt64(b);
+	return DatumGetInt32(FunctionCall2Coll(&state->time.compare_inner, state->time.collation, a, b));
 }
 
 /* Are two inner times the same? */

@@ -26,7 +26,6 @@
 /* How many rows ahead memory is asked for. */
 #define AHEAD 16
 
-static void ask_for_huge_pages(void *memory, Size size);
 static bool stage_row(FeathubAsofState *state, TupleTableSlot *slot, FeathubAsofStaged *row);
 static uint32 make_group(FeathubAsofState *state, const Datum *values, uint32 hash, bool of_outer);
 static bool group_matches(FeathubAsofState *state, const FeathubAsofGroup *group, const Datum *values,
@@ -66,8 +65,8 @@ FeathubAsofMakeArena(FeathubAsofState *state, FeathubAsofArena *arena)
  * Memory in random access is mostly waited for while the processor looks up
  * where it is.  Advice only, so a failure is none.
  */
-static void
-ask_for_huge_pages(void *memory, Size size)
+void
+FeathubAsofAskForHugePages(void *memory, Size size)
 {
 #ifdef MADV_HUGEPAGE
 	uintptr_t	start = TYPEALIGN(HUGE_PAGE, (uintptr_t) memory);
@@ -95,7 +94,7 @@ FeathubAsofAlloc(FeathubAsofArena *arena, Size size)
 			return MemoryContextAllocHuge(arena->context, size);
 		}
 		arena->block = (char *) MemoryContextAlloc(arena->context, block);
-		ask_for_huge_pages(arena->block, block);
+		FeathubAsofAskForHugePages(arena->block, block);
 		arena->free = block;
 		arena->used += block;
 	}
@@ -364,7 +363,7 @@ grow_slots(FeathubAsofTable *table)
 	table->slots = (FeathubAsofSlot *) MemoryContextAllocExtended(table->context, sizeof(FeathubAsofSlot) * size,
 																  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	table->mask = size - 1;
-	ask_for_huge_pages(table->slots, sizeof(FeathubAsofSlot) * size);
+	FeathubAsofAskForHugePages(table->slots, sizeof(FeathubAsofSlot) * size);
 	for (uint32 i = 0; i < table->ngroups; i++)
 	{
 		uint32		at = table->groups[i].hash & table->mask;
@@ -429,7 +428,7 @@ FeathubAsofSortItems(FeathubAsofState *state, bool of_outer)
 	table->nitems = table->nentries;
 	table->items = (FeathubAsofItem *) MemoryContextAllocHuge(table->context, sizeof(FeathubAsofItem) * ((Size) table->nitems + 1));
 	table->used += sizeof(FeathubAsofItem) * table->nitems;
-	ask_for_huge_pages(table->items, sizeof(FeathubAsofItem) * table->nitems);
+	FeathubAsofAskForHugePages(table->items, sizeof(FeathubAsofItem) * table->nitems);
 	for (uint32 i = 0; i < table->ngroups; i++)
 	{
 		table->groups[i].first = first;
