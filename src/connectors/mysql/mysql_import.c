@@ -37,7 +37,6 @@ typedef struct MysqlImport
 	bool		import_default;
 	bool		import_not_null;
 	bool		import_views;
-	bool		import_comments;
 	int			import_enum;
 	int			import_geometry;
 	int			import_tinyint1;
@@ -137,7 +136,14 @@ FeathubMysqlImportSchema(ForeignServer *server, UserMapping *user, ImportForeign
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql,
-						   "SELECT t.TABLE_NAME, t.TABLE_TYPE, c.COLUMN_NAME, LOWER(c.DATA_TYPE), LOWER(c.COLUMN_TYPE),"
+						   "SELECT t.TABLE_NAME, t.TABLE_TYPE, c.COLUMN_NAME, ");
+	/* MariaDB's JSON is text with a constraint of the column's name */
+	appendStringInfoString(&sql, !conn->mariadb ? "LOWER(c.DATA_TYPE)" :
+						   "IF(EXISTS (SELECT 1 FROM information_schema.CHECK_CONSTRAINTS k"
+						   " WHERE k.CONSTRAINT_SCHEMA = c.TABLE_SCHEMA AND k.TABLE_NAME = c.TABLE_NAME"
+						   " AND k.CONSTRAINT_NAME = c.COLUMN_NAME AND k.CHECK_CLAUSE LIKE 'json_valid(%'),"
+						   " 'json', LOWER(c.DATA_TYPE))");
+	appendStringInfoString(&sql, ", LOWER(c.COLUMN_TYPE),"
 						   " c.IS_NULLABLE, c.COLUMN_DEFAULT, LOWER(c.EXTRA), c.COLUMN_KEY, c.CHARACTER_MAXIMUM_LENGTH,"
 						   " c.NUMERIC_PRECISION, c.NUMERIC_SCALE, c.DATETIME_PRECISION, c.COLUMN_TYPE"
 						   " FROM information_schema.TABLES t JOIN information_schema.COLUMNS c"

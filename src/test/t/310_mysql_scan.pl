@@ -32,11 +32,11 @@ mysql_query($mysql, q{
 	  mi mediumint unsigned, i int unsigned, bi bigint, bu bigint unsigned, de decimal(30,10), f float, d double,
 	  b5 bit(5), b1 bit(1), c char(5), v varchar(50), l varchar(20) CHARACTER SET latin1, tx longtext,
 	  vb varbinary(20), b4 binary(4), bl longblob, en enum('a','b''c','C'), se set('x','y','z'), da date,
-	  t time(6), dt datetime(6), ts timestamp(3) NULL, y year, g point, u uuid) CHARACTER SET utf8mb4;
+	  t time(6), dt datetime(6), ts timestamp(3) NULL, y year, g point, u uuid, j json) CHARACTER SET utf8mb4;
 	INSERT INTO types VALUES (1, -128, 1, 65535, 16777215, 4294967295, -9223372036854775808, 18446744073709551615,
 	  12345678901234567890.0123456789, 1.1, 0.1, b'10101', b'1', 'ab ', 'Ünïcode 😀', 'é€', 'long', x'00ff10', x'01',
 	  x'0001', 'b''c', 'x,z', '2013-02-28', '-838:59:59.000001', '2013-01-01 12:34:56.123456',
-	  '2013-06-01 00:00:00.5', 1999, POINT(1,2), '123e4567-e89b-12d3-a456-426655440000');
+	  '2013-06-01 00:00:00.5', 1999, POINT(1,2), '123e4567-e89b-12d3-a456-426655440000', '{"a": 1}');
 	INSERT INTO types (id) VALUES (2);
 	INSERT INTO types (id, f, d, v, dt, t, se) VALUES (3, 16777217, 1.7976931348623157e308, '', '9999-12-31 23:59:59.999999', '838:59:59', '');
 	CREATE TABLE sizes (id int PRIMARY KEY, t longtext, b longblob);
@@ -64,7 +64,7 @@ is(sql(q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), '
 	'id integer, ti smallint, tb boolean, si integer, mi integer, i bigint, bi bigint, bu numeric(20,0), '
 	  . 'de numeric(30,10), f real, d double precision, b5 bit(5), b1 boolean, c character(5), v character varying(50), '
 	  . 'l character varying(20), tx text, vb bytea, b4 bytea, bl bytea, en text, se text[], da date, t interval, '
-	  . 'dt timestamp(6) without time zone, ts timestamp(3) with time zone, y smallint, g bytea, u uuid',
+	  . 'dt timestamp(6) without time zone, ts timestamp(3) with time zone, y smallint, g bytea, u uuid, j jsonb',
 	'types of imported columns');
 is(sql(q{SELECT relname FROM pg_class WHERE relnamespace = 'shop'::regnamespace ORDER BY relname COLLATE "C"}),
 	"Odd `Name\nbig\ndefaults\nempty\nsizes\ntypes\nvw\nzero", 'tables and views, names as they are');
@@ -96,7 +96,7 @@ is(sql('SELECT * FROM shop.types WHERE id = 1'),
 	q(1|-128|t|65535|16777215|4294967295|-9223372036854775808|18446744073709551615|12345678901234567890.0123456789|)
 	  . q(1.1|0.1|10101|t|ab   |Ünïcode 😀|é€|long|\x00ff10|\x01000000|\x0001|b'c|{x,z}|2013-02-28|-838:59:59.000001|)
 	  . sql(q{SELECT timestamp '2013-01-01 12:34:56.123456', timestamptz '2013-06-01 00:00:00.5+00'})
-	  . q(|1999|\x000000000101000000000000000000f03f0000000000000040|123e4567-e89b-12d3-a456-426655440000),
+	  . q(|1999|\x000000000101000000000000000000f03f0000000000000040|123e4567-e89b-12d3-a456-426655440000|{"a": 1}),
 	'a value of each type');
 is(sql(q{SELECT ts = '2013-06-01 00:00:00.5+00' FROM shop.types WHERE id = 1}), 't', 'a timestamp is an instant');
 is(sql('SELECT count(*) FROM shop.types t WHERE id = 2 AND num_nulls(VARIADIC ARRAY[ti::text, v, bl::text, se::text, dt::text, u::text]) = 6'),
