@@ -17,7 +17,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/pg_locale.h"
 
 #include "asof/asof_private.h"
 #include "core/compat.h"

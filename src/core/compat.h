@@ -63,6 +63,13 @@
 #define feathub_buffile_read_maybe_eof(file, ptr, size) BufFileRead(file, ptr, size)
 #endif
 
+/* 16 can report a bad modifier without an error. */
+#if PG_VERSION_NUM >= 160000
+#define feathub_adjust_timestamp(time, typmod) ((void) AdjustTimestampForTypmod(time, typmod, NULL))
+#else
+#define feathub_adjust_timestamp(time, typmod) AdjustTimestampForTypmod(time, typmod)
+#endif
+
 /* 16 moved VARDATA_ANY and its like out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -353,10 +360,15 @@ feathub_same_but_nullingrels(Node *a, Node *b)
 #define feathub_same_but_nullingrels(a, b) false
 #endif
 
-/* 18 asks the locale whether it sorts as C does. */
+/*
+ * 18 asks the locale whether it sorts as C does.  Before, the function's header
+ * would want ICU's headers, which a server's package need not bring.
+ */
 #if PG_VERSION_NUM >= 180000
+#include "utils/pg_locale.h"
 #define feathub_collation_is_c(oid) (pg_newlocale_from_collation(oid)->collate_is_c)
 #else
+extern bool lc_collate_is_c(Oid collation);
 #define feathub_collation_is_c(oid) lc_collate_is_c(oid)
 #endif
 

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "core/compat.h"
 #include "core/guc.h"
 #include "formats/avro.h"
 #include "formats/format_private.h"

@@ -201,7 +201,7 @@ put_timestamp(FeathubConverter *type, int64 micros, bool instant, Datum *result,
 		return FeathubDecodeFail(error, ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
 								 "timestamp out of range");
 	if (type->typmod >= 0)
-		AdjustTimestampForTypmod(&value, type->typmod);
+		feathub_adjust_timestamp(&value, type->typmod);
 	*result = TimestampGetDatum(value);
 	return true;
 }

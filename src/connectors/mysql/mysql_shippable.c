@@ -17,10 +17,10 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
 #include "utils/syscache.h"
 
 #include "connectors/mysql/mysql_deparse.h"
+#include "core/compat.h"
 
 static bool is_number(MysqlClass class);
 
@@ -88,7 +88,7 @@ FeathubMysqlComparable(const char *name, MysqlClass left, MysqlClass right, Oid 
 				return FeathubMysqlSameText(collation);
 
 			/* byte by byte, here as there */
-			return OidIsValid(collation) && lc_collate_is_c(collation);
+			return OidIsValid(collation) && feathub_collation_is_c(collation);
 		case MYSQL_CLASS_BPCHAR:
 			return equality && FeathubMysqlSameText(collation);
 		case MYSQL_CLASS_ENUM:

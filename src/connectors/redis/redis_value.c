@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 
 #include "connectors/redis/redis_value.h"
+#include "core/compat.h"
 
 /* A context that has grown larger than this is reset after a value. */
 static RedisType *parse_type(const char **p);
