@@ -111,18 +111,10 @@ FeathubFilePendingOpen(const FilePlace *place, const char *folder, const char *n
 						 "create file");
 	}
 	file->has_temporary = true;
-	return fd;
-}
 
-void
-FeathubFilePendingDrop(const FilePlace *place, const char *folder, const char *name)
-{
-	for (PendingFile *file = pending; file != NULL; file = file->next)
-	{
-		if (!file->is_folder && strcmp(file->folder, folder) == 0 &&
-			strcmp(file->name, name) == 0)
-			remove_file(file);
-	}
+	/* as COPY's files: whoever reaches the folder can read them */
+	(void) fchmod(fd, 0644);
+	return fd;
 }
 
 bool
@@ -224,6 +216,10 @@ make_folders(const FilePlace *place, const char *folder)
 	{
 		PendingFile *file;
 
+		if (fchmodat(parent, last, 0755, 0) != 0)
+			ereport(DEBUG1,
+					(errcode_for_file_access(),
+					 errmsg_internal("could not set permissions of folder \"%s\": %m", folder)));
 		close(parent);
 		file = add_pending(place, folder, "");
 		file->is_folder = true;

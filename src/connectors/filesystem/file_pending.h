@@ -19,10 +19,6 @@
 extern int	FeathubFilePendingOpen(const FilePlace *place, const char *folder,
 								   const char *name);
 
-/* Forget it and remove it now. */
-extern void FeathubFilePendingDrop(const FilePlace *place, const char *folder,
-								   const char *name);
-
 /* Is it the name of a file that a transaction has not committed? */
 extern bool FeathubFileIsPendingName(const char *name);
 

@@ -66,7 +66,7 @@ def library(name, code):
     program = "import os, time\n" + code.replace("#begin", "b = os.times(); w = time.time()") + \
         "\ne = os.times(); print(e.user + e.system - b.user - b.system, time.time() - w)"
     try:
-        used, wall = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+        used, wall = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.splitlines()[-1].split()
         note(name, float(used), float(wall))
     except subprocess.CalledProcessError as e:
         print(f"   {name}: {e.stderr.strip().splitlines()[-1]}", flush=True)
