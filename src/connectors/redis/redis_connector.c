@@ -43,5 +43,7 @@ const FeathubConnector FeathubRedisConnector = {
 	.truncate = FeathubRedisTruncate,
 	.explain_modify = FeathubRedisExplainModify,
 
+	.import_options = FeathubRedisImportOptions,
+	.import_schema = FeathubRedisImportSchema,
 	.sample_rows = FeathubRedisSampleRows,
 };

@@ -68,194 +68,190 @@ static const FeathubOptionValue metadata_values[] = {
 	{NULL}
 };
 
-#define ON_S	FEATHUB_ON_SERVER
-#define ON_U	FEATHUB_ON_USER_MAPPING
-#define ON_T	FEATHUB_ON_TABLE
-#define ON_C	FEATHUB_ON_COLUMN
 #define FIELD(name) .offset = offsetof(RedisOptions, name)
 
 const FeathubOption FeathubRedisOptions[] = {
 	/* where the server is */
 	{
-		"host", ON_S, FEATHUB_OPTION_STRING, FIELD(host),
+		"host", FEATHUB_ON_SERVER, FEATHUB_OPTION_STRING, FIELD(host),
 		.check = check_port_host, .default_value = "127.0.0.1",
 		.description = "Host name or address."
 	},
 	{
-		"port", ON_S, FEATHUB_OPTION_INT, FIELD(port),
+		"port", FEATHUB_ON_SERVER, FEATHUB_OPTION_INT, FIELD(port),
 		.min = 1, .max = 65535, .default_value = "6379",
 		.description = "Port."
 	},
 	{
-		"unix_socket", ON_S, FEATHUB_OPTION_STRING, FIELD(unix_socket),
+		"unix_socket", FEATHUB_ON_SERVER, FEATHUB_OPTION_STRING, FIELD(unix_socket),
 		.flags = FEATHUB_OPTION_READS_FILE,
 		.description = "Path of a unix socket, instead of host and port."
 	},
 	{
-		"mode", ON_S, FEATHUB_OPTION_ENUM, FIELD(mode),
+		"mode", FEATHUB_ON_SERVER, FEATHUB_OPTION_ENUM, FIELD(mode),
 		.values = mode_values, .default_value = "standalone",
 		.description = "Whether it is one server, a cluster, or a master that sentinels know."
 	},
 	{
-		"nodes", ON_S, FEATHUB_OPTION_STRING, FIELD(nodes), .check = check_nodes,
+		"nodes", FEATHUB_ON_SERVER, FEATHUB_OPTION_STRING, FIELD(nodes), .check = check_nodes,
 		.description = "Some nodes of the cluster, or the sentinels: host:port, comma-separated."
 	},
 	{
-		"master_name", ON_S, FEATHUB_OPTION_STRING, FIELD(master_name),
+		"master_name", FEATHUB_ON_SERVER, FEATHUB_OPTION_STRING, FIELD(master_name),
 		.description = "The master's name among the sentinels."
 	},
 	{
-		"database", ON_S | ON_T, FEATHUB_OPTION_INT, FIELD(database),
+		"database", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_INT, FIELD(database),
 		.min = 0, .max = 1000000, .default_value = "0",
 		.description = "Number of the database."
 	},
 	{
-		"connect_timeout", ON_S, FEATHUB_OPTION_INT, FIELD(connect_timeout),
+		"connect_timeout", FEATHUB_ON_SERVER, FEATHUB_OPTION_INT, FIELD(connect_timeout),
 		.min = 1, .max = 3600, .default_value = "10",
 		.description = "Seconds until a connection that is not made is an error."
 	},
 	{
-		"command_timeout", ON_S, FEATHUB_OPTION_INT, FIELD(command_timeout),
+		"command_timeout", FEATHUB_ON_SERVER, FEATHUB_OPTION_INT, FIELD(command_timeout),
 		.min = 1, .max = 86400, .default_value = "60",
 		.description = "Seconds without any byte of an answer until that is an error."
 	},
 	{
-		"keep_connections", ON_S, FEATHUB_OPTION_BOOL, FIELD(keep_connections),
+		"keep_connections", FEATHUB_ON_SERVER, FEATHUB_OPTION_BOOL, FIELD(keep_connections),
 		.default_value = "true",
 		.description = "Whether connections stay open after the transaction, for later ones of the session."
 	},
 	/* TLS */
 	{
-		"tls", ON_S, FEATHUB_OPTION_BOOL, FIELD(tls), .default_value = "false",
+		"tls", FEATHUB_ON_SERVER, FEATHUB_OPTION_BOOL, FIELD(tls), .default_value = "false",
 		.description = "Whether connections use TLS."
 	},
 	{
-		"tls_verify", ON_S, FEATHUB_OPTION_ENUM, FIELD(tls_verify),
+		"tls_verify", FEATHUB_ON_SERVER, FEATHUB_OPTION_ENUM, FIELD(tls_verify),
 		.values = verify_values, .default_value = "full",
 		.description = "What of the server's certificate is checked: chain and name, the chain (ca), or nothing."
 	},
 	{
-		"tls_ca_file", ON_S, FEATHUB_OPTION_STRING, FIELD(tls_ca_file),
+		"tls_ca_file", FEATHUB_ON_SERVER, FEATHUB_OPTION_STRING, FIELD(tls_ca_file),
 		.flags = FEATHUB_OPTION_READS_FILE,
 		.description = "File of the certificates to trust; without it those of the system."
 	},
 	{
-		"tls_server_name", ON_S, FEATHUB_OPTION_STRING, FIELD(tls_server_name),
+		"tls_server_name", FEATHUB_ON_SERVER, FEATHUB_OPTION_STRING, FIELD(tls_server_name),
 		.description = "Name that the server's certificate must have, if it is not the host's."
 	},
 	{
-		"tls_cert_file", ON_S | ON_U, FEATHUB_OPTION_STRING, FIELD(tls_cert_file),
+		"tls_cert_file", FEATHUB_ON_SERVER | FEATHUB_ON_USER_MAPPING, FEATHUB_OPTION_STRING, FIELD(tls_cert_file),
 		.flags = FEATHUB_OPTION_READS_FILE,
 		.description = "File of the certificate to show to the server."
 	},
 	{
-		"tls_key_file", ON_S | ON_U, FEATHUB_OPTION_STRING, FIELD(tls_key_file),
+		"tls_key_file", FEATHUB_ON_SERVER | FEATHUB_ON_USER_MAPPING, FEATHUB_OPTION_STRING, FIELD(tls_key_file),
 		.flags = FEATHUB_OPTION_READS_FILE,
 		.description = "File of the key of that certificate, without passphrase."
 	},
 	/* who */
 	{
-		"username", ON_U, FEATHUB_OPTION_STRING, FIELD(username),
+		"username", FEATHUB_ON_USER_MAPPING, FEATHUB_OPTION_STRING, FIELD(username),
 		.description = "User of Redis's access control lists; without it \"default\"."
 	},
 	{
-		"password", ON_U, FEATHUB_OPTION_STRING, FIELD(password),
+		"password", FEATHUB_ON_USER_MAPPING, FEATHUB_OPTION_STRING, FIELD(password),
 		.flags = FEATHUB_OPTION_SECRET,
 		.description = "The user's password."
 	},
 	{
-		"sentinel_username", ON_U, FEATHUB_OPTION_STRING, FIELD(sentinel_username),
+		"sentinel_username", FEATHUB_ON_USER_MAPPING, FEATHUB_OPTION_STRING, FIELD(sentinel_username),
 		.description = "User for the sentinels."
 	},
 	{
-		"sentinel_password", ON_U, FEATHUB_OPTION_STRING, FIELD(sentinel_password),
+		"sentinel_password", FEATHUB_ON_USER_MAPPING, FEATHUB_OPTION_STRING, FIELD(sentinel_password),
 		.flags = FEATHUB_OPTION_SECRET,
 		.description = "Password for the sentinels."
 	},
 	/* what is in the table */
 	{
-		"kind", ON_T, FEATHUB_OPTION_ENUM, FIELD(kind),
+		"kind", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM, FIELD(kind),
 		.values = kind_values, .default_value = "hash",
 		.description = "What the keys hold."
 	},
 	{
-		"prefix", ON_T, FEATHUB_OPTION_STRING, FIELD(prefix),
+		"prefix", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING, FIELD(prefix),
 		.description = "What the keys begin with; the column with option key is the rest."
 	},
 	{
-		"key_pattern", ON_T, FEATHUB_OPTION_STRING, FIELD(key_pattern),
+		"key_pattern", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING, FIELD(key_pattern),
 		.check = check_pattern,
 		.description = "How a key is made of columns, for instance user:{user_id}:{day}; {{ and }} are braces."
 	},
 	{
-		"key_set", ON_T, FEATHUB_OPTION_STRING, FIELD(key_set),
+		"key_set", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING, FIELD(key_set),
 		.description = "Name of a Redis set whose members are the table's keys."
 	},
 	{
-		"singleton_key", ON_T, FEATHUB_OPTION_STRING, FIELD(singleton_key),
+		"singleton_key", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING, FIELD(singleton_key),
 		.description = "The one key of the table, whose name is in no column."
 	},
 	{
-		"namespace", ON_T, FEATHUB_OPTION_STRING, FIELD(name_space),
+		"namespace", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING, FIELD(name_space),
 		.default_value = "default",
 		.description = "FeatHub's __NAMESPACE__, of kind features."
 	},
 	{
-		"invalid_keys", ON_T, FEATHUB_OPTION_ENUM, FIELD(invalid_keys),
+		"invalid_keys", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM, FIELD(invalid_keys),
 		.values = invalid_values, .default_value = "error",
 		.description = "What is done about keys that the types of the key columns cannot take."
 	},
 	{
-		"fetch_size", ON_S | ON_T, FEATHUB_OPTION_INT, FIELD(fetch_size),
+		"fetch_size", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_INT, FIELD(fetch_size),
 		.min = 1, .max = 100000, .default_value = "1000",
 		.description = "Keys asked for at a time."
 	},
 	{
-		"fetch_memory", ON_S | ON_T, FEATHUB_OPTION_INT, FIELD(fetch_memory),
+		"fetch_memory", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_INT, FIELD(fetch_memory),
 		.min = 64, .max = 1048576, .default_value = "16384",
 		.description = "Kilobytes of answers asked for at a time, as far as the size of earlier ones tells."
 	},
 	{
-		"row_estimate", ON_T, FEATHUB_OPTION_FLOAT, FIELD(row_estimate),
+		"row_estimate", FEATHUB_ON_TABLE, FEATHUB_OPTION_FLOAT, FIELD(row_estimate),
 		.min = 1, .max = INT64CONST(1000000000000), .default_value = "100000",
 		.description = "Rows that the planner expects before the table has been analyzed."
 	},
 	/* writing */
 	{
-		"write_mode", ON_T, FEATHUB_OPTION_ENUM, FIELD(write_mode),
+		"write_mode", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM, FIELD(write_mode),
 		.values = write_values, .default_value = "insert",
 		.description = "Whether INSERT and COPY fail for a row that exists, or write over it (upsert)."
 	},
 	{
-		"ttl", ON_T, FEATHUB_OPTION_FLOAT, FIELD(ttl),
+		"ttl", FEATHUB_ON_TABLE, FEATHUB_OPTION_FLOAT, FIELD(ttl),
 		.min = 0, .max = INT64CONST(1000000000), .default_value = "0",
 		.description = "Seconds that a key lives after it was written; 0: it stays."
 	},
 	{
-		"batch_size", ON_S | ON_T, FEATHUB_OPTION_INT, FIELD(batch_size),
+		"batch_size", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_INT, FIELD(batch_size),
 		.min = 1, .max = 100000, .default_value = "1000",
 		.description = "Rows sent at a time by INSERT and COPY."
 	},
 	{
-		"hash_partial_update", ON_T, FEATHUB_OPTION_BOOL, FIELD(hash_partial_update),
+		"hash_partial_update", FEATHUB_ON_TABLE, FEATHUB_OPTION_BOOL, FIELD(hash_partial_update),
 		.default_value = "false",
 		.description = "Whether writing a map of kind features keeps the entries that the new map has not."
 	},
 	/* columns */
 	{
-		"key", ON_C, FEATHUB_OPTION_BOOL,
+		"key", FEATHUB_ON_COLUMN, FEATHUB_OPTION_BOOL,
 		.description = "Whether the column is part of the key."
 	},
 	{
-		"metadata", ON_C, FEATHUB_OPTION_ENUM, .values = metadata_values,
+		"metadata", FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM, .values = metadata_values,
 		.description = "What the column shows instead of a value."
 	},
 	{
-		"field", ON_C, FEATHUB_OPTION_STRING,
+		"field", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
 		.description = "Name of the hash's or stream entry's field, or of the feature, if it is not the column's."
 	},
 	{
-		"type", ON_C, FEATHUB_OPTION_STRING, .check = check_type,
+		"type", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING, .check = check_type,
 		.description = "FeatHub's type of a feature in a jsonb column, for instance map<string,boolean>."
 	},
 	{.name = NULL}
@@ -307,10 +303,10 @@ FeathubRedisServerOptions(ForeignServer *server, UserMapping *user)
 {
 	RedisOptions *options = palloc0(sizeof(RedisOptions));
 
-	FeathubOptionsDefaults(FeathubRedisOptions, ON_S | ON_U | ON_T, options);
-	FeathubOptionsParse(FeathubRedisOptions, ON_S, server->options, options);
+	FeathubOptionsDefaults(FeathubRedisOptions, FEATHUB_ON_SERVER | FEATHUB_ON_USER_MAPPING | FEATHUB_ON_TABLE, options);
+	FeathubOptionsParse(FeathubRedisOptions, FEATHUB_ON_SERVER, server->options, options);
 	if (user)
-		FeathubOptionsParse(FeathubRedisOptions, ON_U, user->options, options);
+		FeathubOptionsParse(FeathubRedisOptions, FEATHUB_ON_USER_MAPPING, user->options, options);
 	FeathubRedisCheckServer(options, server->servername);
 	return options;
 }

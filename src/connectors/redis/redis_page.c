@@ -3,9 +3,10 @@
  *		Tables with a row for each element of a key, page by page.
  *
  * The first page of every key of a window is asked for at once; a key that has
- * more is read on while its rows are given out.  A sorted set and a stream go on
- * behind the last element, whatever changed meanwhile; a list goes on at an
- * index; of a set or hash each element is given once.
+ * more is read on while its rows are given out.  A stream goes on behind the last
+ * entry, a range of a sorted set at the last score, whatever changed meanwhile; a
+ * list goes on at an index.  Of a set, sorted set or hash each element is given
+ * once.
  */
 #include "postgres.h"
 
@@ -18,6 +19,9 @@
 
 /* Elements of a page. */
 #define PAGE_SIZE	1000
+
+/* Members of one score that are read again rather than skipped. */
+#define MAX_TIES	20000
 
 static void add_page(RedisWindow *window, RedisRequest *request, const char *key, Size len);
 static bool take_page(RedisWindow *window, RedisReply *reply);
@@ -86,6 +90,13 @@ FeathubRedisPageReset(RedisWindow *window)
 		FeathubRedisSeenReset(window->seen);
 }
 
+/* Are all members of sorted sets wanted?  Then their scores do not matter. */
+static bool
+whole_zset(RedisReader *reader)
+{
+	return strcmp(reader->range.min, "-inf") == 0 && strcmp(reader->range.max, "+inf") == 0;
+}
+
 /* The command for the page at the window's place in the key. */
 static void
 add_page(RedisWindow *window, RedisRequest *request, const char *key, Size len)
@@ -116,7 +127,22 @@ add_page(RedisWindow *window, RedisRequest *request, const char *key, Size len)
 								key, len, 3, args);
 			break;
 		case REDIS_KIND_ZSET:
-			pg_ltoa(window->ties, a);
+			if (whole_zset(reader))
+			{
+				args[0] = window->cursor ? window->cursor : "0";
+				args[1] = "COUNT";
+				args[2] = count;
+				FeathubRedisCommand(request, NULL, "ZSCAN", key, len, 3, args);
+				break;
+			}
+
+			/*
+			 * Begin with the last score again: members of it may have gone, so
+			 * that they cannot be counted.  They are, where they are too many.
+			 */
+			window->page_size = PAGE_SIZE + (window->ties <= MAX_TIES ? window->ties : 0);
+			pg_ltoa(window->ties <= MAX_TIES ? 0 : window->ties, a);
+			pg_ltoa(window->page_size, count);
 			args[0] = window->cursor ? window->cursor : reader->range.min;
 			args[1] = reader->range.max;
 			args[2] = "WITHSCORES";
@@ -156,17 +182,20 @@ take_page(RedisWindow *window, RedisReply *reply)
 			window->more = reply->n == PAGE_SIZE;
 			break;
 		case REDIS_KIND_ZSET:
-			window->more = reply->n == 2 * PAGE_SIZE;
+			if (whole_zset(reader))
+				return take_cursor_page(window, reply, 2);
+			window->more = reply->n >= 2 * window->page_size;
 			if (window->more)
 			{
 				RedisReply *last = &reply->elements[reply->n - 1];
-				bool		same = window->cursor && strcmp(window->cursor, last->str) == 0;
+				bool		counted = window->ties > MAX_TIES && window->cursor &&
+					strcmp(window->cursor, last->str) == 0;
 				int			ties = 0;
 
-				while (ties < PAGE_SIZE &&
+				while (2 * ties < reply->n &&
 					   strcmp(reply->elements[reply->n - 1 - 2 * ties].str, last->str) == 0)
 					ties++;
-				window->ties = same ? window->ties + ties : ties;
+				window->ties = counted ? window->ties + ties : ties;
 				remember(window, last->str, last->len);
 				/* a member whose score grows would be met again */
 				make_seen(window);

@@ -68,6 +68,7 @@ typedef struct RedisWindow
 	int			page_pos;
 	int64		list_start;		/* index of the page's first element */
 	char	   *cursor;			/* of SSCAN, HSCAN; last score, last id */
+	int			page_size;		/* members asked for, of a range of scores */
 	int			ties;			/* members given out with the last score */
 	RedisRequest *page_request;
 	bool		deduplicate;	/* there may be elements more than once */
