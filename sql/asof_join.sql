@@ -105,6 +105,7 @@ COMMIT;
 -- Out of memory: the spine in batches, whatever the plan was; rows much larger than was thought cut a batch short.
 CREATE TABLE big AS SELECT i % 500 AS k, timestamptz '2024-01-01' + i * interval '1 min' AS t, repeat(md5(i::text), CASE WHEN i > 5000 THEN 20 ELSE 0 END) AS w FROM generate_series(1, 10000) i;
 CREATE TABLE wide AS SELECT i AS id, i % 600 AS k, timestamptz '2024-01-01' + (i * 7919 % 12000) * interval '1 min' AS ts FROM generate_series(1, 5000) i;
+CREATE INDEX ON big (k, t);
 SET work_mem = '128kB';
 SET hash_mem_multiplier = 1;
 -- (Rows come in the outer side's order, which two strategies sort first.)
@@ -130,7 +131,6 @@ RESET hash_mem_multiplier;
 
 -- Chosen by cost: for a large spine, not for a few of its rows.
 RESET enable_nestloop;
-CREATE INDEX ON big (k, t);
 CREATE INDEX ON wide (id);
 ANALYZE big;
 ANALYZE wide;
