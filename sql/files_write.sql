@@ -107,7 +107,7 @@ CREATE TABLE routed (id int, t text) PARTITION BY RANGE (id);
 CREATE FOREIGN TABLE routed_low PARTITION OF routed FOR VALUES FROM (0) TO (10) SERVER files_write OPTIONS (path 'low', format 'csv');
 CREATE TABLE routed_high PARTITION OF routed FOR VALUES FROM (10) TO (20);
 INSERT INTO routed SELECT i, 'r' || i FROM generate_series(5, 14) i;
-SELECT tableoid::regclass, count(*), sum(id) FROM routed GROUP BY 1 ORDER BY 1::text;
+SELECT tableoid::regclass::text AS partition, count(*), sum(id) FROM routed GROUP BY 1 ORDER BY 1;
 CREATE FUNCTION louder() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.t := upper(NEW.t); RETURN NEW; END $$;
 CREATE TRIGGER louder BEFORE INSERT ON routed_low FOR EACH ROW EXECUTE FUNCTION louder();
 INSERT INTO routed_low VALUES (1, 'trigger') RETURNING *;
