@@ -13,7 +13,9 @@
 #include "access/table.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -24,12 +26,18 @@
 /* Rows that one call of insert_rows brings, unless the connector says another. */
 #define DEFAULT_BATCH_SIZE 100
 
+/* Memory for rows of a COPY that wait for others, roughly. */
+#define MAX_KEPT_BYTES (4 * 1024 * 1024)
+
 static List *list_target_attrs(Relation relation);
 static void reject_on_conflict(OnConflictAction action, Oid relid);
 static FeathubFdwModifyState *make_state(ModifyTableState *mtstate, ResultRelInfo *rinfo,
 										 CmdType operation, List *target_attrs);
 static void begin(FeathubFdwModifyState *state);
 static void insert(ResultRelInfo *rinfo, TupleTableSlot **slots, int nslots);
+static bool may_wait(ModifyTableState *mtstate, ResultRelInfo *rinfo);
+static void keep_row(ResultRelInfo *rinfo, TupleTableSlot *slot);
+static void send_kept(ResultRelInfo *rinfo);
 
 /* The commands that this very table takes: it has a key, its options allow it. */
 int
@@ -103,6 +111,7 @@ FeathubFdwBeginForeignInsert(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 {
 	ModifyTable *plan = castNode(ModifyTable, mtstate->ps.plan);
 	Relation	relation = rinfo->ri_RelationDesc;
+	FeathubFdwModifyState *state;
 
 	if (plan)
 		reject_on_conflict(plan->onConflictAction, RelationGetRelid(relation));
@@ -114,14 +123,23 @@ FeathubFdwBeginForeignInsert(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot route rows into foreign table \"%s\", which the same statement updates",
 						RelationGetRelationName(relation))));
-	begin(make_state(mtstate, rinfo, CMD_INSERT, list_target_attrs(relation)));
+	state = make_state(mtstate, rinfo, CMD_INSERT, list_target_attrs(relation));
+	begin(state);
+	if (may_wait(mtstate, rinfo))
+		state->kept = MemoryContextAllocZero(state->modify.context,
+											 sizeof(TupleTableSlot *) * state->modify.batch_size);
 }
 
 TupleTableSlot *
 FeathubFdwExecForeignInsert(EState *estate, ResultRelInfo *rinfo,
 							TupleTableSlot *slot, TupleTableSlot *planSlot)
 {
-	insert(rinfo, &slot, 1);
+	FeathubFdwModifyState *state = rinfo->ri_FdwState;
+
+	if (state->kept)
+		keep_row(rinfo, slot);
+	else
+		insert(rinfo, &slot, 1);
 	return slot;
 }
 
@@ -163,6 +181,7 @@ FeathubFdwEndForeignModify(EState *estate, ResultRelInfo *rinfo)
 		return;
 	if (state->begun)
 	{
+		send_kept(rinfo);
 		oldcontext = MemoryContextSwitchTo(state->modify.context);
 		state->modify.rel->connector->end_modify(&state->modify);
 		MemoryContextSwitchTo(oldcontext);
@@ -272,4 +291,64 @@ insert(ResultRelInfo *rinfo, TupleTableSlot **slots, int nslots)
 	modify->rel->connector->insert_rows(modify, slots, nslots);
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextReset(modify->row_context);
+}
+
+/*
+ * May rows of this COPY wait until there are enough of them?  Before 16 the
+ * server hands them over one by one, whatever the batch size; later it asks for
+ * batches itself, and then no single row comes here.  As there, nothing that
+ * runs in between may look at the table.
+ */
+static bool
+may_wait(ModifyTableState *mtstate, ResultRelInfo *rinfo)
+{
+	Relation	relation = rinfo->ri_RelationDesc;
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+
+	if (mtstate->ps.plan != NULL || FeathubFdwGetForeignModifyBatchSize(rinfo) <= 1)
+		return false;
+	for (int attnum = 1; attnum <= tupdesc->natts; attnum++)
+	{
+		Node	   *expr;
+
+		if (!TupleDescAttr(tupdesc, attnum - 1)->atthasdef)
+			continue;
+		expr = build_column_default(relation, attnum);
+		if (expr && contain_volatile_functions_not_nextval((Node *) expression_planner((Expr *) expr)))
+			return false;
+	}
+	return true;
+}
+
+/* Keep a copy of a row, and send all that are kept once they are enough. */
+static void
+keep_row(ResultRelInfo *rinfo, TupleTableSlot *slot)
+{
+	FeathubFdwModifyState *state = rinfo->ri_FdwState;
+	MemoryContext oldcontext = MemoryContextSwitchTo(state->modify.context);
+	TupleTableSlot **kept = &state->kept[state->nkept];
+
+	if (*kept == NULL)
+		*kept = MakeTupleTableSlot(state->modify.rel->tupdesc, &TTSOpsHeapTuple);
+	ExecCopySlot(*kept, slot);
+	state->nkept++;
+	state->kept_bytes += ((HeapTupleTableSlot *) *kept)->tuple->t_len;
+	MemoryContextSwitchTo(oldcontext);
+	if (state->nkept >= state->modify.batch_size || state->kept_bytes >= MAX_KEPT_BYTES)
+		send_kept(rinfo);
+}
+
+static void
+send_kept(ResultRelInfo *rinfo)
+{
+	FeathubFdwModifyState *state = rinfo->ri_FdwState;
+	int			n = state->nkept;
+
+	if (n == 0)
+		return;
+	state->nkept = 0;
+	state->kept_bytes = 0;
+	insert(rinfo, state->kept, n);
+	for (int i = 0; i < n; i++)
+		ExecClearTuple(state->kept[i]);
 }

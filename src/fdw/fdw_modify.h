@@ -28,6 +28,11 @@ typedef struct FeathubFdwModifyState
 	Datum	   *key;
 	bool	   *key_isnull;
 	AttrNumber	old_row_attno;	/* DELETE whose rows somebody looks at, or 0 */
+
+	/* COPY: rows that wait for others, NULL if they do not wait */
+	TupleTableSlot **kept;
+	int			nkept;
+	Size		kept_bytes;
 } FeathubFdwModifyState;
 
 extern int	FeathubFdwIsForeignRelUpdatable(Relation relation);
