@@ -61,6 +61,9 @@ extern bool FeathubHasUniqueKey(Oid relid, List *columns);
 /* The columns of a group's offline key: primary key and event time. */
 extern List *FeathubGroupHistoryKey(const FeathubGroup *group);
 
+/* Is the name one of a list of char *? */
+extern bool FeathubHasName(List *names, const char *name);
+
 /* A relation's name with its schema, quoted. */
 extern char *FeathubQualifiedName(Oid relid);
 

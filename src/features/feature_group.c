@@ -235,6 +235,16 @@ FeathubGroupReadBool(FunctionCallInfo fcinfo, int arg, const char *name)
 	return PG_GETARG_BOOL(arg);
 }
 
+char *
+FeathubGroupReadText(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
 /* Do the source's records say which rows are gone? */
 static bool
 source_has_deletions(FunctionCallInfo fcinfo)

@@ -56,6 +56,7 @@ extern Interval *FeathubGroupReadInterval(FunctionCallInfo fcinfo, int arg, cons
 										  const FeathubGroup *group);
 extern void FeathubGroupCheckInterval(Interval *value, const char *name);
 extern bool FeathubGroupReadBool(FunctionCallInfo fcinfo, int arg, const char *name);
+extern char *FeathubGroupReadText(FunctionCallInfo fcinfo, int arg, const char *name);
 
 /* The group of that name, or NULL; the current user must own its relation. */
 extern FeathubGroup *FeathubGroupFind(text *name, bool missing_ok);

@@ -38,7 +38,6 @@
 
 #define ONLINE_SUFFIX "_online"
 
-static char *get_text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static List *read_names(FunctionCallInfo fcinfo, int arg, const char *argument);
 static char *place_view(const char *name, char **relname);
 static void reset_arguments(ArrayType *names, FeathubView *view);
@@ -58,9 +57,9 @@ feathub_create_feature_view(PG_FUNCTION_ARGS)
 	FeathubView view = {0};
 	FeathubViewNames names;
 	FeathubViewQuery *query;
-	char	   *name = get_text_argument(fcinfo, 0, "feature_view");
+	char	   *name = FeathubGroupReadText(fcinfo, 0, "feature_view");
 
-	view.query = get_text_argument(fcinfo, 1, "query");
+	view.query = FeathubGroupReadText(fcinfo, 1, "query");
 	if (!PG_ARGISNULL(2))
 		view.event_time = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	view.labels = read_names(fcinfo, 3, "labels");
@@ -96,7 +95,7 @@ feathub_alter_feature_view(PG_FUNCTION_ARGS)
 	FeathubView *view;
 
 	FeathubExtensionRequire();
-	view = FeathubViewFind(get_text_argument(fcinfo, 0, "feature_view"), false);
+	view = FeathubViewFind(FeathubGroupReadText(fcinfo, 0, "feature_view"), false);
 	if (!object_ownercheck(RelationRelationId, view->relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_VIEW, get_rel_name(view->relid));
 	LockRelationOid(view->relid, AccessExclusiveLock);
@@ -106,7 +105,7 @@ feathub_alter_feature_view(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("feature view \"%s\" or its online function does not exist any more",
-						get_text_argument(fcinfo, 0, "feature_view"))));
+						FeathubGroupReadText(fcinfo, 0, "feature_view"))));
 
 	if (!PG_ARGISNULL(7))
 		reset_arguments(PG_GETARG_ARRAYTYPE_P(7), view);
@@ -242,16 +241,6 @@ FeathubViewFind(const char *name, bool missing_ok)
 				 errmsg("feature view \"%s\" does not exist", name),
 				 OidIsValid(relid) ? errdetail("There is a relation of that name, but it is no feature view.") : 0));
 	return view;
-}
-
-static char *
-get_text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
 static List *

@@ -48,7 +48,6 @@ typedef struct TrainingFiles
 	char	   *format;
 } TrainingFiles;
 
-static char *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static void read_request(FunctionCallInfo fcinfo, FeathubTrainingRequest *request);
 static char *place_table(const char *name);
 static Oid	make_table(const char *table, const char *sql);
@@ -84,7 +83,7 @@ feathub_create_training_data(PG_FUNCTION_ARGS)
 	FeathubExtensionRequire();
 	read_request(fcinfo, &request);
 	(void) read_files(fcinfo);
-	table = place_table(text_argument(fcinfo, 1, "name"));
+	table = place_table(FeathubGroupReadText(fcinfo, 1, "name"));
 	data.view = request.view->relid;
 	data.definition = view_definition(data.view);
 	data.query = FeathubTrainingQuery(&request);
@@ -127,20 +126,10 @@ fill_table(FeathubTrainingData *data, const char *table, bool statistics, Oid fo
 		(void) export_data(data->relid, make_files(data->relid, files), NULL);
 }
 
-static char *
-text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
-
 static void
 read_request(FunctionCallInfo fcinfo, FeathubTrainingRequest *request)
 {
-	request->view = FeathubViewFind(text_argument(fcinfo, 0, "feature_view"), false);
+	request->view = FeathubViewFind(FeathubGroupReadText(fcinfo, 0, "feature_view"), false);
 	if (!PG_ARGISNULL(2))
 		request->splits = PG_GETARG_DATUM(2);
 	request->seed = PG_ARGISNULL(3) ? 0 : PG_GETARG_INT64(3);
@@ -427,9 +416,9 @@ read_files(FunctionCallInfo fcinfo)
 
 	if (PG_ARGISNULL(12) && PG_ARGISNULL(13) && PG_ARGISNULL(14))
 		return NULL;
-	files->server = text_argument(fcinfo, 12, "server");
-	files->path = text_argument(fcinfo, 13, "path");
-	files->format = text_argument(fcinfo, 14, "format");
+	files->server = FeathubGroupReadText(fcinfo, 12, "server");
+	files->path = FeathubGroupReadText(fcinfo, 13, "path");
+	files->format = FeathubGroupReadText(fcinfo, 14, "format");
 	return files;
 }
 

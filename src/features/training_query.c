@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "core/compat.h"
+#include "core/describe.h"
 #include "features/parse_fragment.h"
 #include "features/training_query.h"
 #include "features/view_query.h"
@@ -51,7 +52,6 @@ static void forget_windows(Query *query);
 static Query *make_spine(const FeathubTrainingRequest *request, RangeTblEntry *rte, Index spine,
 						 Query *query, List *columns, List **names);
 static List *spine_names(const char *spine);
-static bool has_name(List *names, const char *name);
 static Node *compare_time(const FeathubTrainingSource *source, const char *operator, TimestampTz time,
 						  const char *argument);
 
@@ -178,7 +178,7 @@ describe_view(FeathubTrainingSource *source, Query *query, Index spine, const Fe
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
 					 errmsg("feature view \"%s\" has a column \"%s\"", source->alias, FEATHUB_SPLIT_COLUMN),
 					 errdetail("Training data has a column of that name for the splits.")));
-		if (has_name(view->inference_helpers, tle->resname))
+		if (FeathubHasName(view->inference_helpers, tle->resname))
 			continue;
 		source->columns = lappend(source->columns, tle->resname);
 		source->types = lappend_oid(source->types, exprType((Node *) tle->expr));
@@ -280,9 +280,9 @@ replace_spine(Query *query, Index spine, const FeathubTrainingRequest *request)
 
 	foreach(lc, FeathubViewUsedColumns(query, spine))
 		if (lfirst_int(lc) > 0 &&
-			!has_name(given, strVal(list_nth(rte->eref->colnames, lfirst_int(lc) - 1))))
+			!FeathubHasName(given, strVal(list_nth(rte->eref->colnames, lfirst_int(lc) - 1))))
 			missing = bms_add_member(missing, lfirst_int(lc));
-	if (request->view->event_time != NULL && !has_name(given, request->view->event_time))
+	if (request->view->event_time != NULL && !FeathubHasName(given, request->view->event_time))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("argument \"%s\" lacks column \"%s\"", "spine", request->view->event_time),
@@ -354,8 +354,8 @@ forget_missing(Query *query, Index spine, Bitmapset *missing, const FeathubTrain
 
 		if (!tle->resjunk &&
 			bms_overlap(FeathubViewColumnsIn((Node *) tle->expr, spine), missing) &&
-			(has_name(request->view->labels, tle->resname) ||
-			 has_name(request->view->training_helpers, tle->resname)))
+			(FeathubHasName(request->view->labels, tle->resname) ||
+			 FeathubHasName(request->view->training_helpers, tle->resname)))
 		{
 			ereport(NOTICE,
 					(errmsg("column \"%s\" is left out because the spine lacks what it is made of", tle->resname)));
@@ -456,24 +456,13 @@ spine_names(const char *spine)
 
 		if (tle->resjunk)
 			continue;
-		if (has_name(names, tle->resname))
+		if (FeathubHasName(names, tle->resname))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
 					 errmsg("argument \"%s\" has column \"%s\" twice", "spine", tle->resname)));
 		names = lappend(names, pstrdup(tle->resname));
 	}
 	return names;
-}
-
-static bool
-has_name(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-		if (strcmp((const char *) lfirst(lc), name) == 0)
-			return true;
-	return false;
 }
 
 /* event_time operator time */

@@ -51,14 +51,12 @@ typedef struct WindowFunction
 	char	   *filter;			/* or NULL */
 } WindowFunction;
 
-static char *text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 static FeathubGroup *load_group(const char *name);
 static void read_bounds(WindowFunction *window, const char *bounds);
 static List *read_keys(const FeathubGroup *group, ArrayType *array);
 static SelectStmt *make_window(const WindowFunction *window, Oid *types);
 static Node *make_equality(Oid type, Node *left, Node *right);
 static void add_row_limit(SelectStmt *select, const WindowFunction *window, const char *alias);
-static bool has_name(List *names, const char *name);
 static SortBy *make_sort(const char *alias, const char *column, SortByDir direction);
 static void check_features(const WindowFunction *window, const Query *query);
 static char *make_command(const WindowFunction *window, const char *function, Query *query,
@@ -74,7 +72,7 @@ Datum
 feathub_create_window_function(PG_FUNCTION_ARGS)
 {
 	WindowFunction window = {0};
-	char	   *name = text_argument(fcinfo, 0, "name");
+	char	   *name = FeathubGroupReadText(fcinfo, 0, "name");
 	RangeVar   *place = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name)));
 	Oid			namespace;
 	char	   *function;
@@ -86,8 +84,8 @@ feathub_create_window_function(PG_FUNCTION_ARGS)
 
 	FeathubExtensionRequire();
 	namespace = RangeVarGetCreationNamespace(place);
-	window.group = load_group(text_argument(fcinfo, 1, "feature_group"));
-	window.features = text_argument(fcinfo, 2, "features");
+	window.group = load_group(FeathubGroupReadText(fcinfo, 1, "feature_group"));
+	window.features = FeathubGroupReadText(fcinfo, 2, "features");
 	if (!PG_ARGISNULL(3))
 		window.range = PG_GETARG_INTERVAL_P(3);
 	read_bounds(&window, PG_ARGISNULL(4) ? "[]" : text_to_cstring(PG_GETARG_TEXT_PP(4)));
@@ -121,16 +119,6 @@ feathub_create_window_function(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(LookupFuncName(list_make2(makeString(get_namespace_name(namespace)),
 											makeString(place->relname)),
 								 ntypes, types, false));
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
 static FeathubGroup *
@@ -306,7 +294,7 @@ add_row_limit(SelectStmt *select, const WindowFunction *window, const char *alia
 	inner->whereClause = select->whereClause;
 	inner->sortClause = list_make1(make_sort(alias, window->group->event_time, SORTBY_DESC));
 	foreach(lc, window->group->primary_key)
-		if (!has_name(window->keys, (const char *) lfirst(lc)))
+		if (!FeathubHasName(window->keys, (const char *) lfirst(lc)))
 			inner->sortClause = lappend(inner->sortClause,
 										make_sort(alias, (const char *) lfirst(lc), SORTBY_ASC));
 	inner->limitCount = (Node *) limit;
@@ -316,17 +304,6 @@ add_row_limit(SelectStmt *select, const WindowFunction *window, const char *alia
 	subselect->alias = makeAlias(alias, NIL);
 	select->fromClause = list_make1(subselect);
 	select->whereClause = NULL;
-}
-
-static bool
-has_name(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-		if (strcmp((const char *) lfirst(lc), name) == 0)
-			return true;
-	return false;
 }
 
 static SortBy *
