@@ -188,11 +188,13 @@ def prepare():
 
     definitions = {
         "flights": "id int, origin text, dest text, sched_dep timestamp, arr_delay float8",
-        "weather": "origin text, time_hour timestamp, temp float8, wind_speed float8, visib float8, PRIMARY KEY (origin, time_hour)",
+        "weather": "origin text, time_hour timestamp, temp float8, wind_speed float8, visib float8",
         "spine": "id int, k int, ts timestamp",
-        **{g: "k int, t timestamp, a float8, b float8, c float8, d float8, PRIMARY KEY (k, t)" for g in GROUPS}}
+        **{g: "k int, t timestamp, a float8, b float8, c float8, d float8" for g in GROUPS}}
+    primary_keys = {"weather": "origin, time_hour", **{g: "k, t" for g in GROUPS}}
     with psycopg.connect(autocommit=True) as conn:
         conn.execute("CREATE EXTENSION IF NOT EXISTS feathub")
+        conn.execute("SET maintenance_work_mem = '1GB'")
         for table, columns in definitions.items():
             # rows of features in order of time, as they arrive
             con.execute(f"COPY {table} TO '{FOLDER}/copy.csv' (HEADER false)")
@@ -201,6 +203,8 @@ def prepare():
                 while data := f.read(1 << 20):
                     copy.write(data)
             os.unlink(f"{FOLDER}/copy.csv")
+            if table in primary_keys:
+                conn.execute(f"ALTER TABLE {table} ADD PRIMARY KEY ({primary_keys[table]})")
             conn.execute(f"VACUUM (FREEZE, ANALYZE) {table}")
         for group, key, event_time in [("weather", "origin", "time_hour")] + [(g, "k", "t") for g in GROUPS]:
             conn.execute("SELECT feathub.create_feature_group(%s, primary_key => %s, event_time => %s, online => false)",
