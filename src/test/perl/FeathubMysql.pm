@@ -9,7 +9,9 @@
 #
 # The server listens on a free port of the loopback interface and is ended when
 # the test ends.  Database "shop" and user fh (password fh-secret) are there.
-# MySQL itself is used where FEATHUB_MYSQLD names its mysqld.
+# FEATHUB_MYSQL=port:user:password takes a server that runs on the loopback
+# interface instead, for instance MySQL; its database "shop" is made anew.  Files
+# that need MariaDB's own (sequences as tables), or that stop the server, fail.
 package FeathubMysql;
 
 use strict;
@@ -71,6 +73,18 @@ sub mysql_start
 	  unless $mariadbd && $install;
 	plan(skip_all => 'no MariaDB client (package mariadb-client-core)')
 	  unless _program('mariadb');
+
+	if ($ENV{FEATHUB_MYSQL})
+	{
+		my ($port, $user, $password) = split(/:/, $ENV{FEATHUB_MYSQL});
+		my $server = { port => $port, connect => [ '-h127.0.0.1', "-P$port", "-u$user", "-p$password" ] };
+
+		mysql_query($server, q{
+			DROP DATABASE IF EXISTS shop; CREATE DATABASE shop CHARACTER SET utf8mb4;
+			CREATE USER IF NOT EXISTS fh@'%' IDENTIFIED BY 'fh-secret';
+		});
+		return $server;
+	}
 
 	# a socket's path must be short
 	my $dir = File::Temp::tempdir('fhmyXXXX', DIR => '/tmp');
@@ -206,7 +220,9 @@ sub mysql_query
 	my ($server, $sql) = @_;
 	my ($out, $err) = ('', '');
 
-	IPC::Run::run([ _program('mariadb'), '--no-defaults', '-S', "$server->{dir}/s", '-uroot', '-N', '-B',
+	my @connect = $server->{connect} ? @{ $server->{connect} } : ('-S', "$server->{dir}/s", '-uroot');
+
+	IPC::Run::run([ _program('mariadb'), '--no-defaults', @connect, '-N', '-B',
 			'--default-character-set=utf8mb4' ], '<', \$sql, '>', \$out, '2>', \$err)
 	  or die "mariadb: $err";
 	chomp $out;
