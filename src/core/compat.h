@@ -106,7 +106,14 @@
 	tuplesort_getdatum(sort, true, value, isnull, NULL)
 #endif
 
-/* The same for joins and for what is above joins. */
+/* 18 says what a path key compares by, not with which strategy of a B-tree. */
+#if PG_VERSION_NUM >= 180000
+#define feathub_pathkey_descending(pathkey) ((pathkey)->pk_cmptype == COMPARE_GT)
+#else
+#define feathub_pathkey_descending(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
+#endif
+
+/* As feathub_create_foreignscan_path, for joins and for what is above joins. */
 #if PG_VERSION_NUM >= 180000
 #define feathub_create_foreign_join_path(root, rel, rows, startup, total) \
 	create_foreign_join_path(root, rel, NULL, rows, 0, startup, total, NIL, NULL, NULL, NIL, NIL)

@@ -320,7 +320,7 @@ order_paths(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *ordered_rel)
 		}
 		if (order->expr == NULL)
 			return;
-		order->descending = pathkey->pk_strategy == BTGreaterStrategyNumber;
+		order->descending = feathub_pathkey_descending(pathkey);
 		order->nulls_first = pathkey->pk_nulls_first;
 		remote->order_by = lappend(remote->order_by, order);
 	}
