@@ -26,7 +26,7 @@ typedef struct FeathubTrainingData
 } FeathubTrainingData;
 
 /* Numbers of FeathubTrainingStatistic's quantiles, see feathub.training_statistic. */
-#define FEATHUB_QUANTILES "{0.01,0.05,0.25,0.5,0.75,0.95,0.99}"
+#define FEATHUB_QUANTILES "0.01", "0.05", "0.25", "0.5", "0.75", "0.95", "0.99"
 #define FEATHUB_QUANTILE_25	2
 #define FEATHUB_QUANTILE_50	3
 #define FEATHUB_QUANTILE_75	4

@@ -35,7 +35,6 @@ static Datum get_one(const char *sql, Oid type);
 static int	begin_settings(void);
 static void make_statistics(Oid relid, const char *name, Oid type);
 static char *statistics_query(Oid relid, const char *name, Oid type);
-static void append_values(StringInfo sql, const char *table, const char *column, bool sortable);
 static bool has_aggregate(const char *name, Oid type);
 
 char *
@@ -136,9 +135,91 @@ make_statistics(Oid relid, const char *name, Oid type)
 	SPI_finish();
 }
 
+/* Of a type that cannot be sorted: how many rows there are. */
+static char *
+count_query(const char *table, const char *column)
+{
+	return psprintf("SELECT t.split, pg_catalog.count(*), pg_catalog.count(*) OPERATOR(pg_catalog.-) pg_catalog.count(%s), "
+					"NULL::pg_catalog.int8, NULL::pg_catalog.text, NULL::pg_catalog.text, "
+					"NULL::pg_catalog.float8, NULL::pg_catalog.float8, NULL::pg_catalog.float8[], "
+					"NULL::pg_catalog.jsonb, NULL::pg_catalog.text[] "
+					"FROM %s AS t GROUP BY GROUPING SETS ((t.split), ())", column, table);
+}
+
+/* Least and greatest value, as text. */
+static void
+append_extremes(StringInfo sql, Oid type)
+{
+	const char *value = type == BOOLOID ? "c.value::pg_catalog.int4" : "c.value";
+
+	if (type == BOOLOID || (has_aggregate("min", type) && has_aggregate("max", type)))
+		appendStringInfo(sql, "pg_catalog.min(%s)::pg_catalog.text AS least, pg_catalog.max(%s)::pg_catalog.text AS greatest",
+						 value, value);
+	else if (OidIsValid(get_array_type(type)))
+		appendStringInfoString(sql,
+							   "(pg_catalog.percentile_disc(0) WITHIN GROUP (ORDER BY c.value))::pg_catalog.text AS least, "
+							   "(pg_catalog.percentile_disc(1) WITHIN GROUP (ORDER BY c.value))::pg_catalog.text AS greatest");
+	else
+		appendStringInfoString(sql, "NULL::pg_catalog.text AS least, NULL::pg_catalog.text AS greatest");
+}
+
+/*
+ * What percentile_cont gives, of values and how often they are there: c.upto
+ * are the rows up to and with a value.
+ */
+static void
+append_quantiles(StringInfo sql, const char *number)
+{
+	static const char *const quantiles[] = {FEATHUB_QUANTILES};
+
+	appendStringInfoString(sql, "ARRAY[");
+	for (int i = 0; i < lengthof(quantiles); i++)
+	{
+		char	   *place = psprintf("(%s::pg_catalog.float8 OPERATOR(pg_catalog.*) (m.filled OPERATOR(pg_catalog.-) 1))",
+									 quantiles[i]);
+		char	   *low = psprintf("pg_catalog.min(%s) FILTER (WHERE c.upto::pg_catalog.float8 OPERATOR(pg_catalog.>) pg_catalog.floor(%s))",
+								   number, place);
+		char	   *high = psprintf("pg_catalog.min(%s) FILTER (WHERE c.upto::pg_catalog.float8 OPERATOR(pg_catalog.>) pg_catalog.ceil(%s))",
+									number, place);
+
+		/* two infinities have no difference */
+		appendStringInfo(sql, "%sCASE WHEN %s OPERATOR(pg_catalog.=) %s THEN %s ELSE "
+						 "%s OPERATOR(pg_catalog.+) ((%s OPERATOR(pg_catalog.-) %s) OPERATOR(pg_catalog.*) "
+						 "(%s OPERATOR(pg_catalog.-) pg_catalog.floor(%s))) END",
+						 i ? ", " : "", low, high, low, low, high, low, place, place);
+	}
+	appendStringInfoString(sql, "]");
+}
+
+/*
+ * q: what needs the mean and the number of rows; no rows for what is all NULL
+ * or no number.
+ */
+static void
+append_spread(StringInfo sql, const char *number)
+{
+	appendStringInfoString(sql, "q AS MATERIALIZED (SELECT m.is_all, m.split, ");
+	if (number)
+	{
+		appendStringInfo(sql, "pg_catalog.sqrt(pg_catalog.sum(c.n OPERATOR(pg_catalog.*) "
+						 "((%s OPERATOR(pg_catalog.-) m.mean) OPERATOR(pg_catalog.^) 2)) OPERATOR(pg_catalog./) m.filled) AS stddev, ",
+						 number);
+		append_quantiles(sql, number);
+	}
+	else
+		appendStringInfoString(sql, "NULL::pg_catalog.float8 AS stddev, NULL::pg_catalog.float8[]");
+	appendStringInfo(sql,
+					 " AS quantiles FROM m JOIN c ON c.is_all OPERATOR(pg_catalog.=) m.is_all AND c.split IS NOT DISTINCT FROM m.split "
+					 "WHERE %s GROUP BY m.is_all, m.split, m.mean, m.filled)", number ? "c.value IS NOT NULL" : "false");
+}
+
 /*
  * split, rows, nulls, distinct, min, max, mean, stddev, quantiles, top_values,
- * categories; a row for each split and one for all, whose split is null
+ * categories; a row for each split and one for all, whose split is null.
+ *
+ * The rows are read once, to count how often each value is there (c); all else
+ * comes from that, which mostly is small.  Where most rows have a value of
+ * their own, none is frequent.
  */
 static char *
 statistics_query(Oid relid, const char *name, Oid type)
@@ -146,91 +227,54 @@ statistics_query(Oid relid, const char *name, Oid type)
 	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_LT_OPR);
 	const char *table = FeathubQualifiedName(relid);
 	char	   *column = psprintf("t.%s", quote_identifier(name));
-	bool		sortable = OidIsValid(entry->lt_opr) && OidIsValid(entry->eq_opr);
-	bool		number;
+	const char *number = NULL;
 	char		category;
 	bool		preferred;
 	StringInfoData sql;
-	const char *value = column;
 
+	if (!OidIsValid(entry->lt_opr) || !OidIsValid(entry->eq_opr))
+		return count_query(table, column);
 	get_type_category_preferred(type, &category, &preferred);
-	number = (category == TYPCATEGORY_NUMERIC && has_aggregate("avg", type)) || type == BOOLOID;
 	if (type == BOOLOID)
-		value = psprintf("%s::pg_catalog.int4", column);
+		number = "c.value::pg_catalog.int4::pg_catalog.float8";
+	else if (category == TYPCATEGORY_NUMERIC && has_aggregate("avg", type))
+		number = "c.value::pg_catalog.float8";
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
-					 "WITH s AS MATERIALIZED (SELECT grouping(t.split) AS is_all, t.split, pg_catalog.count(*) AS n, "
-					 "pg_catalog.count(%s) AS filled, ", column);
-	if (sortable)
-		appendStringInfo(&sql, "pg_catalog.count(DISTINCT %s) AS different, ", column);
-	else
-		appendStringInfoString(&sql, "NULL::pg_catalog.int8 AS different, ");
-	if (type == BOOLOID || (has_aggregate("min", type) && has_aggregate("max", type)))
-		appendStringInfo(&sql, "pg_catalog.min(%s)::pg_catalog.text AS least, pg_catalog.max(%s)::pg_catalog.text AS greatest, ",
-						 value, value);
-	else if (sortable && OidIsValid(get_array_type(type)))
-		appendStringInfo(&sql,
-						 "(pg_catalog.percentile_disc(0) WITHIN GROUP (ORDER BY %s))::pg_catalog.text AS least, "
-						 "(pg_catalog.percentile_disc(1) WITHIN GROUP (ORDER BY %s))::pg_catalog.text AS greatest, ",
-						 column, column);
-	else
-		appendStringInfoString(&sql, "NULL::pg_catalog.text AS least, NULL::pg_catalog.text AS greatest, ");
+					 "WITH g AS MATERIALIZED (SELECT t.split, %s AS value, pg_catalog.count(*) AS n FROM %s AS t GROUP BY t.split, %s), "
+					 "c AS MATERIALIZED (SELECT u.*, pg_catalog.sum(u.n) OVER (PARTITION BY u.is_all, u.split ORDER BY u.value) AS upto "
+					 "FROM (SELECT false AS is_all, g.split, g.value, g.n FROM g "
+					 "UNION ALL SELECT true, NULL, g.value, pg_catalog.sum(g.n)::pg_catalog.int8 FROM g GROUP BY g.value) AS u), "
+					 "m AS MATERIALIZED (SELECT c.is_all, c.split, pg_catalog.sum(c.n)::pg_catalog.int8 AS n, "
+					 "coalesce(pg_catalog.sum(c.n) FILTER (WHERE c.value IS NOT NULL), 0)::pg_catalog.int8 AS filled, "
+					 "pg_catalog.count(c.value) AS different, ", column, table, column);
+	append_extremes(&sql, type);
 	if (number)
-		appendStringInfo(&sql,
-						 "pg_catalog.avg(%s::pg_catalog.float8) AS mean, pg_catalog.stddev_pop(%s::pg_catalog.float8) AS stddev, "
-						 "pg_catalog.percentile_cont('%s'::pg_catalog.float8[]) WITHIN GROUP (ORDER BY %s::pg_catalog.float8) AS quantiles ",
-						 value, value, FEATHUB_QUANTILES, value);
+		appendStringInfo(&sql, ", pg_catalog.sum(%s OPERATOR(pg_catalog.*) c.n) OPERATOR(pg_catalog./) "
+						 "(pg_catalog.sum(c.n) FILTER (WHERE c.value IS NOT NULL))::pg_catalog.float8 AS mean", number);
 	else
-		appendStringInfoString(&sql, "NULL::pg_catalog.float8 AS mean, NULL::pg_catalog.float8 AS stddev, NULL::pg_catalog.float8[] AS quantiles ");
-	appendStringInfo(&sql, "FROM %s AS t GROUP BY GROUPING SETS ((t.split), ()))", table);
-	append_values(&sql, table, column, sortable);
-	return sql.data;
-}
-
-/*
- * The second part: frequent values and categories.  Where most rows have a
- * value of their own, neither is worth a pass.
- */
-static void
-append_values(StringInfo sql, const char *table, const char *column, bool sortable)
-{
-	static const char *const sources[] = {
-		"(SELECT g.value, g.n FROM g WHERE g.split IS NOT DISTINCT FROM s.split)", "a"
-	};
-
-	if (sortable)
-		appendStringInfo(sql,
-						 ", g AS MATERIALIZED (SELECT t.split, %s AS value, pg_catalog.count(*) AS n FROM %s AS t "
-						 "WHERE %s IS NOT NULL AND (SELECT s.different OPERATOR(pg_catalog.<=) " MAX_CATEGORIES
-						 " OR s.different OPERATOR(pg_catalog.*) 2 OPERATOR(pg_catalog.<=) s.filled FROM s "
-						 "WHERE s.is_all OPERATOR(pg_catalog.=) 1) GROUP BY t.split, %s), "
-						 "a AS MATERIALIZED (SELECT g.value, pg_catalog.sum(g.n)::pg_catalog.int8 AS n FROM g GROUP BY g.value)",
-						 column, table, column, column);
-	appendStringInfoString(sql,
-						   " SELECT s.split, s.n, s.n OPERATOR(pg_catalog.-) s.filled, s.different, s.least, s.greatest, "
-						   "s.mean, s.stddev, s.quantiles");
-	if (!sortable)
-	{
-		appendStringInfoString(sql, ", NULL::pg_catalog.jsonb, NULL::pg_catalog.text[] FROM s");
-		return;
-	}
+		appendStringInfoString(&sql, ", NULL::pg_catalog.float8 AS mean");
+	appendStringInfoString(&sql, " FROM c GROUP BY c.is_all, c.split "
+						   "UNION ALL SELECT true, NULL, 0, 0, 0, NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM g)), ");
+	append_spread(&sql, number);
 	/* format() gives what the type's output function does, as encoding expects */
-	appendStringInfoString(sql, ", CASE s.is_all");
-	for (int i = 0; i < lengthof(sources); i++)
-		appendStringInfo(sql,
-						 " WHEN %d THEN (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
-						 "'value', pg_catalog.format('%%s', x.value), 'count', x.n) ORDER BY x.n DESC, x.value) "
-						 "FROM (SELECT y.value, y.n FROM %s AS y ORDER BY y.n DESC, y.value LIMIT " TOP_VALUES ") AS x)",
-						 i, sources[i]);
-	appendStringInfoString(sql,
-						   " END, CASE WHEN s.different OPERATOR(pg_catalog.<=) " MAX_CATEGORIES " THEN CASE s.is_all");
-	for (int i = 0; i < lengthof(sources); i++)
-		appendStringInfo(sql,
-						 " WHEN %d THEN (SELECT pg_catalog.array_agg(x.text ORDER BY x.text COLLATE pg_catalog.\"C\") "
-						 "FROM (SELECT pg_catalog.format('%%s', y.value) AS text FROM %s AS y) AS x)",
-						 i, sources[i]);
-	appendStringInfoString(sql, " END END FROM s");
+	appendStringInfoString(&sql,
+						   ", v AS MATERIALIZED (SELECT c.is_all, c.split, c.value, c.n FROM c WHERE c.value IS NOT NULL AND "
+						   "(SELECT m.different OPERATOR(pg_catalog.<=) " MAX_CATEGORIES
+						   " OR (m.different OPERATOR(pg_catalog.*) 2) OPERATOR(pg_catalog.<=) m.filled FROM m WHERE m.is_all)) "
+						   "SELECT m.split, m.n, m.n OPERATOR(pg_catalog.-) m.filled, m.different, m.least, m.greatest, "
+						   "m.mean, q.stddev, q.quantiles, "
+						   "(SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+						   "'value', pg_catalog.format('%s', x.value), 'count', x.n) ORDER BY x.n DESC, x.value) "
+						   "FROM (SELECT v.value, v.n FROM v WHERE v.is_all OPERATOR(pg_catalog.=) m.is_all AND v.split IS NOT DISTINCT FROM m.split "
+						   "ORDER BY v.n DESC, v.value LIMIT " TOP_VALUES ") AS x), "
+						   "CASE WHEN m.different OPERATOR(pg_catalog.<=) " MAX_CATEGORIES " THEN "
+						   "(SELECT pg_catalog.array_agg(x.text ORDER BY x.text COLLATE pg_catalog.\"C\") "
+						   "FROM (SELECT pg_catalog.format('%s', v.value) AS text FROM v WHERE v.is_all OPERATOR(pg_catalog.=) m.is_all "
+						   "AND v.split IS NOT DISTINCT FROM m.split) AS x) END "
+						   "FROM m LEFT JOIN q ON q.is_all OPERATOR(pg_catalog.=) m.is_all AND q.split IS NOT DISTINCT FROM m.split");
+	return sql.data;
 }
 
 /* Is there an aggregate of the server's for exactly that type? */
