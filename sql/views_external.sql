@@ -159,7 +159,16 @@ SELECT feathub.create_external_feature_group('engines', '{tailnum}', 'since', on
 SELECT feathub.create_feature_view('engine', 'SELECT f.id, e.engine FROM flights f LEFT JOIN engines e USING (tailnum)', 'sched');
 SELECT DISTINCT engine FROM engine WHERE id > 0 ORDER BY 1;
 SELECT * FROM engine_online(1, 'N1');
-EXPLAIN (COSTS off) SELECT * FROM engine;
+-- since 16 an aggregate's own order is part of the sort
+CREATE FUNCTION plan_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  line text;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
+    RETURN NEXT replace(line, 'Sort Key: engines.tailnum, engines.since', 'Sort Key: engines.tailnum');
+  END LOOP;
+END $$;
+SELECT plan_of('SELECT * FROM engine');
 
 -- What cannot be.
 SELECT feathub.create_external_feature_group(NULL, '{k}');

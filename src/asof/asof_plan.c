@@ -62,15 +62,18 @@ plan_custom_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 	exprs = list_concat(exprs, path->join_quals);
 	exprs = list_concat(exprs, pattern->expressions);
 
-	scan->scan.plan.targetlist = tlist;
-	scan->scan.plan.qual = path->other_quals;
+	/* what outer joins may make NULL is named as it is above this join */
+	columns = (List *) feathub_adopt_nullingrels((Node *) columns, list_make2(rel->reltarget->exprs,
+																			  path->other_quals));
+
+	scan->scan.plan.targetlist = (List *) feathub_adopt_nullingrels((Node *) tlist, columns);
+	scan->scan.plan.qual = (List *) feathub_adopt_nullingrels((Node *) path->other_quals, columns);
 	scan->flags = best_path->flags;
 	scan->custom_plans = custom_plans;
 	scan->custom_scan_tlist = columns;
-	scan->custom_exprs = (List *) copyObject(exprs);
+	scan->custom_exprs = (List *) feathub_adopt_nullingrels((Node *) copyObject(exprs), columns);
 	scan->custom_private = make_private(path, outer);
 	scan->methods = &FeathubAsofScanMethods;
-	feathub_match_nulling(scan, pattern->relid);
 	return &scan->scan.plan;
 }
 

@@ -347,9 +347,17 @@ feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
 #define feathub_set_disabled_nodes(path, below) ((void) 0)
 #endif
 
-/* 16 marks columns with the outer joins below which they may be NULL. */
+/*
+ * 16 marks Vars and placeholders with the outer joins that may have made them
+ * NULL, and wants them to agree within a plan node.  A custom scan that is an
+ * outer join itself has those of its inner relation below and above itself in
+ * one list.  This gives a copy of node with the marks that the same ones have
+ * in exprs; the executor has one value for each, whichever side is meant.
+ */
 #if PG_VERSION_NUM >= 160000
-#define FEATHUB_HAS_NULLINGRELS true
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+
 static inline bool
 feathub_same_but_nullingrels(Node *a, Node *b)
 {
@@ -362,9 +370,33 @@ feathub_same_but_nullingrels(Node *a, Node *b)
 	return IsA(a, PlaceHolderVar) &&
 		((PlaceHolderVar *) a)->phid == ((PlaceHolderVar *) b)->phid;
 }
+
+static inline Node *
+feathub_adopt_mutator(Node *node, void *arg)
+{
+	ListCell   *lc;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) || IsA(node, PlaceHolderVar))
+		foreach(lc, (List *) arg)
+			if (feathub_same_but_nullingrels(node, lfirst(lc)))
+				return copyObject(lfirst(lc));
+	return expression_tree_mutator(node, feathub_adopt_mutator, arg);
+}
+
+static inline Node *
+feathub_adopt_nullingrels(Node *node, List *exprs)
+{
+	int			flags = PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS;
+	List	   *known = pull_var_clause((Node *) exprs, flags | PVC_INCLUDE_PLACEHOLDERS);
+
+	/* what is in a placeholder counts only if it is nowhere else */
+	known = list_concat(known, pull_var_clause((Node *) exprs, flags | PVC_RECURSE_PLACEHOLDERS));
+	return feathub_adopt_mutator(node, known);
+}
 #else
-#define FEATHUB_HAS_NULLINGRELS false
-#define feathub_same_but_nullingrels(a, b) false
+#define feathub_adopt_nullingrels(node, exprs) (node)
 #endif
 
 /*
@@ -393,54 +425,6 @@ typedef CompareType feathub_sort_strategy;
 #else
 typedef int16 feathub_sort_strategy;
 #define FEATHUB_SORT_DESCENDING BTGreaterStrategyNumber
-#endif
-
-/*
- * 16 marks Vars with the outer joins that may have made them NULL, and wants
- * them to agree within a plan node.  A custom scan that is an outer join itself
- * has Vars of its inner relation below and above itself in one list.
- */
-#if PG_VERSION_NUM >= 160000
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
-
-typedef struct FeathubNulling
-{
-	Index		relid;
-	Relids		nulling;
-} FeathubNulling;
-
-static inline bool
-feathub_set_nulling(Node *node, void *arg)
-{
-	FeathubNulling *context = (FeathubNulling *) arg;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var) && ((Var *) node)->varno == context->relid)
-		((Var *) node)->varnullingrels = context->nulling;
-	return expression_tree_walker(node, feathub_set_nulling, arg);
-}
-
-static inline void
-feathub_match_nulling(CustomScan *scan, Index relid)
-{
-	FeathubNulling context = {.relid = relid};
-	ListCell   *lc;
-
-	scan->scan.plan.targetlist = (List *) copyObject(scan->scan.plan.targetlist);
-	scan->scan.plan.qual = (List *) copyObject(scan->scan.plan.qual);
-	foreach(lc, pull_var_clause((Node *) list_make2(scan->scan.plan.targetlist, scan->scan.plan.qual),
-								PVC_INCLUDE_PLACEHOLDERS | PVC_INCLUDE_AGGREGATES | PVC_INCLUDE_WINDOWFUNCS))
-		if (IsA(lfirst(lc), Var) && lfirst_node(Var, lc)->varno == relid)
-			context.nulling = lfirst_node(Var, lc)->varnullingrels;
-	(void) feathub_set_nulling((Node *) scan->scan.plan.targetlist, &context);
-	(void) feathub_set_nulling((Node *) scan->scan.plan.qual, &context);
-	(void) feathub_set_nulling((Node *) scan->custom_exprs, &context);
-	(void) feathub_set_nulling((Node *) scan->custom_scan_tlist, &context);
-}
-#else
-#define feathub_match_nulling(scan, relid) ((void) 0)
 #endif
 
 /* 18 has a flag instead of a function. */

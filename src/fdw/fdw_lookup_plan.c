@@ -106,7 +106,6 @@ static void list_quals(RelOptInfo *joinrel, RelOptInfo *inner, JoinType jointype
 static List *order_by_security(List *rinfos);
 static List *list_inner_attrs(RelOptInfo *inner, List *local_clauses);
 static int	rank_of(Relids relids, int member);
-static Node *adopt_nullingrels(Node *node, List *exprs);
 
 static set_join_pathlist_hook_type previous_hook = NULL;
 
@@ -510,7 +509,7 @@ plan_lookup_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tli
 	}
 
 	/* what outer joins may make NULL is named as it is above this join */
-	exprs = (List *) adopt_nullingrels((Node *) exprs, list_make2(tlist, other_quals));
+	exprs = (List *) feathub_adopt_nullingrels((Node *) exprs, list_make2(rel->reltarget->exprs, other_quals));
 
 	foreach(lc, exprs)
 		scan->custom_scan_tlist =
@@ -518,8 +517,8 @@ plan_lookup_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tli
 					makeTargetEntry(lfirst(lc), list_length(scan->custom_scan_tlist) + 1,
 									NULL, false));
 
-	scan->scan.plan.targetlist = tlist;
-	scan->scan.plan.qual = other_quals;
+	scan->scan.plan.targetlist = (List *) feathub_adopt_nullingrels((Node *) tlist, exprs);
+	scan->scan.plan.qual = (List *) feathub_adopt_nullingrels((Node *) other_quals, exprs);
 	scan->scan.scanrelid = 0;
 	scan->flags = path->flags;
 	scan->custom_plans = custom_plans;
@@ -527,7 +526,7 @@ plan_lookup_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tli
 	scan->custom_exprs = list_make4(list_nth(private, PATH_KEY_EXPRS),
 									join_quals, placeholders,
 									list_nth(private, PATH_PARAMS));
-	scan->custom_exprs = (List *) adopt_nullingrels((Node *) scan->custom_exprs, exprs);
+	scan->custom_exprs = (List *) feathub_adopt_nullingrels((Node *) scan->custom_exprs, exprs);
 
 	scan->custom_private = list_make5(list_make2_oid(relation->relid, inner->userid),
 									  makeInteger(rank_of(rel->relids, inner->relid)),
@@ -644,39 +643,4 @@ rank_of(Relids relids, int member)
 	while ((i = bms_next_member(relids, i)) >= 0 && i != member)
 		rank++;
 	return rank;
-}
-
-/*
- * Rewrite columns and placeholders so that they bear the same marks of the
- * outer joins that may make them NULL as in exprs.  The executor has one value
- * for each, whichever side of the join is meant.
- */
-static Node *
-adopt_mutator(Node *node, List *known)
-{
-	if (node == NULL)
-		return NULL;
-	if (IsA(node, Var) || IsA(node, PlaceHolderVar))
-	{
-		ListCell   *lc;
-
-		foreach(lc, known)
-		{
-			if (feathub_same_but_nullingrels(node, lfirst(lc)))
-				return copyObject(lfirst(lc));
-		}
-	}
-	return expression_tree_mutator(node, adopt_mutator, known);
-}
-
-static Node *
-adopt_nullingrels(Node *node, List *exprs)
-{
-	List	   *known;
-
-	if (!FEATHUB_HAS_NULLINGRELS)
-		return node;
-	known = pull_var_clause((Node *) exprs, PVC_RECURSE_AGGREGATES |
-							PVC_RECURSE_WINDOWFUNCS | PVC_INCLUDE_PLACEHOLDERS);
-	return adopt_mutator(node, known);
 }
