@@ -173,7 +173,7 @@ SELECT feathub.create_job('not_mine', 'stream', 'group_sink');
 ALTER ROLE regress_ingest_owner NOLOGIN;
 SET ROLE regress_ingest_owner;
 SELECT feathub.restart_job('owned');
-SELECT wait_until('last_error IS NOT NULL OR current_setting(''server_version_num'')::int >= 170000 FROM feathub.job_status WHERE job = ''owned''');
+SELECT wait_until('last_error LIKE ''%LOGIN%'' OR current_setting(''server_version_num'')::int >= 170000 FROM feathub.job_status WHERE job = ''owned''');
 SELECT state, last_error FROM feathub.job_status WHERE job = 'owned';
 RESET ROLE;
 ALTER ROLE regress_ingest_owner LOGIN;

@@ -497,7 +497,7 @@ next_block(AvroReader *reader)
 	FeathubInput *input = reader->input;
 	FeathubDecodeError error;
 	int64		at;
-	int64		size;
+	int64		size = 0;
 	Size		limit = (Size) feathub_file_memory * 1024;
 	MemoryContext old;
 	bool		ok;

@@ -239,7 +239,7 @@ parse_fields(Parser *parser, FeathubAvroNode *node, JsonbValue *object, const ch
 	{
 		JsonbValue *field = getIthJsonbValueFromContainer(container, i);
 		FeathubShape *shape;
-		JsonbValue *type;
+		JsonbValue *type = NULL;
 		char	   *name;
 
 		if (field->type != jbvBinary || !JsonContainerIsObject(field->val.binary.data) ||
