@@ -257,6 +257,13 @@ struct FeathubConnector
 	Bitmapset  *(*lookup_columns) (FeathubRelation *rel);
 
 	/*
+	 * Do these clauses, of the join and of the table alone, save that work?  For
+	 * connectors that need more than any one of lookup_columns.  Optional.
+	 */
+	bool		(*lookup_saves) (FeathubRelation *rel, PlannerInfo *root,
+								 RelOptInfo *baserel, List *clauses);
+
+	/*
 	 * More than one table's scan: all or none.  get_join_paths and
 	 * get_upper_paths are called as the FdwRoutine's own, for relations all
 	 * tables of which are on one server and read as one role; they set

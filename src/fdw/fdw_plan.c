@@ -220,7 +220,8 @@ static void
 add_lookup_paths(PlannerInfo *root, RelOptInfo *baserel, FdwPlanState *state)
 {
 	const FeathubEstimate *estimate = &state->estimate;
-	Bitmapset  *columns = state->rel->connector->lookup_columns(state->rel);
+	const FeathubConnector *connector = state->rel->connector;
+	Bitmapset  *columns = connector->lookup_columns(state->rel);
 	List	   *clauses = list_copy(baserel->joininfo);
 	List	   *infos = NIL;
 	ListCell   *lc;
@@ -264,6 +265,11 @@ add_lookup_paths(PlannerInfo *root, RelOptInfo *baserel, FdwPlanState *state)
 		double		share = info->ppi_rows / Max(baserel->rows, 1);
 		Cost		run = (estimate->total_cost - estimate->startup_cost) * Min(share, 1);
 
+		if (connector->lookup_saves &&
+			!connector->lookup_saves(state->rel, root, baserel,
+									 list_concat_copy(info->ppi_clauses,
+													  baserel->baserestrictinfo)))
+			continue;
 		add_path(baserel, (Path *)
 				 feathub_create_foreignscan_path(root, baserel, NULL,
 												 info->ppi_rows,

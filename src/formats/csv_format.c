@@ -481,8 +481,9 @@ static void
 put_field(const CsvOptions *options, const char *text, bool force_quote, bool alone,
 		  StringInfo out)
 {
+	/* alone in its line, nothing is an empty line, and \. the end of COPY's data */
 	bool		quote = force_quote || strcmp(text, options->null) == 0 ||
-		(alone && text[0] == '\0');
+		(alone && (text[0] == '\0' || strcmp(text, "\\.") == 0));
 
 	for (const char *s = text; *s != '\0' && !quote; s++)
 		quote = *s == options->delimiter || *s == options->quote || *s == '\n' || *s == '\r';

@@ -36,6 +36,10 @@ extern RedisRestriction *FeathubRedisRestrictRead(RedisTable *table, List *tree)
 /* Of the columns whose values find rows: the planner's lookup_columns. */
 extern Bitmapset *FeathubRedisLookupColumns(FeathubRelation *rel);
 
+/* Do clauses name keys?  With less every scan goes over all keys there are. */
+extern bool FeathubRedisLookupSaves(FeathubRelation *rel, PlannerInfo *root,
+									RelOptInfo *baserel, List *clauses);
+
 /* Does equality on the column mean that bytes are the same?  What keys need. */
 extern bool FeathubRedisIsKeyType(Oid typid, Oid collation);
 

@@ -20,6 +20,7 @@ const FeathubConnector FeathubRedisConnector = {
 	.estimate = FeathubRedisEstimate,
 	.plan_scan = FeathubRedisPlanScan,
 	.lookup_columns = FeathubRedisLookupColumns,
+	.lookup_saves = FeathubRedisLookupSaves,
 	.begin_scan = FeathubRedisBeginScan,
 	.rescan = FeathubRedisRescan,
 	.next_row = FeathubRedisNextRow,

@@ -158,6 +158,17 @@ FeathubRedisLookupColumns(FeathubRelation *rel)
 }
 
 bool
+FeathubRedisLookupSaves(FeathubRelation *rel, PlannerInfo *root, RelOptInfo *baserel,
+						List *clauses)
+{
+	RedisTable *table = FeathubRedisTableMake(rel);
+	List	   *params = NIL;
+	List	   *tree = FeathubRedisRestrictPlan(table, root, baserel, clauses, &params);
+
+	return FeathubRedisRestrictRead(table, tree)->all_keys && !table->options->key_set;
+}
+
+bool
 FeathubRedisIsKeyType(Oid typid, Oid collation)
 {
 	Oid			base = getBaseType(typid);

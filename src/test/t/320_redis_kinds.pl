@@ -80,6 +80,8 @@ is(sql('SELECT * FROM val ORDER BY a'), qq(1|2020-01-01|{"q": 2}|{c}\n2|2021-01-
 is(sql('SELECT x FROM val WHERE a = 1'), '{"q": 2}', 'part of a key');
 like(sql(q{EXPLAIN SELECT * FROM val WHERE a = 1 AND day = '2020-01-01'}), qr/Read By: keys/, 'the whole key');
 is(sql(q{SET datestyle = 'German'; SELECT count(*) FROM val WHERE a = ANY ('{1,2}') AND day = ANY ('{2020-01-01,2021-01-01}')}), '2', 'in any DateStyle');
+unlike(sql(q{EXPLAIN SELECT * FROM generate_series(1, 20) g JOIN val ON a = g}), qr/Restrictions/, 'part of a key is no reason to SCAN for each row of a join');
+like(sql(q{SET feathub.enable_batched_lookup = off; EXPLAIN SELECT * FROM generate_series(1, 20) g JOIN val ON a = g AND day = '2020-01-01'}), qr/Read By: keys/, 'the rest of it may be a constant');
 sql(q{CREATE FOREIGN TABLE csv (id int OPTIONS (key 'true'), a text, b int) SERVER r OPTIONS (kind 'value', prefix 'csv:', format 'csv');
 	INSERT INTO csv VALUES (1, 'x,y', 5)});
 is(sql('SELECT * FROM csv'), '1|x,y|5', 'csv');
