@@ -121,7 +121,13 @@ sub random_query
 		"SELECT o.id FROM o WHERE NOT EXISTS (SELECT FROM $source WHERE $on)",
 		"SELECT f.n, f.v FROM $name f WHERE f.$key{$name}[0] IN (SELECT " . pick(@{ $outer{ $key{$name}[0] } }) . ' FROM o WHERE o.n > 1)',
 		"SELECT x.i, y.* FROM generate_series(0, 3) x(i), LATERAL (SELECT o.id, f.v, x.i AS j FROM o LEFT JOIN $source ON $on AND o.n = x.i OFFSET 0) y",
-		"SELECT q.id, g.v FROM (SELECT o.id, f.n FROM o JOIN $source ON $on) q LEFT JOIN one g ON g.k = q.n");
+		"SELECT q.id, g.v FROM (SELECT o.id, f.n FROM o JOIN $source ON $on) q LEFT JOIN one g ON g.k = q.n",
+
+		# what is made of the columns above the join and above others, where 16 and later tell them apart
+		"SELECT o.id, f.n + 1, upper(f.v), count(f.n) OVER (PARTITION BY f.v) FROM o LEFT JOIN $source ON $on $where",
+		"SELECT f.v, count(*), sum(coalesce(f.n, -1)) FROM o LEFT JOIN $source ON $on GROUP BY f.v HAVING count(f.n) >= 0",
+		"SELECT p.id, q.* FROM o p " . pick('LEFT', 'FULL') . " JOIN (SELECT o.id AS oid, f.v, f.n IS NULL AS none, coalesce(f.n, 0) + o.n AS sum, 7 AS seven FROM o LEFT JOIN $source ON $on) q ON q.oid = p.n + 3",
+		"SELECT o.id, f.v, g.v, g.n IS NULL FROM o LEFT JOIN $source ON $on LEFT JOIN one g ON g.k = f.n WHERE coalesce(g.n, 1) > 0");
 }
 
 sub answer
