@@ -10,10 +10,15 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
+#include "access/table.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/appendinfo.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
 
 #include "connectors/connector.h"
 #include "core/compat.h"
@@ -21,6 +26,7 @@
 #include "fdw/fdw_plan.h"
 #include "fdw/fdw_scan.h"
 
+static bool may_leave_partition(Oid relid, List *attnums);
 static ForeignScan *find_scan(ModifyTable *plan, Index rtindex, int subplan_index);
 
 bool
@@ -55,7 +61,8 @@ FeathubFdwPlanDirectModify(PlannerInfo *root, ModifyTable *plan, Index resultRel
 			if (!entry->resjunk)
 				values = lappend(values, entry->expr);
 		}
-		if (list_length(values) != list_length(attnums))
+		if (list_length(values) != list_length(attnums) ||
+			may_leave_partition(rel->relid, attnums))
 			return false;
 	}
 	/* all of the scan's conditions are the remote side's: they are these */
@@ -111,6 +118,23 @@ FeathubFdwExplainDirectModify(ForeignScanState *node, ExplainState *es)
 
 	if (scan->rel->connector->explain_scan)
 		scan->rel->connector->explain_scan(scan, es);
+}
+
+/* Is one of the columns part of the bounds that hold for the table as a partition? */
+static bool
+may_leave_partition(Oid relid, List *attnums)
+{
+	Relation	relation = table_open(relid, NoLock);
+	Bitmapset  *attrs = NULL;
+	bool		found = false;
+	ListCell   *lc;
+
+	if (relation->rd_rel->relispartition)
+		pull_varattnos((Node *) RelationGetPartitionQual(relation), 1, &attrs);
+	foreach(lc, attnums)
+		found |= bms_is_member(lfirst_int(lc) - FirstLowInvalidHeapAttributeNumber, attrs);
+	table_close(relation, NoLock);
+	return found;
 }
 
 /* The scan of the table that is changed, as postgres_fdw finds it, or NULL. */

@@ -717,7 +717,7 @@ function(MysqlDeparse *context, FuncExpr *expr)
 	return false;
 }
 
-/* Casts that change no value: the server makes them by itself. */
+/* Casts that change no value. */
 static bool
 cast(MysqlDeparse *context, FuncExpr *expr)
 {
@@ -731,15 +731,16 @@ cast(MysqlDeparse *context, FuncExpr *expr)
 		return false;
 	if ((from == INT2OID && (to == INT4OID || to == INT8OID)) ||
 		(from == INT4OID && to == INT8OID) ||
-		(FeathubMysqlTypeClass(from) == MYSQL_CLASS_INTEGER && to == NUMERICOID) ||
 		(from == FLOAT4OID && to == FLOAT8OID))
 		return value(context, arg) || go_back(context, mark);
-	if (FeathubMysqlTypeClass(from) == MYSQL_CLASS_INTEGER && to == FLOAT8OID)
+	/* a sum, because a bare integer column rounds what it is compared with */
+	if (FeathubMysqlTypeClass(from) == MYSQL_CLASS_INTEGER &&
+		(to == FLOAT8OID || to == NUMERICOID))
 	{
 		append(context, "(");
 		if (!value(context, arg))
 			return go_back(context, mark);
-		append(context, " + 0e0)");
+		append(context, to == FLOAT8OID ? " + 0e0)" : " + 0)");
 		return true;
 	}
 	return false;
