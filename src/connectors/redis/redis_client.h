@@ -50,6 +50,15 @@ struct RedisReply
 	RedisReply *elements;		/* n of them in a row */
 };
 
+/* Scripts: their texts are in redis_script.c. */
+typedef enum RedisScript
+{
+	REDIS_SCRIPT_NONE,
+	REDIS_SCRIPT_OPS,			/* commands of one row */
+	REDIS_SCRIPT_HASHES,		/* new hashes, many at a time */
+	REDIS_SCRIPT_COUNT
+} RedisScript;
+
 /* One command of a request. */
 typedef struct RedisCommand
 {
@@ -58,7 +67,7 @@ typedef struct RedisCommand
 	int			slot;			/* of its key in a cluster, or -1 */
 	RedisNode  *node;			/* where it must go, or NULL: by its slot */
 	bool		asking;			/* sent behind ASKING, by a redirection */
-	bool		script;			/* of FeathubRedisBeginScript */
+	int			script;			/* RedisScript that it calls */
 	bool		resent;			/* the script was unknown once */
 	int			hops;			/* redirections followed */
 	char		check;			/* what its sender makes of the reply */
@@ -148,13 +157,16 @@ extern int	FeathubRedisCommand(RedisRequest *request, RedisNode *node, const cha
 
 /*
  * FeathubRedisBeginScript
- *		Begin commands that happen together; see FeathubRedisScript.
+ *		Begin a call of a script; redis_script.c tells its arguments and reply.
  *
- * nkeys keys follow by FeathubRedisAddKey, then nargs words: for each command its
- * check ("-", "0" or "1"), the number of its words and these.  The reply is 1 if
- * all was done, 0 if a check "1" failed, -1 if a check "0" did.
+ * nkeys keys follow (FeathubRedisAddKey or FeathubRedisScriptKeys), then nargs
+ * words.
  */
-extern int	FeathubRedisBeginScript(RedisRequest *request, int nkeys, int nargs);
+extern int	FeathubRedisBeginScript(RedisRequest *request, RedisScript script,
+									int nkeys, int nargs);
+
+/* Make the nth (from 1) key of a script's the one that messages name. */
+extern void FeathubRedisScriptNameKey(RedisRequest *request, int command, int n);
 
 /* Send what has not been sent.  Does not wait for replies. */
 extern void FeathubRedisSend(RedisRequest *request);

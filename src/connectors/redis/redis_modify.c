@@ -69,6 +69,7 @@ FeathubRedisInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots
 {
 	RedisModifyState *state = modify->state;
 	RedisRequest *request = state->requests[state->current];
+	bool		together = nslots > 1 && FeathubRedisWritesRows(state->writer);
 	FeathubTextModes modes;
 
 	FeathubRedisRequestReset(request);
@@ -78,9 +79,15 @@ FeathubRedisInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots
 		for (int i = 0; i < nslots; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			(void) FeathubRedisWriteInsert(state->writer, request, slots[i]->tts_values,
-										   slots[i]->tts_isnull);
+			if (together)
+				FeathubRedisWriteRow(state->writer, request, slots[i]->tts_values,
+									 slots[i]->tts_isnull);
+			else
+				(void) FeathubRedisWriteInsert(state->writer, request, slots[i]->tts_values,
+											   slots[i]->tts_isnull);
 		}
+		if (together)
+			FeathubRedisWriteRowsEnd(state->writer, request);
 	}
 	PG_FINALLY();
 	{

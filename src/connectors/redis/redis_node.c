@@ -122,7 +122,7 @@ FeathubRedisNodeConnect(RedisNode *node, TimestampTz deadline, char **reason)
 	}
 	node->reader->privdata = node;
 	node->generation++;
-	node->script_loaded = false;
+	memset(node->script_loaded, 0, sizeof(node->script_loaded));
 
 	PG_TRY();
 	{

@@ -30,7 +30,7 @@ struct RedisNode
 	struct redisReader *reader;
 	uint64		generation;		/* counts connections: a scan must not go on
 								 * in another one */
-	bool		script_loaded;
+	bool		script_loaded[REDIS_SCRIPT_COUNT];
 	StringInfoData out;			/* to be written, from "written" on */
 	Size		written;
 
@@ -129,8 +129,8 @@ extern RedisNode *FeathubRedisRedirection(RedisClient *client, RedisNode *from,
 /* redis_sentinel.c: ask the sentinels and connect to the master */
 extern void FeathubRedisFindMaster(RedisClient *client);
 
-/* The text of the script behind FeathubRedisBeginScript, and its SHA-1. */
-extern const char *const FeathubRedisScript;
-extern const char *FeathubRedisScriptSha(void);
+/* redis_script.c: a script's text, and its SHA-1 in hex */
+extern const char *FeathubRedisScriptText(RedisScript script);
+extern const char *FeathubRedisScriptSha(RedisScript script);
 
 #endif							/* FEATHUB_CONNECTORS_REDIS_REDIS_NODE_H */

@@ -87,7 +87,7 @@ FeathubRedisOpsSend(RedisOps *ops, RedisRequest *request)
 		request->commands[command].check = (char) ops->first_check;
 		return command;
 	}
-	command = FeathubRedisBeginScript(request, ops->nkeys, ops->nwords);
+	command = FeathubRedisBeginScript(request, REDIS_SCRIPT_OPS, ops->nkeys, ops->nwords);
 	FeathubRedisScriptKeys(request, ops->keys.data, ops->keys.len, ops->nkeys,
 						   ops->key.data, ops->key.len);
 	FeathubRedisAddFormatted(request, ops->data.data, ops->data.len, ops->nwords);
@@ -107,6 +107,15 @@ FeathubRedisOutcome(RedisRequest *request, int command)
 			reply->str = strstr(reply->str, "WRONGTYPE");
 		reply->len = strlen(reply->str);
 		FeathubRedisRaise(request, command, reply);
+	}
+	if (request->commands[command].script == REDIS_SCRIPT_HASHES)
+	{
+		if (reply->type != REDIS_INTEGER)
+			FeathubRedisBadReply(request->client, "EVALSHA");
+		if (reply->integer == 0)
+			return REDIS_ROW_DONE;
+		FeathubRedisScriptNameKey(request, command, (int) reply->integer);
+		return REDIS_ROW_EXISTS;
 	}
 	if (request->commands[command].script)
 		return reply->type != REDIS_INTEGER ? REDIS_ROW_DONE :

@@ -11,8 +11,6 @@
  */
 #include "postgres.h"
 
-#include "common/cryptohash.h"
-#include "common/sha1.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -27,24 +25,6 @@
 
 /* Bytes of a key that a message shows. */
 #define SHOW_KEY_MAX	128
-
-/*
- * Commands that must happen together, and only if others say so.  Arguments:
- * check, number of words, words; and again.  With check "1" a reply of 0 or nil
- * ends the script with 0 (no such row), with check "0" one other than 0 or nil
- * ends it with -1 (there is such a row already).  An error ends it too, before
- * anything that follows.
- */
-const char *const FeathubRedisScript =
-"local i = 1 "
-"while i <= #ARGV do "
-"local check, n = ARGV[i], tonumber(ARGV[i + 1]) "
-"local r = redis.call(unpack(ARGV, i + 2, i + 1 + n)) "
-"if check == '1' and (r == 0 or r == false) then return 0 end "
-"if check == '0' and r ~= 0 and r ~= false then return -1 end "
-"i = i + 2 + n "
-"end "
-"return 1";
 
 static void begin_command(RedisRequest *request, RedisNode *node, int argc);
 static void set_slot(RedisRequest *request, const char *key, Size len);
@@ -562,18 +542,19 @@ send_command(RedisRequest *request, int number)
 		}
 	}
 	command->node = node;
-	if (command->script && !node->script_loaded)
+	if (command->script && !node->script_loaded[command->script])
 	{
+		const char *text = FeathubRedisScriptText(command->script);
 		StringInfoData load;
 
 		initStringInfo(&load);
 		appendStringInfoString(&load, "*3\r\n");
 		FeathubRedisFormat(&load, "SCRIPT", 6);
 		FeathubRedisFormat(&load, "LOAD", 4);
-		FeathubRedisFormat(&load, FeathubRedisScript, strlen(FeathubRedisScript));
+		FeathubRedisFormat(&load, text, strlen(text));
 		FeathubRedisNodeSend(node, load.data, load.len, NULL, 0);
 		pfree(load.data);
-		node->script_loaded = true;
+		node->script_loaded[command->script] = true;
 	}
 	if (command->asking)
 		FeathubRedisNodeSend(node, "*1\r\n$6\r\nASKING\r\n", 16, NULL, 0);
@@ -603,7 +584,7 @@ follow_redirections(RedisRequest *request, TimestampTz deadline)
 			continue;
 		if (FeathubRedisIsError(reply, "NOSCRIPT") && command->script && !command->resent)
 		{
-			node->script_loaded = false;
+			node->script_loaded[command->script] = false;
 			command->resent = true;
 		}
 		else if (client->options.mode == REDIS_CLUSTER && command->slot >= 0 &&
@@ -662,36 +643,31 @@ pump_all(RedisClient *client)
 	}
 }
 
-/* Its SHA-1, in hex. */
-const char *
-FeathubRedisScriptSha(void)
-{
-	static char hex[SHA1_DIGEST_LENGTH * 2 + 1];
-
-	if (hex[0] == '\0')
-	{
-		pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA1);
-		uint8		digest[SHA1_DIGEST_LENGTH];
-
-		if (context == NULL || pg_cryptohash_init(context) < 0 ||
-			pg_cryptohash_update(context, (const uint8 *) FeathubRedisScript,
-								 strlen(FeathubRedisScript)) < 0 ||
-			pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
-			elog(ERROR, "could not compute SHA-1");
-		pg_cryptohash_free(context);
-		for (int i = 0; i < SHA1_DIGEST_LENGTH; i++)
-			snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	}
-	return hex;
-}
-
 int
-FeathubRedisBeginScript(RedisRequest *request, int nkeys, int nargs)
+FeathubRedisBeginScript(RedisRequest *request, RedisScript script, int nkeys, int nargs)
 {
 	int			number = FeathubRedisBegin(request, NULL, 3 + nkeys + nargs, "EVALSHA");
 
-	request->commands[number].script = true;
-	FeathubRedisAddString(request, FeathubRedisScriptSha());
+	request->commands[number].script = script;
+	FeathubRedisAddString(request, FeathubRedisScriptSha(script));
 	FeathubRedisAddInt(request, nkeys);
 	return number;
+}
+
+void
+FeathubRedisScriptNameKey(RedisRequest *request, int command, int n)
+{
+	RedisCommand *c = &request->commands[command];
+	const char *p = strchr(request->data.data + c->offset, '\n') + 1;
+
+	/* EVALSHA, the script, the number of keys; then these */
+	for (int i = 0; i < 3 + n; i++)
+	{
+		Size		len = strtoul(p + 1, NULL, 10);
+
+		p = strchr(p, '\n') + 1;
+		c->key_offset = p - request->data.data;
+		c->key_len = len;
+		p += len + 2;
+	}
 }

@@ -23,6 +23,10 @@
 /* Elements of a command that writes a list or set: the script unpacks them. */
 #define CHUNK		1000
 
+/* Rows and bytes of one script: others wait for the server meanwhile. */
+#define SCRIPT_ROWS		128
+#define SCRIPT_BYTES	(256 * 1024)
+
 /* Times to live that are no number of milliseconds. */
 #define TTL_LEAVE	(-1)
 #define TTL_NONE	(-2)
@@ -55,6 +59,8 @@ static double row_score(RedisWriter *writer, const Datum *values, const bool *is
 static void op_bytes(RedisOps *ops, RedisBytes bytes);
 static void op_key(RedisOps *ops, StringInfo key);
 static void add_to_set(RedisWriter *writer);
+static void reset_rows(RedisRows *rows);
+static bool has_ttl(RedisTable *table);
 static void null_value(RedisWriter *writer, const char *column) pg_attribute_noreturn();
 static RedisColumn *member_column(RedisTable *table);
 
@@ -70,6 +76,7 @@ FeathubRedisWriterMake(RedisTable *table, RedisClient *client, bool with_values)
 	initStringInfo(&writer->new_key);
 	initStringInfo(&writer->old_key);
 	FeathubRedisOpsReset(&writer->ops);
+	reset_rows(&writer->rows);
 	if (table->kind == REDIS_KIND_VALUE && with_values)
 	{
 		FeathubColumn *columns = palloc0(sizeof(FeathubColumn) * Max(table->nvalues, 1));
@@ -506,6 +513,114 @@ write_hash(RedisWriter *writer, const Datum *values, const bool *isnull,
 		}
 	}
 	set_ttl(writer, ttl, check == REDIS_CHECK_ABSENT);
+}
+
+bool
+FeathubRedisWritesRows(RedisWriter *writer)
+{
+	RedisTable *table = writer->table;
+
+	return table->kind == REDIS_KIND_HASH && !table->element_rows &&
+		table->options->write_mode == REDIS_WRITE_INSERT && table->options->key_set == NULL;
+}
+
+void
+FeathubRedisWriteRow(RedisWriter *writer, RedisRequest *request,
+					 const Datum *values, const bool *isnull)
+{
+	RedisTable *table = writer->table;
+	RedisRows  *rows = &writer->rows;
+	int64		ttl = row_ttl(writer, values, isnull);
+	int			nset = 0;
+	int			slot = -1;
+
+	for (int i = 0; i < table->nvalues; i++)
+		nset += !isnull[table->values[i].attnum - 1];
+	if (nset == 0)
+		null_value(writer, NULL);
+	make_key(writer, values, isnull, &writer->new_key);
+	if (FeathubRedisIsCluster(writer->client))
+		slot = FeathubRedisSlot(writer->new_key.data, writer->new_key.len);
+	if (rows->nrows >= SCRIPT_ROWS || rows->words.len > SCRIPT_BYTES ||
+		(rows->nrows > 0 && slot != rows->slot) || (nset < table->nvalues && !rows->masks))
+		FeathubRedisWriteRowsEnd(writer, request);
+	rows->slot = slot;
+	rows->masks |= nset < table->nvalues;
+
+	if (rows->nrows++ == 0)
+		appendBinaryStringInfo(&rows->first_key, writer->new_key.data, writer->new_key.len);
+	FeathubRedisFormat(&rows->keys, writer->new_key.data, writer->new_key.len);
+	if (rows->masks)
+	{
+		char	   *mask = palloc(table->nvalues);
+
+		for (int i = 0; i < table->nvalues; i++)
+			mask[i] = isnull[table->values[i].attnum - 1] ? '0' : '1';
+		FeathubRedisFormat(&rows->words, mask, table->nvalues);
+	}
+	for (int i = 0; i < table->nvalues; i++)
+	{
+		RedisColumn *column = &table->values[i];
+		RedisBytes	bytes = {"", 0};
+
+		if (!isnull[column->attnum - 1])
+			bytes = FeathubRedisEncode(column->codec, values[column->attnum - 1]);
+		FeathubRedisFormat(&rows->words, bytes.data, bytes.len);
+	}
+	if (has_ttl(table))
+	{
+		char		ms[MAXINT8LEN + 1];
+
+		FeathubRedisFormat(&rows->words, ms, pg_lltoa(Max(ttl, 0), ms));
+	}
+}
+
+void
+FeathubRedisWriteRowsEnd(RedisWriter *writer, RedisRequest *request)
+{
+	RedisTable *table = writer->table;
+	RedisRows  *rows = &writer->rows;
+	int			nwords = table->nvalues + rows->masks + has_ttl(table);
+
+	if (rows->nrows == 0)
+		return;
+	(void) FeathubRedisBeginScript(request, REDIS_SCRIPT_HASHES, rows->nrows,
+								   3 + table->nvalues + rows->nrows * nwords);
+	FeathubRedisScriptKeys(request, rows->keys.data, rows->keys.len, rows->nrows,
+						   rows->first_key.data, rows->first_key.len);
+	FeathubRedisAddInt(request, table->nvalues);
+	FeathubRedisAddInt(request, has_ttl(table));
+	FeathubRedisAddInt(request, rows->masks);
+	for (int i = 0; i < table->nvalues; i++)
+		FeathubRedisAddString(request, table->values[i].field);
+	FeathubRedisAddFormatted(request, rows->words.data, rows->words.len, rows->nrows * nwords);
+	/* an error that is not about one row names none */
+	if (rows->nrows > 1)
+		request->commands[request->ncommands - 1].key_len = 0;
+	reset_rows(rows);
+}
+
+/* Forget what is kept, also what an error left behind. */
+static void
+reset_rows(RedisRows *rows)
+{
+	if (rows->keys.data == NULL)
+	{
+		initStringInfo(&rows->keys);
+		initStringInfo(&rows->words);
+		initStringInfo(&rows->first_key);
+	}
+	resetStringInfo(&rows->keys);
+	resetStringInfo(&rows->words);
+	resetStringInfo(&rows->first_key);
+	rows->nrows = 0;
+}
+
+/* Do rows come with a time to live? */
+static bool
+has_ttl(RedisTable *table)
+{
+	return table->options->ttl > 0 || table->metadata[REDIS_META_TTL] != 0;
 }
 
 /* The elements of an array, as commands that append to a list or set. */

@@ -7,7 +7,7 @@
 
 #include "connectors/redis/redis_row.h"
 
-/* What the reply to a command says ends the row; see FeathubRedisScript. */
+/* What the reply to a command says ends the row; see redis_script.c. */
 typedef enum RedisCheck
 {
 	REDIS_CHECK_NONE = '-',
@@ -37,6 +37,17 @@ typedef struct RedisOps
 	StringInfoData key;			/* the first of them, for slot and messages */
 } RedisOps;
 
+/* New hashes to be written by one script; see redis_script.c. */
+typedef struct RedisRows
+{
+	StringInfoData keys;		/* in the protocol's form */
+	StringInfoData words;		/* the rows' words, in that form too */
+	StringInfoData first_key;	/* for its slot */
+	int			nrows;
+	int			slot;			/* in a cluster: of all keys */
+	bool		masks;			/* some row had a NULL: all have masks */
+} RedisRows;
+
 typedef struct RedisWriter
 {
 	RedisTable *table;
@@ -44,6 +55,7 @@ typedef struct RedisWriter
 	FeathubEncoder *encoder;	/* of kind value */
 	StringInfoData value;
 	RedisOps	ops;
+	RedisRows	rows;
 	StringInfoData new_key;
 	StringInfoData old_key;
 	Bitmapset  *targets;		/* attnums written; NULL: all */
@@ -66,6 +78,16 @@ extern int	FeathubRedisWriteUpdate(RedisWriter *writer, RedisRequest *request,
 									const Datum *old_values);
 extern int	FeathubRedisWriteDelete(RedisWriter *writer, RedisRequest *request,
 									const Datum *old_values);
+
+/*
+ * New rows that can share a script: FeathubRedisWriteRow keeps a row or sends
+ * those kept before, FeathubRedisWriteRowsEnd sends the rest.  Only where
+ * FeathubRedisWritesRows says so.
+ */
+extern bool FeathubRedisWritesRows(RedisWriter *writer);
+extern void FeathubRedisWriteRow(RedisWriter *writer, RedisRequest *request,
+								 const Datum *values, const bool *isnull);
+extern void FeathubRedisWriteRowsEnd(RedisWriter *writer, RedisRequest *request);
 
 /* What the reply to such a command says; error replies are raised. */
 extern RedisOutcome FeathubRedisOutcome(RedisRequest *request, int command);
