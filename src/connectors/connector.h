@@ -222,6 +222,8 @@ struct FeathubConnector
 	bool		has_formats;	/* table option "format" names a format */
 	const char *default_format; /* or NULL: the option is required */
 	bool		needs_user_mapping; /* an error without one */
+	bool		sees_own_writes;	/* a scan under way may find rows that its
+									 * own statement has written */
 
 	/*
 	 * Properties of the system's client library that may be given by their own

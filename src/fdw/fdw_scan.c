@@ -8,11 +8,16 @@
  *
  * Stored generated columns are computed here: other systems know the columns
  * that they are made of, not the columns themselves.
+ *
+ * Where a scan may find what its own statement has written, a statement that
+ * inserts reads all rows before it gets the first: INSERT ... SELECT from the
+ * same table would not end else.
  */
 #include "postgres.h"
 
 #include "access/sysattr.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
@@ -20,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/tuplestore.h"
 
 #include "core/compat.h"
 #include "fdw/fdw_plan.h"
@@ -40,8 +46,17 @@ typedef struct FdwScanState
 	MemoryContext param_context;	/* reset at each rescan */
 
 	FeathubFdwGenerated generated;
+
+	/* If all rows are read before the first is given */
+	TupleTableSlot *kept_slot;	/* or NULL */
+	Tuplestorestate *kept;
 } FdwScanState;
 
+static bool next_row(FdwScanState *state, ForeignScanState *node);
+static bool inserts_elsewhere(EState *estate);
+static void keep_rows(FdwScanState *state, ForeignScanState *node);
+static bool next_kept(FdwScanState *state, ForeignScanState *node);
+static void forget_kept(FdwScanState *state);
 static void init_params(FdwScanState *state, ForeignScanState *node);
 static void start_again(FdwScanState *state, ForeignScanState *node);
 
@@ -71,6 +86,8 @@ FeathubFdwBeginForeignScan(ForeignScanState *node, int eflags)
 		scan->needed = FeathubFdwGeneratedInit(&state->generated, node->ss.ss_currentRelation,
 										   list_nth(plan->fdw_private, FEATHUB_FDW_SCAN_NEEDED),
 										   estate);
+	if (scan->rel->connector->sees_own_writes && inserts_elsewhere(estate))
+		state->kept_slot = ExecInitExtraTupleSlot(estate, scan->tupdesc, &TTSOpsMinimalTuple);
 	state->need_rescan = true;
 	node->fdw_state = state;
 
@@ -86,17 +103,30 @@ TupleTableSlot *
 FeathubFdwIterateForeignScan(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+
+	ExecClearTuple(slot);
+	if (state->need_rescan)
+	{
+		start_again(state, node);
+		if (state->kept_slot)
+			keep_rows(state, node);
+	}
+	if (!state->done)
+		state->done = state->kept ? !next_kept(state, node) : !next_row(state, node);
+	return slot;
+}
+
+/* Fill the scan's slot; false if there are no more rows. */
+static bool
+next_row(FdwScanState *state, ForeignScanState *node)
+{
 	FeathubScan *scan = &state->scan;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 	MemoryContext oldcontext;
 	bool		found;
 
 	ExecClearTuple(slot);
-	if (state->need_rescan)
-		start_again(state, node);
-	if (state->done)
-		return slot;
-
 	MemoryContextReset(scan->row_context);
 	memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
 	oldcontext = MemoryContextSwitchTo(scan->row_context);
@@ -106,10 +136,69 @@ FeathubFdwIterateForeignScan(ForeignScanState *node)
 		ExecStoreVirtualTuple(slot);
 		FeathubFdwGeneratedCompute(&state->generated, node->ss.ps.ps_ExprContext, slot);
 	}
-	else
-		state->done = true;
 	MemoryContextSwitchTo(oldcontext);
-	return slot;
+	return found;
+}
+
+/* May the statement insert into a foreign table, or into a partition that is one? */
+static bool
+inserts_elsewhere(EState *estate)
+{
+	PlannedStmt *plan = estate->es_plannedstmt;
+	ListCell   *lc;
+
+	if (plan->commandType != CMD_INSERT && !plan->hasModifyingCTE)
+		return false;
+	foreach(lc, plan->resultRelations)
+	{
+		char		relkind = exec_rt_fetch(lfirst_int(lc), estate)->relkind;
+
+		if (relkind == RELKIND_FOREIGN_TABLE || relkind == RELKIND_PARTITIONED_TABLE)
+			return true;
+	}
+	return false;
+}
+
+/* Read all rows; what work_mem does not hold goes to a file. */
+static void
+keep_rows(FdwScanState *state, ForeignScanState *node)
+{
+	MemoryContext oldcontext;
+
+	forget_kept(state);
+	oldcontext = MemoryContextSwitchTo(state->scan.context);
+	state->kept = tuplestore_begin_heap(false, false, work_mem);
+	MemoryContextSwitchTo(oldcontext);
+	while (next_row(state, node))
+		tuplestore_puttupleslot(state->kept, node->ss.ss_ScanTupleSlot);
+	ExecClearTuple(node->ss.ss_ScanTupleSlot);
+}
+
+/* As next_row, of the rows that were kept. */
+static bool
+next_kept(FdwScanState *state, ForeignScanState *node)
+{
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	TupleTableSlot *kept = state->kept_slot;
+	int			natts = slot->tts_tupleDescriptor->natts;
+
+	if (!tuplestore_gettupleslot(state->kept, true, false, kept))
+		return false;
+	slot_getallattrs(kept);
+	memcpy(slot->tts_values, kept->tts_values, sizeof(Datum) * natts);
+	memcpy(slot->tts_isnull, kept->tts_isnull, sizeof(bool) * natts);
+	ExecStoreVirtualTuple(slot);
+	return true;
+}
+
+static void
+forget_kept(FdwScanState *state)
+{
+	if (state->kept_slot)
+		ExecClearTuple(state->kept_slot);
+	if (state->kept)
+		tuplestore_end(state->kept);
+	state->kept = NULL;
 }
 
 void
@@ -130,6 +219,7 @@ FeathubFdwEndForeignScan(ForeignScanState *node)
 		return;
 	if (state->begun)
 		state->scan.rel->connector->end_scan(&state->scan);
+	forget_kept(state);
 
 	/* with it go the handles that reset callbacks free */
 	MemoryContextDelete(state->scan.context);

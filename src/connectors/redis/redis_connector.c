@@ -15,6 +15,7 @@ const FeathubConnector FeathubRedisConnector = {
 	.has_formats = true,
 	.default_format = "json",
 	.needs_user_mapping = true,
+	.sees_own_writes = true,
 	.check_relation = FeathubRedisCheckRelation,
 
 	.estimate = FeathubRedisEstimate,

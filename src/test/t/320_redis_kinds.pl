@@ -138,6 +138,16 @@ is(sql('SELECT min(s), max(s) FROM z'), '100|106', 'and no more');
 like(error_of(q{INSERT INTO z VALUES ('a', 'x', 'NaN')}), qr/22003/, 'no score of NaN');
 is(sql(q{INSERT INTO z VALUES ('a', 'x', 'infinity'), ('a', 'y', 0.1); SELECT m, s FROM z WHERE s > 1000 OR s < 1 ORDER BY s}), "y|0.1\nx|Infinity", 'scores are exact');
 
+# A statement does not read the rows that it writes
+sql(q{CREATE FOREIGN TABLE own_h (id int OPTIONS (key 'true'), v int) SERVER r OPTIONS (prefix 'own:', write_mode 'upsert');
+	INSERT INTO own_h SELECT g, g FROM generate_series(1, 5000) g});
+is(sql('INSERT INTO own_h SELECT id + 1, v FROM own_h; SELECT count(*), bool_and(v = id - 1) FROM own_h WHERE id > 1'), '5000|t', 'values of before the statement');
+is(sql('INSERT INTO own_h SELECT id + 100000, v FROM own_h; SELECT count(*) FROM own_h'), '10002', 'each row is copied once');
+is(sql(q{WITH w AS (INSERT INTO own_h SELECT id + 1000000, v FROM own_h RETURNING 1) SELECT count(*) FROM w}), '10002', 'in WITH too');
+sql(q{CREATE FOREIGN TABLE own_s (v text) SERVER r OPTIONS (kind 'stream', singleton_key 'own-stream');
+	INSERT INTO own_s SELECT g FROM generate_series(1, 5000) g});
+is(sql('INSERT INTO own_s SELECT v FROM own_s; SELECT count(*) FROM own_s'), '10000', 'a stream comes to an end');
+
 # The fields of hashes as rows
 sql(qq{CREATE FOREIGN TABLE hf ($k, f text OPTIONS (metadata 'field'), v text) SERVER r OPTIONS (prefix 'hf:');
 	INSERT INTO hf SELECT 'a', 'f' || g, g FROM generate_series(1, 3000) g});
