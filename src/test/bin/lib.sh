@@ -12,7 +12,8 @@
 # PG_CONFIG the server to build against.
 
 set -euo pipefail
-export LC_ALL=C.UTF-8
+# LANG: the TAP framework takes LC_ALL away, and databases get their encoding of it
+export LC_ALL=C.UTF-8 LANG=C.UTF-8
 umask 022
 
 src=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)
