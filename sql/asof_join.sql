@@ -149,6 +149,14 @@ SELECT count(*), sum(length(x.w)) FROM wide s LEFT JOIN LATERAL (SELECT w FROM b
 RESET feathub.enable_asof_join;
 RESET max_parallel_workers_per_gather;
 
+-- Where clocks are set, a later timestamp may be an earlier timestamp with time zone: no order serves both.
+SET timezone = 'Europe/Berlin';
+CREATE TABLE zoned AS SELECT 1 AS k, timestamptz '2024-03-31 00:00Z' + n * interval '5 minutes' AS t FROM generate_series(0, 36) n;
+CREATE TABLE zoneless AS SELECT 1 AS k, timestamp '2024-03-31 01:00' + n * interval '7 minutes' AS t, n AS v FROM generate_series(0, 30) n;
+SELECT * FROM each_strategy($$ SELECT count(x.v) || ' ' || sum(x.v) FROM zoned s LEFT JOIN LATERAL (SELECT v FROM zoneless f WHERE f.k = s.k AND f.t <= s.t ORDER BY f.t DESC LIMIT 1) x ON true $$);
+SELECT * FROM each_strategy($$ SELECT count(x.v) || ' ' || sum(x.v) FROM zoned s LEFT JOIN LATERAL (SELECT v FROM zoneless f WHERE f.k = s.k AND f.t <= s.t::timestamp ORDER BY f.t DESC LIMIT 1) x ON true $$);
+RESET timezone;
+
 -- GEQO plans joins in memory of its own.
 SET geqo_threshold = 2;
 SET enable_nestloop = off;

@@ -118,6 +118,23 @@ SELECT feathub.drop_training_data('v1_copy');
 SELECT feathub.drop_training_data('v1_copy', if_exists => true);
 SELECT training_data FROM feathub.training_data WHERE training_data::text LIKE 'v1%' ORDER BY 1;
 SELECT count(*) FROM feathub.training_statistics WHERE training_data::text LIKE 'v1_copy' OR training_data::oid NOT IN (SELECT oid FROM pg_class);
+-- whatever the session's settings
+CREATE TABLE stays (id int PRIMARY KEY, length interval, weight float8, at timestamptz);
+INSERT INTO stays SELECT n, n * interval '1 day 1 hour', n / 3.0::float8, timestamptz '2020-01-01' + n * interval '1 day' FROM generate_series(1, 60) n;
+SELECT feathub.create_feature_view('stay', 'SELECT s.id, s.length, s.weight, s.at FROM stays s', 'at');
+SET datestyle = 'SQL, DMY';
+SELECT feathub.create_training_data('stay', 'stay_v1', '{"train": 0.5, "test": 0.5}', split_by => '{length, weight}',
+         start_time => '03/01/2020', end_time => '01/02/2020', filter => $$at < '12/01/2020'::text::timestamptz OR length > '1'$$);
+SET intervalstyle = iso_8601;
+SET extra_float_digits = -5;
+SET datestyle = 'German';
+SELECT feathub.recreate_training_data('stay_v1', 'stay_v2');
+SHOW datestyle;
+RESET intervalstyle;
+RESET extra_float_digits;
+SET datestyle = ISO;
+SELECT feathub.recreate_training_data('stay_v1', 'stay_v3');
+SELECT min(at), max(at), count(*), feathub.verify_training_data('stay_v1') FROM stay_v1;
 -- it does without its view
 SELECT feathub.drop_feature_view('delay');
 SELECT feature_view, definition IS NOT NULL AS kept FROM feathub.training_data WHERE training_data = 'v2'::regclass;

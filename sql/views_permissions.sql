@@ -137,6 +137,19 @@ SET ROLE regress_views_other;
 SELECT * FROM shared_online(1), shared_online(1, t => '2020-01-01') AS before;
 RESET ROLE;
 
+-- who alters another's view lends no rights to what its query calls
+SET ROLE regress_views_owner;
+CREATE TABLE trap (a int);
+CREATE FUNCTION sprung() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'sprung as %', current_user; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER sprung AFTER INSERT ON trap DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION sprung();
+CREATE FUNCTION step() RETURNS void LANGUAGE sql AS $$ INSERT INTO views_permissions.trap VALUES (1) $$;
+CREATE FUNCTION lure() RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM views_permissions.step(); RETURN 'views_permissions.trained'; END $$;
+SELECT feathub.create_feature_view('bait', 'SELECT s.k, s.k AS y FROM spine s', 't');
+SELECT feathub.create_training_data('bait', 'trained');
+SELECT feathub.alter_feature_view('bait', 'SELECT s.k, feathub.standard_scale(s.k, lure(), ''k'')::int AS y FROM spine s');
+RESET ROLE;
+SELECT feathub.alter_feature_view('bait');
+
 \set VERBOSITY terse
 SET client_min_messages = warning;
 DROP SCHEMA views_permissions CASCADE;

@@ -38,6 +38,16 @@ SELECT refused('SELECT sum(cost) FROM click c WHERE c.t <= f.ts', NULL);
 SELECT refused('SELECT count(*) FROM timeless c WHERE c.user_id = f.user_id');
 SELECT refused('SELECT cost FROM click_online c WHERE c.user_id = f.user_id AND c.t <= f.ts');
 SELECT refused('SELECT count(*) FROM click_tombstone c WHERE c.user_id = f.user_id');
+-- nor by way of a view: but labels are of the future, and the spine is what it is
+CREATE VIEW newest AS SELECT DISTINCT ON (user_id) user_id, t, cost FROM click ORDER BY user_id, t DESC;
+CREATE VIEW around AS SELECT user_id, cost FROM newest WHERE cost > 0;
+SELECT refused('SELECT n.cost FROM newest n WHERE n.user_id = f.user_id');
+SELECT feathub.create_feature_view('v', 'SELECT f.id, n.cost FROM spine f LEFT JOIN newest n USING (user_id)', 'ts');
+SELECT feathub.create_feature_view('v', 'SELECT f.id, f.cost + n.cost AS cost FROM newest AS f (id, ts, cost) LEFT JOIN around n ON n.user_id = f.id', 'ts');
+SELECT feathub.create_feature_view('v', 'SELECT f.id, n.cost FROM newest AS f (id, ts) LEFT JOIN around n ON n.user_id = f.id', 'ts', labels => '{cost}');
+SELECT feathub.drop_feature_view('v');
+SELECT feathub.create_feature_view('v', 'SELECT f.id, n.cost FROM spine f LEFT JOIN newest n USING (user_id)');
+SELECT feathub.drop_feature_view('v');
 CREATE FUNCTION fake_le(timestamptz, timestamptz) RETURNS bool LANGUAGE sql AS 'SELECT true';
 CREATE OPERATOR <= (LEFTARG = timestamptz, RIGHTARG = timestamptz, FUNCTION = fake_le);
 SELECT refused('SELECT sum(cost) FROM click c WHERE c.t OPERATOR(windows_errors.<=) f.ts');

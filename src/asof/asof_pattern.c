@@ -43,6 +43,7 @@ static bool has_shape(Query *query);
 static bool limit_is_one(PlannerInfo *root, Query *query);
 static bool take_clauses(PlannerInfo *root, FeathubAsofPattern *pattern, Query *query, TargetEntry *time);
 static bool take_clause(PlannerInfo *root, FeathubAsofPattern *pattern, OpExpr *clause, Var *time);
+static bool compares_alike(Oid opno);
 static bool take_order(FeathubAsofPattern *pattern, Query *query);
 static bool take_columns(PlannerInfo *root, FeathubAsofPattern *pattern, RelOptInfo *rel, Query *query);
 static AttrNumber twin_column(FeathubAsofPattern *pattern, Var *var);
@@ -241,7 +242,7 @@ take_clause(PlannerInfo *root, FeathubAsofPattern *pattern, OpExpr *clause, Var 
 	opno = clause->opno;
 	if (!IsA(inner, Var) || ((Var *) inner)->varlevelsup != 0 ||
 		levels_of((Node *) lsecond(clause->args)).own || !op_strict(opno) ||
-		op_volatile(opno) == PROVOLATILE_VOLATILE)
+		op_volatile(opno) == PROVOLATILE_VOLATILE || !compares_alike(opno))
 		return false;
 
 	lifted = (OpExpr *) lift_mutator((Node *) clause, pattern);
@@ -269,6 +270,21 @@ take_clause(PlannerInfo *root, FeathubAsofPattern *pattern, OpExpr *clause, Var 
 			pattern->keys = lappend(pattern->keys, lifted);
 			return true;
 	}
+}
+
+/*
+ * Does the operator compare as the orders of both its types do?  Where clocks
+ * are set, a later timestamp may be an earlier timestamp with time zone.
+ */
+static bool
+compares_alike(Oid opno)
+{
+	Oid			left;
+	Oid			right;
+
+	op_input_types(opno, &left, &right);
+	return !(left == TIMESTAMPOID && right == TIMESTAMPTZOID) &&
+		!(left == TIMESTAMPTZOID && right == TIMESTAMPOID);
 }
 
 /* What decides among rows of one time. */

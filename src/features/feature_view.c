@@ -188,7 +188,9 @@ make_anew(FeathubView *view, bool other_query)
 	names.function = get_func_name(view->online);
 
 	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	/* what the owner's query calls must gain no rights of whoever alters the view */
+	SetUserIdAndSecContext(owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   (owner != save_userid ? SECURITY_RESTRICTED_OPERATION : 0));
 	if (!other_query)
 		(void) set_config_option("search_path", view->search_path, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);

@@ -119,19 +119,29 @@ fragment_error_context(void *arg)
 }
 
 int
-FeathubDeparseBegin(void)
+FeathubTextBegin(void)
 {
 	static const char *const settings[][2] = {
-		{"search_path", "pg_catalog"},
 		{"DateStyle", "ISO"},
 		{"IntervalStyle", "postgres"},
 		{"extra_float_digits", "3"},
+		{"bytea_output", "hex"},
 	};
 	int			nestlevel = NewGUCNestLevel();
 
 	for (int i = 0; i < lengthof(settings); i++)
 		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
+	return nestlevel;
+}
+
+int
+FeathubDeparseBegin(void)
+{
+	int			nestlevel = FeathubTextBegin();
+
+	(void) set_config_option("search_path", "pg_catalog", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	return nestlevel;
 }
 

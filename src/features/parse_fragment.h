@@ -28,7 +28,13 @@ extern SelectStmt *FeathubParseSelect(const char *text, const char *argument);
 extern Query *FeathubAnalyzeFragments(SelectStmt *stmt, Oid *types, int ntypes);
 
 /*
- * Settings under which the server's deparser writes names in full, and
+ * Settings under which values become the same text in every session (but for
+ * TimeZone); to be ended by AtEOXact_GUC(false, result).
+ */
+extern int	FeathubTextBegin(void);
+
+/*
+ * The same, and settings under which the server's deparser writes names in full, and
  * constants so that they are read back as they are; to be ended by
  * AtEOXact_GUC(false, result).
  */

@@ -111,7 +111,10 @@ static void
 fill_table(FeathubTrainingData *data, const char *table, bool statistics, Oid foreign_table,
 		   const TrainingFiles *files)
 {
+	int			nestlevel = FeathubTextBegin();	/* splits are of the text of keys */
+
 	data->row_count = FeathubTrainingWrite(data->relid, data->query);
+	AtEOXact_GUC(false, nestlevel);
 	FeathubTrainingProgressPhase(FEATHUB_TRAINING_HASHING);
 	FeathubGroupRunCommand(psprintf("ANALYZE %s", table));
 	data->content_hash = FeathubTrainingHash(data->relid);
@@ -241,6 +244,9 @@ make_arguments(FunctionCallInfo fcinfo, const FeathubTrainingRequest *request)
 	};
 	JsonbParseState *state = NULL;
 	char	   *search_path = pstrdup(GetConfigOption("search_path", false, false));
+	char	   *datestyle = pstrdup(GetConfigOption("DateStyle", false, false));
+	char	   *intervalstyle = pstrdup(GetConfigOption("IntervalStyle", false, false));
+	int			nestlevel = FeathubTextBegin();
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	add_argument(&state, "feature_view", TEXTOID,
@@ -252,6 +258,9 @@ make_arguments(FunctionCallInfo fcinfo, const FeathubTrainingRequest *request)
 	add_argument(&state, "search_path", TEXTOID, CStringGetTextDatum(search_path), false);
 	add_argument(&state, "timezone", TEXTOID,
 				 CStringGetTextDatum(GetConfigOption("TimeZone", false, false)), false);
+	add_argument(&state, "datestyle", TEXTOID, CStringGetTextDatum(datestyle), false);
+	add_argument(&state, "intervalstyle", TEXTOID, CStringGetTextDatum(intervalstyle), false);
+	AtEOXact_GUC(false, nestlevel);
 	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }
 
@@ -327,7 +336,9 @@ feathub_recreate_training_data(PG_FUNCTION_ARGS)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute_with_args("SELECT pg_catalog.set_config('search_path', $1 ->> 'search_path', true), "
-							  "pg_catalog.set_config('timezone', $1 ->> 'timezone', true)",
+							  "pg_catalog.set_config('timezone', $1 ->> 'timezone', true), "
+							  "pg_catalog.set_config('datestyle', $1 ->> 'datestyle', true), "
+							  "pg_catalog.set_config('intervalstyle', $1 ->> 'intervalstyle', true)",
 							  1, types, values, NULL, false, 0) != SPI_OK_SELECT ||
 		SPI_execute_with_args("SELECT feathub.create_training_data($3, $2, ($1 ->> 'splits')::pg_catalog.jsonb, "
 							  "($1 ->> 'seed')::pg_catalog.int8, ($1 ->> 'split_by')::pg_catalog.text[], "

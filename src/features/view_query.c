@@ -95,6 +95,7 @@ FeathubViewAnalyze(const FeathubView *definition)
 	check_names(view->query, definition->inference_helpers, "inference helper");
 	view->training_only = list_concat_copy(definition->labels, definition->training_helpers);
 	check_features(view, definition);
+	FeathubViewCheckHidden(view, check.groups);
 	if (definition->max_age != NULL)
 		set_max_age(view, definition->max_age);
 	view->event_times = definition->event_times;

@@ -19,20 +19,26 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/transam.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -56,6 +62,14 @@ typedef struct WindowContext
 	WindowLevel *level;			/* the innermost; NULL in the view's own query */
 } WindowContext;
 
+/* Looking for a group below a view. */
+typedef struct HiddenContext
+{
+	Oid			view;			/* has itself in its range table */
+	List	   *groups;			/* all of the database */
+	FeathubGroup *found;
+} HiddenContext;
+
 /* Putting a call's arguments into a function's body. */
 typedef struct ArgumentContext
 {
@@ -77,7 +91,10 @@ static bool is_bound(WindowLevel *level, Node *qual, Index rtindex, AttrNumber a
 static bool is_bounded_time(WindowLevel *level, Node *node);
 static bool leads_back(const Const *constant);
 static void report_unbounded(WindowContext *context, const RangeTblEntry *rte, const FeathubGroup *group) pg_attribute_noreturn();
+static void report_hidden(const RangeTblEntry *rte, const FeathubGroup *group) pg_attribute_noreturn();
 static FeathubGroup *find_group(List *groups, Oid relid);
+static FeathubGroup *hidden_group(Oid relid, List *groups);
+static bool hidden_walker(Node *node, void *arg);
 
 /*
  * Functions
@@ -329,7 +346,12 @@ check_level(WindowContext *context, WindowLevel *level)
 			continue;
 		group = find_group(context->groups, rte->relid);
 		if (group == NULL)
+		{
+			group = hidden_group(rte->relid, context->groups);
+			if (group != NULL && context->view->event_time != NULL)
+				report_hidden(rte, group);
 			continue;
+		}
 		if (rte->relid != group->relid)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -540,6 +562,102 @@ report_unbounded(WindowContext *context, const RangeTblEntry *rte, const Feathub
 					 quote_identifier(rte->eref->aliasname), quote_identifier(group->event_time),
 					 quote_identifier(spine->eref->aliasname),
 					 quote_identifier(context->view->event_time_name))));
+}
+
+/*
+ * Relations that hide a group
+ */
+
+void
+FeathubViewCheckHidden(FeathubViewQuery *view, List *groups)
+{
+	ListCell   *lc;
+
+	if (view->event_time == NULL)
+		return;
+	foreach(lc, view->query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		Index		rtindex = foreach_current_index(lc) + 1;
+		FeathubGroup *group;
+		ListCell   *lc2;
+
+		if (rte->rtekind != RTE_RELATION || rtindex == view->spine || find_group(groups, rte->relid) != NULL)
+			continue;
+		group = hidden_group(rte->relid, groups);
+		if (group == NULL)
+			continue;
+		/* labels are of the future, as a rule */
+		foreach(lc2, view->query->targetList)
+		{
+			TargetEntry *tle = lfirst_node(TargetEntry, lc2);
+
+			if (!tle->resjunk && !FeathubHasName(view->training_only, tle->resname) &&
+				!bms_is_empty(FeathubViewColumnsIn((Node *) tle->expr, rtindex)))
+				report_hidden(rte, group);
+		}
+	}
+}
+
+/* The group with event time that a view reads, or that a partition is of; or NULL. */
+static FeathubGroup *
+hidden_group(Oid relid, List *groups)
+{
+	HiddenContext context = {.view = relid, .groups = groups};
+	Relation	rel;
+
+	if (get_rel_relispartition(relid))
+	{
+		FeathubGroup *group = find_group(groups, llast_oid(get_partition_ancestors(relid)));
+
+		return group != NULL && group->event_time != NULL ? group : NULL;
+	}
+	if (get_rel_relkind(relid) != RELKIND_VIEW)
+		return NULL;
+	check_stack_depth();
+	rel = relation_open(relid, AccessShareLock);
+	(void) hidden_walker((Node *) get_view_query(rel), &context);
+	relation_close(rel, NoLock);
+	return context.found;
+}
+
+static bool
+hidden_walker(Node *node, void *arg)
+{
+	HiddenContext *context = (HiddenContext *) arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *rte = (RangeTblEntry *) node;
+		FeathubGroup *group;
+
+		if (rte->rtekind != RTE_RELATION || rte->relid == context->view)
+			return false;
+		group = find_group(context->groups, rte->relid);
+		if (group == NULL)
+			group = hidden_group(rte->relid, context->groups);
+		if (group != NULL && group->event_time != NULL)
+			context->found = group;
+		return context->found != NULL;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, hidden_walker, arg,
+								 QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
+	return expression_tree_walker(node, hidden_walker, arg);
+}
+
+static void
+report_hidden(const RangeTblEntry *rte, const FeathubGroup *group)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("relation \"%s\" reads feature group \"%s\"",
+					rte->eref->aliasname, get_rel_name(group->relid)),
+			 errdetail("Nothing bounds what it reads by the event time of the feature view, so it would show the future."),
+			 errhint("Join the feature group itself, or make \"%s\" an external feature group with an event time; labels may use it as it is.",
+					 get_rel_name(rte->relid))));
 }
 
 /* The group that a table belongs to. */

@@ -29,4 +29,13 @@ extern void FeathubViewExpandFunctions(Query *query, List *groups);
  */
 extern void FeathubViewCheckWindows(FeathubViewQuery *view, List *groups);
 
+/*
+ * FeathubViewCheckHidden
+ *		Raise an error if a feature comes from a view over a group with event
+ *		time, or from one of its partitions.
+ *
+ * Such a relation is joined as it is, whatever the time.  The spine may be one.
+ */
+extern void FeathubViewCheckHidden(FeathubViewQuery *view, List *groups);
+
 #endif							/* FEATHUB_FEATURES_VIEW_WINDOW_H */
