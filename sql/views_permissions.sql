@@ -136,6 +136,17 @@ GRANT SELECT ON shared TO PUBLIC;
 SET ROLE regress_views_other;
 SELECT * FROM shared_online(1), shared_online(1, t => '2020-01-01') AS before;
 RESET ROLE;
+-- who is given the view alone, cannot give away what its former owner may read
+ALTER VIEW shared OWNER TO regress_views_reader;
+SET ROLE regress_views_reader;
+GRANT SELECT ON shared TO regress_views_other;
+RESET ROLE;
+SELECT relname, relowner::regrole, relacl::text ~ 'other|=r/|,=r' AS granted FROM pg_class WHERE relname ~ '^shared' ORDER BY relname;
+ALTER VIEW shared OWNER TO regress_views_owner;
+SET ROLE regress_views_owner;
+GRANT SELECT ON shared TO regress_views_other;
+SELECT relname, relowner::regrole, relacl::text ~ 'other' AS granted FROM pg_class WHERE relname ~ '^shared' ORDER BY relname;
+RESET ROLE;
 
 -- who alters another's view lends no rights to what its query calls
 SET ROLE regress_views_owner;

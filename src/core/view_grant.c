@@ -101,7 +101,9 @@ collect_commands(Oid relid)
 		"granted AS (SELECT DISTINCT c.oid, a.grantee FROM pg_class AS c "
 		"CROSS JOIN LATERAL aclexplode(c.relacl) AS a "
 		"WHERE a.privilege_type = 'SELECT' AND a.grantee <> c.relowner), "
-		"wanted AS (SELECT s.part, g.grantee FROM shared AS s JOIN granted AS g ON g.oid = s.whole), "
+		/* who was given the feature view alone cannot give away what its former owner may read */
+		"wanted AS (SELECT s.part, g.grantee FROM shared AS s JOIN granted AS g ON g.oid = s.whole "
+		"JOIN pg_class AS w ON w.oid = s.whole JOIN pg_class AS p ON p.oid = s.part WHERE w.relowner = p.relowner), "
 		"present AS (SELECT s.part, g.grantee FROM shared AS s JOIN granted AS g ON g.oid = s.part) "
 		"SELECT d.part, d.granting, CASE WHEN d.grantee = 0 THEN 'PUBLIC' "
 		"ELSE quote_ident(pg_get_userbyid(d.grantee)) END, c.relowner, "
