@@ -27,7 +27,8 @@
  * Settings of a session that feathub relies on, whatever the server's own are.
  * No backslash of ours is to be literal, no division or date to be lenient, no
  * unsigned difference to be an error; a client that pauses (a cursor) must not
- * lose its connection.
+ * lose its connection.  MariaDB since 11.6.2 would refuse to lock a row that
+ * changed since the snapshot, where we want its newest version as ever.
  */
 #define SESSION_SETTINGS \
 	"SET SESSION character_set_client = utf8mb4, character_set_results = utf8mb4," \
@@ -36,7 +37,8 @@
 	"NO_UNSIGNED_SUBTRACTION,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_AUTO_VALUE_ON_ZERO'," \
 	" time_zone = '+00:00', sql_auto_is_null = 0, sql_safe_updates = 0," \
 	" sql_select_limit = DEFAULT, autocommit = 1," \
-	" wait_timeout = 2147483, net_write_timeout = 86400, net_read_timeout = 86400"
+	" wait_timeout = 2147483, net_write_timeout = 86400, net_read_timeout = 86400" \
+	"/*M!110602 , innodb_snapshot_isolation = 0 */"
 
 static HTAB *connections = NULL;	/* of MysqlConnection, by user mapping */
 

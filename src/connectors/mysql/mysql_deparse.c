@@ -588,7 +588,8 @@ array_comparison(MysqlDeparse *context, ScalarArrayOpExpr *expr)
 
 /*
  * LIKE with a constant pattern: both sides take % and _ for characters and
- * backslash for the escape.  A pattern that ends in it is an error here only.
+ * backslash for the escape.  A pattern that ends in it is an error here only,
+ * and in a database of encoding SQL_ASCII our characters are bytes.
  */
 static bool
 like(MysqlDeparse *context, OpExpr *expr, bool not)
@@ -601,7 +602,7 @@ like(MysqlDeparse *context, OpExpr *expr, bool not)
 
 	if (!IsA(pattern, Const) || pattern->constisnull || pattern->consttype != TEXTOID ||
 		FeathubMysqlTypeClass(exprType(left)) != MYSQL_CLASS_TEXT ||
-		!FeathubMysqlSameText(expr->inputcollid))
+		GetDatabaseEncoding() == PG_SQL_ASCII || !FeathubMysqlSameText(expr->inputcollid))
 		return false;
 	while (IsA(left, RelabelType))
 		left = (Node *) ((RelabelType *) left)->arg;
@@ -686,7 +687,7 @@ function(MysqlDeparse *context, FuncExpr *expr)
 	name = get_func_name(expr->funcid);
 	if (list_length(expr->args) == 1 &&
 		(strcmp(name, "length") == 0 || strcmp(name, "char_length") == 0) &&
-		FeathubMysqlTypeClass(exprType(arg)) == MYSQL_CLASS_TEXT)
+		FeathubMysqlTypeClass(exprType(arg)) == MYSQL_CLASS_TEXT && GetDatabaseEncoding() != PG_SQL_ASCII)
 	{
 		append(context, "CHAR_LENGTH(");
 		if (!value(context, arg))

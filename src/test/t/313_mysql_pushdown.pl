@@ -218,4 +218,16 @@ cmp_ok(scalar(() = $plans =~ / JOIN /g), '>', $queries / 40, 'joins');
 cmp_ok(scalar(() = $plans =~ / GROUP BY /g), '>', $queries / 40, 'groups');
 cmp_ok(scalar(() = $plans =~ / ORDER BY /g), '>', $queries / 40, 'orders');
 
+# In a database of encoding SQL_ASCII our characters are bytes, the server's are not
+sql(q{CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0});
+$node->safe_psql('bytes', qq{
+	CREATE EXTENSION feathub;
+	CREATE SERVER mysql FOREIGN DATA WRAPPER feathub_mysql OPTIONS (host '127.0.0.1', port '$mysql->{port}', database 'shop');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER mysql OPTIONS (user 'fh', password 'fh-secret');
+	CREATE FOREIGN TABLE a (id int, tx text) SERVER mysql});
+my $by_bytes = q{WHERE tx LIKE '_' OR length(tx) = 2};
+is($node->safe_psql('bytes', "SELECT count(*) FROM a $by_bytes"),
+	$node->safe_psql('bytes', "SELECT count(*) FROM (SELECT * FROM a OFFSET 0) a $by_bytes"), 'lengths in bytes');
+unlike($node->safe_psql('bytes', "EXPLAIN (VERBOSE) SELECT * FROM a $by_bytes"), qr/SQL:.*WHERE/, 'are not left to the server');
+
 done_testing();
