@@ -35,6 +35,13 @@ SELECT * FROM quoted;
 SELECT count(*), sum(id) FROM quoted;
 SELECT line FROM quoted WHERE note IS NULL;
 
+-- carriage returns alone, as the first record has it
+SELECT write_file('carriage.csv', convert_to(E'id,name,note\r1,"a\rb\nc",x\r2,,""\r3,z,', 'UTF8'));
+ALTER FOREIGN TABLE quoted OPTIONS (SET path 'carriage.csv');
+SELECT id, replace(replace(name, E'\r', '<CR>'), E'\n', '<LF>') AS name, note, line FROM quoted;
+SELECT write_file('carriage.csv', convert_to(E'id,name,note\n1,a\rb,x\n', 'UTF8'));
+SELECT say('SELECT quoted::text FROM quoted');
+
 -- other characters, null, force_null and force_not_null
 SELECT write_file('other.csv', convert_to(E'a|\'b|c\'|\\N\nd|\'\'|e\\\'\nf|\'\\N\'|g\n', 'UTF8'));
 CREATE FOREIGN TABLE other (a text, b text, c text) SERVER files_scan

@@ -2,8 +2,8 @@
  * file_lines.c
  *		Framing: where a record of a text file begins and ends.
  *
- * A record ends with a line feed.  In format csv one within quotes does not
- * count; quotes begin and end anywhere, as the decoder has it, so that a quote
+ * A record ends with a line feed, in format csv also with a carriage return
+ * alone if the first record does.  In format csv one within quotes does not count; quotes begin and end anywhere, as the decoder has it, so that a quote
  * is open behind an odd number of them, if they are their own escape.  That
  * makes it cheap to tell how a range in the middle of a file begins.
  */
@@ -25,6 +25,7 @@ FeathubFrameEnd(const FileFraming *framing, FileFrame *frame, const char *data, 
 {
 	const char *p = data;
 	const char *line_feed;
+	const char	line_end = framing->carriage ? '\r' : '\n';
 
 	if (!framing->quoted)
 	{
@@ -37,7 +38,7 @@ FeathubFrameEnd(const FileFraming *framing, FileFrame *frame, const char *data, 
 
 		if (!frame->in_quotes)
 		{
-			line_feed = memchr(p, '\n', end - p);
+			line_feed = memchr(p, line_end, end - p);
 			quote = memchr(p, framing->quote, (line_feed ? line_feed : end) - p);
 			if (quote == NULL)
 				return line_feed ? line_feed + 1 : NULL;
@@ -47,7 +48,7 @@ FeathubFrameEnd(const FileFraming *framing, FileFrame *frame, const char *data, 
 		else if (framing->escape == framing->quote)
 		{
 			quote = memchr(p, framing->quote, end - p);
-			frame->lines += count_byte(p, (quote ? quote : end) - p, '\n');
+			frame->lines += count_byte(p, (quote ? quote : end) - p, line_end);
 			if (quote == NULL)
 				return NULL;
 			frame->in_quotes = false;
@@ -64,12 +65,31 @@ FeathubFrameEnd(const FileFraming *framing, FileFrame *frame, const char *data, 
 			frame->escaped = *p == framing->escape;
 			if (*p == framing->quote)
 				frame->in_quotes = false;
-			else if (*p == '\n')
+			else if (*p == line_end)
 				frame->lines++;
 			p++;
 		}
 	}
 	return NULL;
+}
+
+bool
+FeathubFrameIsCarriage(const FileFraming *framing, const char *data, Size len, bool complete)
+{
+	FileFraming other = *framing;
+	FileFrame	frame = {0};
+	const char *end = data + len;
+	const char *found;
+
+	if (!framing->quoted || memchr(data, '\r', len) == NULL)
+		return false;
+	other.carriage = true;
+	found = FeathubFrameEnd(&other, &frame, data, end);
+	if (found == NULL || (found < end ? *found == '\n' : !complete))
+		return false;
+	other.carriage = false;
+	memset(&frame, 0, sizeof(FileFrame));
+	return FeathubFrameEnd(&other, &frame, data, found) == NULL;
 }
 
 void
@@ -86,6 +106,7 @@ FeathubFileLinesStart(FileLines *lines, FileSource *source)
 	lines->source = source;
 	lines->begin = lines->end = lines->scanned = 0;
 	memset(&lines->frame, 0, sizeof(FileFrame));
+	lines->framing.carriage = false;
 	lines->eof = false;
 	lines->offset = 0;
 	lines->stop = PG_INT64_MAX;
@@ -95,6 +116,15 @@ FeathubFileLinesStart(FileLines *lines, FileSource *source)
 	if (lines->end >= sizeof(byte_order_mark) &&
 		memcmp(lines->buffer, byte_order_mark, sizeof(byte_order_mark)) == 0)
 		lines->begin = lines->scanned = sizeof(byte_order_mark);
+	if (lines->framing.quoted)
+	{
+		while (lines->end < FILE_FRAME_SAMPLE && read_more(lines))
+			;
+		lines->framing.carriage =
+			FeathubFrameIsCarriage(&lines->framing, lines->buffer + lines->begin,
+								   Min(lines->end, FILE_FRAME_SAMPLE) - lines->begin,
+								   lines->end <= FILE_FRAME_SAMPLE && lines->eof);
+	}
 }
 
 void
@@ -103,6 +133,7 @@ FeathubFileLinesLoad(FileLines *lines, FileSource *source, int64 offset, Size le
 	lines->source = source;
 	lines->begin = lines->end = lines->scanned = 0;
 	memset(&lines->frame, 0, sizeof(FileFrame));
+	lines->framing.carriage = false;
 	lines->eof = false;
 	lines->offset = offset;
 	lines->stop = offset + len;
@@ -187,6 +218,12 @@ FeathubFileLinesNext(FileLines *lines, const char **record, Size *len, int64 *li
 	lines->line += lines->frame.lines + 1;
 	lines->begin = lines->scanned = end - lines->buffer;
 	memset(&lines->frame, 0, sizeof(FileFrame));
+	if (lines->framing.carriage)
+	{
+		if (*len > 0 && end[-1] == '\r')
+			(*len)--;
+		return true;
+	}
 	if (*len > 0 && end[-1] == '\n')
 		(*len)--;
 	if (*len > 0 && (*record)[*len - 1] == '\r')

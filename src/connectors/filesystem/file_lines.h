@@ -13,6 +13,7 @@ typedef struct FileFraming
 	bool		quoted;			/* line feeds may stand within quotes */
 	char		quote;
 	char		escape;
+	bool		carriage;		/* records end with carriage returns alone */
 } FileFraming;
 
 /* The state within a record between two looks at its bytes. */
@@ -40,6 +41,17 @@ typedef struct FileFrameCount
 	bool		quotes_odd;		/* number of quotes */
 	int64		lines;			/* line feeds */
 } FileFrameCount;
+
+/*
+ * Does the first record of a csv file end with a carriage return alone?  As
+ * COPY, all records end as the first does.  data is how the file begins,
+ * complete if it is all of it.
+ */
+extern bool FeathubFrameIsCarriage(const FileFraming *framing, const char *data, Size len,
+								   bool complete);
+
+/* How much of a file's beginning that looks at, at most. */
+#define FILE_FRAME_SAMPLE	((Size) 16 * 1024)
 
 /* Count in data.  Only for framing whose escape is the quote, or none. */
 extern void FeathubFrameCount(const FileFraming *framing, const char *data, Size len,

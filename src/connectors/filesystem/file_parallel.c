@@ -13,6 +13,7 @@
 
 static int	tranche_id = 0;
 
+static void agree_on_size(FileReader *reader, FileShared *shared, int64 file);
 static void ensure_list(FileScanState *state);
 static bool next_name(FileScanState *state, FileShared *shared);
 static bool start_range(FileScanState *state, int64 range, int64 ticket, int64 file);
@@ -154,6 +155,7 @@ FeathubFileParallelNext(FileScanState *state)
 		{
 			FeathubFileRowsOpen(reader, name);
 			state->file = file;
+			agree_on_size(reader, shared, file);
 		}
 		if (next == 0)
 			reader->counts.files++;
@@ -200,6 +202,24 @@ FeathubFileParallelNext(FileScanState *state)
 			LWLockRelease(&shared->lock);
 		}
 	}
+}
+
+/*
+ * A file that grows meanwhile ends for all where it did for who opened it
+ * first: ranges must meet.
+ */
+static void
+agree_on_size(FileReader *reader, FileShared *shared, int64 file)
+{
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	if (shared->file == file)
+	{
+		if (shared->size < 0)
+			shared->size = reader->source->stat.st_size;
+		else if (reader->source->stat.st_size > shared->size)
+			reader->source->stat.st_size = shared->size;
+	}
+	LWLockRelease(&shared->lock);
 }
 
 /* The list is made once, by whoever comes first. */
@@ -288,6 +308,7 @@ next_name(FileScanState *state, FileShared *shared)
 	shared->name[len] = '\0';
 	BufFileTell(state->names, &shared->list_file, &shared->list_offset);
 	shared->file++;
+	shared->size = -1;
 	shared->next = 0;
 	shared->has_file = true;
 	return true;

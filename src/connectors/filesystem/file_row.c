@@ -30,6 +30,7 @@
 /* Notices of skipped records; the rest is only counted. */
 #define MAX_NOTICES		10
 
+static bool ends_with_carriage(FileReader *reader);
 static void fill_fixed(FileReader *reader);
 static void check_header(FileReader *reader, const char *record, Size len);
 static bool next_record(FileReader *reader, Datum *values, bool *isnull);
@@ -94,6 +95,7 @@ FeathubFileRowsOpen(FileReader *reader, const char *name)
 										   format->container ? FILE_COMPRESSION_NONE :
 										   options->compression);
 	fill_fixed(reader);
+	reader->ending_known = false;
 	reader->unit = -1;
 	if (format->container != NULL)
 	{
@@ -131,7 +133,34 @@ FeathubFileRowsIsSplittable(FileReader *reader)
 
 	return reader->container == NULL &&
 		reader->source->compression == FILE_COMPRESSION_NONE &&
-		(!framing->quoted || framing->escape == framing->quote);
+		(!framing->quoted || (framing->escape == framing->quote && !ends_with_carriage(reader)));
+}
+
+/* Do records end with carriage returns alone?  Looks into the file once. */
+static bool
+ends_with_carriage(FileReader *reader)
+{
+	FileSource *source = reader->source;
+	char	   *sample;
+	Size		len = 0;
+	Size		n;
+
+	if (reader->ending_known)
+		return reader->carriage;
+	sample = palloc(FILE_FRAME_SAMPLE);
+	source->position = 0;
+	source->eof = false;
+	while (len < FILE_FRAME_SAMPLE &&
+		   (n = FeathubFileSourceRead(source, sample + len, FILE_FRAME_SAMPLE - len)) > 0)
+		len += n;
+	source->position = 0;
+	source->eof = false;
+	source->read -= len;
+	reader->carriage = FeathubFrameIsCarriage(&reader->lines.framing, sample, len,
+											  len < FILE_FRAME_SAMPLE);
+	reader->ending_known = true;
+	pfree(sample);
+	return reader->carriage;
 }
 
 void

@@ -41,6 +41,8 @@ typedef struct FileReader
 	FeathubInput input;
 	FeathubFileReader *container;
 	int			unit;			/* being read, -1: none */
+	bool		ending_known;	/* of the file: the next is set */
+	bool		carriage;		/* records end with carriage returns alone */
 	Datum	   *values;			/* of the columns that are the file's, by attnum */
 	bool	   *isnull;
 

@@ -40,6 +40,7 @@ typedef struct FileShared
 	int64		file;			/* number of the current file, 0: none yet */
 	bool		has_file;
 	char		name[MAXPGPATH];	/* of the current file */
+	int64		size;			/* its size for all, or -1: not opened yet */
 	int64		next;			/* range or unit of it */
 	int64		tickets;		/* ranges taken */
 

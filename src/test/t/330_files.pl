@@ -159,6 +159,12 @@ my $serial = sql("SET max_parallel_workers_per_gather = 0; $sums");
 like($serial, qr/^360000\|/, 'all rows');
 is(sql("$parallel $sums"), $serial, 'the same rows and lines by several processes');
 
+($content = "id,t\n$content") =~ tr/\n/\r/;
+make_path("$dir/carriage");
+write_file('carriage/a.csv', $content);
+sql(q{CREATE FOREIGN TABLE carriage (id int, t text) SERVER files OPTIONS (path 'carriage', format 'csv', header 'match')});
+is(sql("$parallel SELECT count(*), sum(id) FROM carriage"), sql("SELECT count(*) / 3, sum(id) / 3 FROM large"), 'carriage returns alone end records');
+
 # bad records: the limit is that of all processes together
 $content = join('', map { $_ % 1000 ? "$_,x\n" : "bad,$_\n" } 1 .. 400000);
 write_file('bad.csv', $content);
