@@ -624,6 +624,8 @@ framing_run(const char *data, Size len)
 	initStringInfo(&ranges);
 
 	FeathubFileLinesStart(&lines, &source);
+	if (lines.framing.carriage)
+		return;					/* such files are not read in ranges */
 	while (FeathubFileLinesNext(&lines, &record, &record_len, &line))
 		append_record(&whole, record, record_len, line);
 
