@@ -17,6 +17,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -132,6 +133,9 @@ fill_table(FeathubTrainingData *data, const char *table, bool statistics, Oid fo
 static void
 read_request(FunctionCallInfo fcinfo, FeathubTrainingRequest *request)
 {
+	request->view = FeathubViewFind(FeathubGroupReadText(fcinfo, 0, "feature_view"), false);
+	LockRelationOid(request->view->relid, AccessShareLock);
+	/* somebody else may have dropped it while we waited */
 	request->view = FeathubViewFind(FeathubGroupReadText(fcinfo, 0, "feature_view"), false);
 	if (!PG_ARGISNULL(2))
 		request->splits = PG_GETARG_DATUM(2);

@@ -12,6 +12,7 @@
  *			the event time of a group that the view joins, or of one in the same
  *			or an outer subquery that is bounded itself,
  *			such a T cast to another type of date or time, or less an interval
+ *			(but no timestamptz cast to timestamp and compared with timestamptz)
  *
  * Both forms have the same subquery: in the online form the spine's event time
  * is the function's argument or now().
@@ -88,6 +89,7 @@ static void check_level(WindowContext *context, WindowLevel *level);
 static bool bound_group(WindowLevel *level, Node *node, Index rtindex, const FeathubGroup *group);
 static bool has_relation(Node *node, Index rtindex);
 static bool is_bound(WindowLevel *level, Node *qual, Index rtindex, AttrNumber attnum);
+static bool wall_clock_walker(Node *node, void *arg);
 static bool is_bounded_time(WindowLevel *level, Node *node);
 static bool leads_back(const Const *constant);
 static void report_unbounded(WindowContext *context, const RangeTblEntry *rte, const FeathubGroup *group) pg_attribute_noreturn();
@@ -478,7 +480,21 @@ is_bound(WindowLevel *level, Node *qual, Index rtindex, AttrNumber attnum)
 		column = (Node *) ((RelabelType *) column)->arg;
 	return IsA(column, Var) && ((Var *) column)->varlevelsup == 0 &&
 		((Var *) column)->varno == rtindex && ((Var *) column)->varattno == attnum &&
+		!(((Var *) column)->vartype == TIMESTAMPTZOID && wall_clock_walker(time, NULL)) &&
 		is_bounded_time(level, time);
+}
+
+/*
+ * Is a time with time zone read off a clock?  The hour before it is set back
+ * would be taken for the hour after, when it becomes one again.
+ */
+static bool
+wall_clock_walker(Node *node, void *arg)
+{
+	if (node == NULL)
+		return false;
+	return (IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == F_TIMESTAMP_TIMESTAMPTZ) ||
+		expression_tree_walker(node, wall_clock_walker, arg);
 }
 
 /* Is it never later than the spine's event time? */
