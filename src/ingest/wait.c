@@ -127,7 +127,20 @@ load_fresh(int64 job_id, const char *name)
 	return job;
 }
 
-/* The ends of all partitions of the job's source. */
+static int
+compare_targets(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((WaitTarget *) lfirst(a))->partition, ((WaitTarget *) lfirst(b))->partition);
+}
+
+static int
+compare_positions(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((FeathubPosition *) lfirst(a))->partition,
+				  ((FeathubPosition *) lfirst(b))->partition);
+}
+
+/* The ends of all partitions of the job's source, in the order of their names. */
 static List *
 find_ends(FeathubJob *job, const FeathubConnector **connector)
 {
@@ -152,6 +165,7 @@ find_ends(FeathubJob *job, const FeathubConnector **connector)
 		targets = lappend(targets, target);
 	}
 	(*connector)->close_stream(&stream);
+	list_sort(targets, compare_targets);
 	return targets;
 }
 
@@ -161,26 +175,33 @@ count_behind(FeathubJob *job, const FeathubConnector *connector, List *targets)
 {
 	List	   *positions;
 	ListCell   *lc;
-	ListCell   *lc2;
+	ListCell   *next;
 	int			behind = 0;
 
 	PushActiveSnapshot(GetLatestSnapshot());
 	positions = FeathubPositionsLoad(job->job_id);
 	PopActiveSnapshot();
+	/* both in the order of names: there may be very many */
+	list_sort(positions, compare_positions);
+	next = list_head(positions);
 	foreach(lc, targets)
 	{
 		WaitTarget *target = lfirst(lc);
-		bool		there = false;
+		FeathubPosition *position = NULL;
 
-		foreach(lc2, positions)
+		while (next != NULL)
 		{
-			FeathubPosition *position = lfirst(lc2);
+			FeathubPosition *candidate = lfirst(next);
+			int			c = strcmp(candidate->partition, target->partition);
 
-			if (strcmp(position->partition, target->partition) == 0)
-				there = position->position &&
-					connector->compare_positions(position->position, target->position) >= 0;
+			if (c == 0)
+				position = candidate;
+			if (c >= 0)
+				break;
+			next = lnext(positions, next);
 		}
-		if (!there)
+		if (position == NULL || position->position == NULL ||
+			connector->compare_positions(position->position, target->position) < 0)
 			behind++;
 	}
 	return behind;

@@ -29,6 +29,7 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -401,6 +402,62 @@ stop_if_asked(FeathubJob *job)
 	proc_exit(0);
 }
 
+/* There may be very many partitions: they are looked up by their names. */
+typedef struct NamedPosition
+{
+	const char *name;			/* key */
+	FeathubPosition *position;
+} NamedPosition;
+
+static uint32
+hash_name(const void *key, Size size)
+{
+	const char *name = *(const char *const *) key;
+
+	return hash_bytes((const unsigned char *) name, strlen(name));
+}
+
+static int
+match_names(const void *a, const void *b, Size size)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* An empty table of NamedPosition, in the current context. */
+static HTAB *
+make_names(void)
+{
+	HASHCTL		control = {0};
+
+	control.keysize = sizeof(char *);
+	control.entrysize = sizeof(NamedPosition);
+	control.hash = hash_name;
+	control.match = match_names;
+	control.hcxt = CurrentMemoryContext;
+	return hash_create("feathub partition names", 64, &control,
+					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}
+
+/* The positions that are set, by name. */
+static HTAB *
+index_positions(List *positions)
+{
+	HTAB	   *names = make_names();
+	ListCell   *lc;
+
+	foreach(lc, positions)
+	{
+		FeathubPosition *position = lfirst(lc);
+		NamedPosition *entry;
+
+		if (position->position == NULL)
+			continue;
+		entry = hash_search(names, &position->partition, HASH_ENTER, NULL);
+		entry->position = position;
+	}
+	return names;
+}
+
 /*
  * Find the source's partitions, give those without a position one, and follow
  * this worker's share.  False if it has none.  The stream is only touched if
@@ -418,8 +475,8 @@ assign_partitions(FeathubPipeline *pipeline)
 	List	   *names = connector->list_partitions(stream);
 	List	   *mine = NIL;
 	List	   *known;
+	HTAB	   *by_name;
 	ListCell   *lc;
-	ListCell   *lc2;
 	bool		same;
 	int			n = 0;
 
@@ -427,13 +484,14 @@ assign_partitions(FeathubPipeline *pipeline)
 		if (partition_is_mine(lfirst(lc)))
 			mine = lappend(mine, lfirst(lc));
 	same = stream->npartitions == list_length(mine) && stream->npartitions > 0;
-	foreach(lc, mine)
+	if (same)
 	{
-		bool		found = false;
+		HTAB	   *followed = make_names();
 
 		for (int i = 0; i < stream->npartitions; i++)
-			found |= strcmp(stream->partitions[i].name, lfirst(lc)) == 0;
-		same &= found;
+			(void) hash_search(followed, &stream->partitions[i].name, HASH_ENTER, NULL);
+		foreach(lc, mine)
+			same &= hash_search(followed, &lfirst(lc), HASH_FIND, NULL) != NULL;
 	}
 	if (same || mine == NIL)
 	{
@@ -449,24 +507,17 @@ assign_partitions(FeathubPipeline *pipeline)
 		proc_exit(0);
 	MemoryContextSwitchTo(context);
 	known = FeathubPositionsLoad(job->job_id);
+	by_name = index_positions(known);
 	foreach(lc, names)
 	{
-		bool		found = false;
-
-		foreach(lc2, known)
-		{
-			FeathubPosition *position = lfirst(lc2);
-
-			found |= position->position && strcmp(position->partition, lfirst(lc)) == 0;
-		}
 		/* a partition that came later was empty when the job began */
-		if (!found)
+		if (hash_search(by_name, &lfirst(lc), HASH_FIND, NULL) == NULL)
 			FeathubPositionInsert(job->job_id, job->epoch, lfirst(lc),
 								  connector->seek_position(stream, lfirst(lc),
 														   known == NIL ? job->start : "earliest"),
 								  NULL);
 	}
-	known = FeathubPositionsLoad(job->job_id);
+	by_name = index_positions(FeathubPositionsLoad(job->job_id));
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 
@@ -478,20 +529,18 @@ assign_partitions(FeathubPipeline *pipeline)
 		pipeline->last_record_at[i] = DT_NOBEGIN;
 	foreach(lc, mine)
 	{
-		foreach(lc2, known)
-		{
-			FeathubPosition *position = lfirst(lc2);
+		NamedPosition *entry = hash_search(by_name, &lfirst(lc), HASH_FIND, NULL);
+		FeathubPosition *position = entry ? entry->position : NULL;
 
-			if (position->position == NULL || strcmp(position->partition, lfirst(lc)) != 0)
-				continue;
-			stream->partitions[n].name = pstrdup(position->partition);
-			stream->partitions[n].position = pstrdup(position->position);
-			stream->partitions[n].mark = position->mark ? pstrdup(position->mark) : NULL;
-			stream->partitions[n].lag = -1;
-			pipeline->replay_until[n] = position->replay_until ?
-				pstrdup(position->replay_until) : NULL;
-			n++;
-		}
+		if (position == NULL)
+			continue;
+		stream->partitions[n].name = pstrdup(position->partition);
+		stream->partitions[n].position = pstrdup(position->position);
+		stream->partitions[n].mark = position->mark ? pstrdup(position->mark) : NULL;
+		stream->partitions[n].lag = -1;
+		pipeline->replay_until[n] = position->replay_until ?
+			pstrdup(position->replay_until) : NULL;
+		n++;
 	}
 	stream->npartitions = n;
 	if (n != list_length(mine))

@@ -12,6 +12,8 @@
  * are the same file.  So there is no moment at which a crash makes rows of an
  * aborted transaction stay, or loses those of a committed one.
  *
+ * The files of a job's batch are named with its positions: see file_position.c.
+ *
  * A transaction that is prepared would outlive this memory: it is refused.
  */
 #include "postgres.h"
@@ -28,7 +30,7 @@
 #include "storage/procarray.h"
 #include "utils/memutils.h"
 
-#include "connectors/filesystem/file_pending.h"
+#include "connectors/filesystem/file_position.h"
 #include "core/compat.h"
 
 #define PENDING_PREFIX	".feathub-"
@@ -38,35 +40,25 @@
 #define RENAME_NOREPLACE 1
 #endif
 
-typedef struct PendingFile
-{
-	FilePlace	place;
-	char	   *folder;			/* relative to the place's base */
-	char	   *name;			/* final */
-	char	   *temporary;
-	bool		is_folder;		/* a folder that was made; name is "" */
-	bool		linked;			/* has its final name */
-	bool		has_temporary;
-	int			level;			/* of the subtransaction */
-	struct PendingFile *next;
-} PendingFile;
-
 /* Of this transaction, last one first; in pending_context. */
 static PendingFile *pending = NULL;
 static MemoryContext pending_context = NULL;
+
+/* What a job notes with them, in TopTransactionContext. */
+static FilePositions *positions = NULL;
 static bool callbacks_registered = false;
 
 /* The transaction's id is in the write-ahead log, so a crash does not reuse it. */
 static bool id_logged = false;
 
 static bool is_over(TransactionId xid, uint64 age, bool *committed);
-static int	make_folders(const FilePlace *place, const char *folder);
 static PendingFile *add_pending(const FilePlace *place, const char *folder, const char *name);
 static void commit_files(void);
 static void finish_files(void);
 static void abort_files(int level);
 static void remove_file(PendingFile *file);
 static void sync_folder(const FilePlace *place, const char *folder);
+static void register_callbacks(void);
 static void at_xact_event(XactEvent event, void *arg);
 static void at_subxact_event(SubXactEvent event, SubTransactionId subid,
 							 SubTransactionId parent, void *arg);
@@ -79,12 +71,7 @@ FeathubFilePendingOpen(const FilePlace *place, const char *folder, const char *n
 	int			fd;
 	int			save_errno;
 
-	if (!callbacks_registered)
-	{
-		RegisterXactCallback(at_xact_event, NULL);
-		RegisterSubXactCallback(at_subxact_event, NULL);
-		callbacks_registered = true;
-	}
+	register_callbacks();
 	if (!id_logged)
 	{
 		/*
@@ -94,7 +81,7 @@ FeathubFilePendingOpen(const FilePlace *place, const char *folder, const char *n
 		feathub_log_message("feathub files", "", 0);
 		id_logged = true;
 	}
-	dir = make_folders(place, folder);
+	dir = FeathubFileMakeFolders(place, folder);
 	file = add_pending(place, folder, name);
 	file->temporary = MemoryContextStrdup(pending_context,
 										  psprintf(PENDING_PREFIX UINT64_FORMAT "-" UINT64_FORMAT "-%s",
@@ -115,6 +102,23 @@ FeathubFilePendingOpen(const FilePlace *place, const char *folder, const char *n
 	/* as COPY's files: whoever reaches the folder can read them */
 	(void) fchmod(fd, 0644);
 	return fd;
+}
+
+void
+FeathubFilePendingPositions(FilePositions *batch)
+{
+	register_callbacks();
+	positions = batch;
+}
+
+static void
+register_callbacks(void)
+{
+	if (callbacks_registered)
+		return;
+	RegisterXactCallback(at_xact_event, NULL);
+	RegisterSubXactCallback(at_subxact_event, NULL);
+	callbacks_registered = true;
 }
 
 bool
@@ -188,9 +192,8 @@ is_over(TransactionId xid, uint64 age, bool *committed)
 	return over;
 }
 
-/* Open a folder, making it and those above it below base if need be. */
-static int
-make_folders(const FilePlace *place, const char *folder)
+int
+FeathubFileMakeFolders(const FilePlace *place, const char *folder)
 {
 	int			fd = FeathubFileOpen(place, folder, O_RDONLY | O_DIRECTORY, 0);
 	const char *last;
@@ -206,7 +209,7 @@ make_folders(const FilePlace *place, const char *folder)
 	{
 		char	   *above = pnstrdup(folder, last - folder);
 
-		close(make_folders(place, above));
+		close(FeathubFileMakeFolders(place, above));
 		pfree(above);
 	}
 	parent = FeathubFileOpenParent(place, folder, &last);
@@ -268,6 +271,8 @@ commit_files(void)
 {
 	const char *synced = NULL;
 
+	if (positions != NULL)
+		FeathubFilePositionsCommit(positions, pending);
 	for (PendingFile *file = pending; file != NULL; file = file->next)
 	{
 		int			dir;
@@ -407,6 +412,7 @@ static void
 forget_all(void)
 {
 	id_logged = false;
+	positions = NULL;
 	pending = NULL;
 	if (pending_context)
 		MemoryContextReset(pending_context);
@@ -415,7 +421,7 @@ forget_all(void)
 static void
 at_xact_event(XactEvent event, void *arg)
 {
-	if (pending == NULL)
+	if (pending == NULL && positions == NULL)
 	{
 		if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
 			id_logged = false;

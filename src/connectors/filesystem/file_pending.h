@@ -19,6 +19,32 @@
 extern int	FeathubFilePendingOpen(const FilePlace *place, const char *folder,
 								   const char *name);
 
+/* A file that a transaction has made, or a folder for it. */
+typedef struct PendingFile
+{
+	FilePlace	place;
+	char	   *folder;			/* relative to the place's base */
+	char	   *name;			/* final */
+	char	   *temporary;
+	bool		is_folder;		/* a folder that was made; name is "" */
+	bool		linked;			/* has its final name */
+	bool		has_temporary;
+	int			level;			/* of the subtransaction */
+	struct PendingFile *next;
+} PendingFile;
+
+/* Open a folder, making it and those above it as above. */
+extern int	FeathubFileMakeFolders(const FilePlace *place, const char *folder);
+
+/*
+ * FeathubFilePendingPositions
+ *		Have the transaction's commit note a job's positions with its files.
+ *
+ * The batch lives in TopTransactionContext.  See file_position.h.
+ */
+struct FilePositions;
+extern void FeathubFilePendingPositions(struct FilePositions *batch);
+
 /* Is it the name of a file that a transaction has not committed? */
 extern bool FeathubFileIsPendingName(const char *name);
 

@@ -32,7 +32,6 @@
 
 static bool ends_with_carriage(FileReader *reader);
 static void fill_fixed(FileReader *reader);
-static void check_header(FileReader *reader, const char *record, Size len);
 static bool next_record(FileReader *reader, Datum *values, bool *isnull);
 static bool next_of_unit(FileReader *reader, Datum *values, bool *isnull);
 static bool decode(FileReader *reader, const char *record, Size len, int64 line,
@@ -183,7 +182,7 @@ FeathubFileRowsSkipHeader(FileReader *reader)
 		return;
 	if (FeathubFileLinesNext(&reader->lines, &record, &len, &line) &&
 		options->header == FILE_HEADER_MATCH)
-		check_header(reader, record, len);
+		FeathubFileRowsCheckHeader(reader, reader->full_name, record, len);
 }
 
 int
@@ -297,42 +296,54 @@ fill_fixed(FileReader *reader)
 	}
 }
 
+void
+FeathubFileRowsPrepareHeader(FileReader *reader)
+{
+	FeathubRelation *rel = reader->rel;
+	FileOptions *options = rel->options;
+	MemoryContext old;
+	FileColumns columns;
+	FeathubColumn *names;
+
+	if (reader->header_decoder != NULL || options->header != FILE_HEADER_MATCH)
+		return;
+	old = MemoryContextSwitchTo(reader->context);
+	FeathubFileColumnsOf(rel, NULL, &columns);
+	names = palloc0(sizeof(FeathubColumn) * Max(columns.nfields, 1));
+	for (int i = 0; i < columns.nfields; i++)
+	{
+		names[i].attnum = columns.fields[i].attnum;
+		names[i].name = columns.fields[i].name;
+		names[i].typid = TEXTOID;
+		names[i].typmod = -1;
+	}
+	reader->header_decoder = FeathubDecoderBegin(rel->format, rel->tupdesc, columns.nfields,
+												 names, rel->format_options);
+	MemoryContextSwitchTo(old);
+}
+
 /* header 'match': the names of the columns, in their order. */
-static void
-check_header(FileReader *reader, const char *record, Size len)
+void
+FeathubFileRowsCheckHeader(FileReader *reader, const char *full_name,
+						   const char *record, Size len)
 {
 	FeathubRelation *rel = reader->rel;
 	FileColumns columns;
-	MemoryContext old = MemoryContextSwitchTo(reader->file_context);
+	MemoryContext old;
 	Datum	   *values;
 	bool	   *isnull;
 	FeathubDecodeError error = {0};
 
+	FeathubFileRowsPrepareHeader(reader);
+	old = MemoryContextSwitchTo(reader->file_context);
 	FeathubFileColumnsOf(rel, NULL, &columns);
-	if (reader->header_decoder == NULL)
-	{
-		FeathubColumn *names;
-
-		MemoryContextSwitchTo(reader->context);
-		names = palloc0(sizeof(FeathubColumn) * Max(columns.nfields, 1));
-		for (int i = 0; i < columns.nfields; i++)
-		{
-			names[i].attnum = columns.fields[i].attnum;
-			names[i].name = columns.fields[i].name;
-			names[i].typid = TEXTOID;
-			names[i].typmod = -1;
-		}
-		reader->header_decoder = FeathubDecoderBegin(rel->format, rel->tupdesc, columns.nfields,
-													 names, rel->format_options);
-		MemoryContextSwitchTo(reader->file_context);
-	}
 	values = palloc0(sizeof(Datum) * Max(rel->tupdesc->natts, 1));
 	isnull = palloc0(sizeof(bool) * Max(rel->tupdesc->natts, 1));
 	if (!FeathubDecode(reader->header_decoder, record, len, values, isnull, &error))
 		ereport(ERROR,
 				(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
 				 errmsg("header of file \"%s\" does not fit foreign table \"%s\": %s",
-						reader->full_name, rel->relname, error.message)));
+						full_name, rel->relname, error.message)));
 	for (int i = 0; i < columns.nfields; i++)
 	{
 		int			index = columns.fields[i].attnum - 1;
@@ -342,7 +353,7 @@ check_header(FileReader *reader, const char *record, Size len)
 			ereport(ERROR,
 					(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
 					 errmsg("column name mismatch in header of file \"%s\", field %d: got %s%s%s, expected \"%s\"",
-							reader->full_name, i + 1, name ? "\"" : "",
+							full_name, i + 1, name ? "\"" : "",
 							name ? name : "null value", name ? "\"" : "",
 							columns.fields[i].name)));
 	}

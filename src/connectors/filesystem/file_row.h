@@ -82,6 +82,12 @@ extern bool FeathubFileRowsStartUnit(FileReader *reader, int unit);
  */
 extern bool FeathubFileRowsNext(FileReader *reader, Datum *values, bool *isnull);
 
+/* Compare a file's first record with the columns' names (header 'match').  After
+ * Prepare, no look at the catalog is needed. */
+extern void FeathubFileRowsPrepareHeader(FileReader *reader);
+extern void FeathubFileRowsCheckHeader(FileReader *reader, const char *full_name,
+									   const char *record, Size len);
+
 /* At the end of a scan: say how many records were skipped. */
 extern void FeathubFileRowsReport(FileReader *reader);
 

@@ -271,6 +271,34 @@ extern void FeathubFileInsertRows(FeathubModify *modify, TupleTableSlot **slots,
 extern void FeathubFileEndModify(FeathubModify *modify);
 extern void FeathubFileExplainModify(FeathubModify *modify, ExplainState *es);
 
+extern void FeathubFileLoadPositions(FeathubRelation *rel, const char *job,
+									 FeathubSinkPosition *positions, int n);
+extern void FeathubFileSavePositions(FeathubRelation *rel, const char *job,
+									 const FeathubSinkPosition *positions, int n);
+
+extern void FeathubFileOpenStream(FeathubStream *stream);
+extern List *FeathubFileListPartitions(FeathubStream *stream);
+extern void FeathubFileStartStream(FeathubStream *stream);
+extern int	FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
+							Size max_bytes, long timeout);
+extern bool FeathubFileDecodeRecord(FeathubStream *stream, FeathubRecord *record,
+									Datum *values, bool *isnull, FeathubDecodeError *error);
+extern void FeathubFileReleaseRecords(FeathubStream *stream);
+extern void FeathubFileCommitPositions(FeathubStream *stream);
+extern void FeathubFilePartitionStatus(FeathubStream *stream);
+extern void FeathubFileCloseStream(FeathubStream *stream);
+extern char *FeathubFileSeekPosition(FeathubStream *stream, const char *name,
+									 const char *target);
+extern int	FeathubFileComparePositions(const char *a, const char *b);
+extern void FeathubFileDescribeRecord(FeathubStream *stream, const FeathubRecord *record,
+									  StringInfo out);
+extern Datum FeathubFileRecordHeaders(FeathubStream *stream, const FeathubRecord *record,
+									  bool *isnull);
+extern bool FeathubFileDecodeStored(FeathubStream *stream, const char *partition,
+									FeathubRecord *record, Datum headers,
+									bool headers_isnull, Datum *values,
+									bool *isnull, FeathubDecodeError *error);
+
 extern const FeathubOption FeathubFileImportOptions[];
 extern List *FeathubFileImportSchema(ForeignServer *server, UserMapping *user,
 									 ImportForeignSchemaStmt *stmt);
