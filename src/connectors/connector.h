@@ -437,7 +437,11 @@ struct FeathubConnector
 	 * the system how far the job has come, for its own tools; it never fails.
 	 * partition_status fills end_position and lag of every partition, from what
 	 * the client knows already or with a short call.
+	 *
+	 * follows says whether a job can follow this table, by its options (rel is
+	 * of FeathubRelationDescribe); NULL: all tables of the system.
 	 */
+	bool		(*follows) (FeathubRelation *rel);
 	void		(*open_stream) (FeathubStream *stream);
 	List	   *(*list_partitions) (FeathubStream *stream);
 	void		(*start_stream) (FeathubStream *stream);
@@ -491,6 +495,9 @@ extern const FeathubConnector *FeathubConnectorByWrapper(const char *fdwname);
 
 /* The connector of a foreign table's, or NULL if it is not one of ours. */
 extern const FeathubConnector *FeathubConnectorOfTable(Oid relid);
+
+/* The same, if a job can follow the table; else NULL. */
+extern const FeathubConnector *FeathubConnectorOfSource(Oid relid);
 
 /*
  * FeathubRelationOpen

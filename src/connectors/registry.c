@@ -79,6 +79,18 @@ FeathubConnectorOfTable(Oid relid)
 	return find_connector(fdw->fdwname);
 }
 
+const FeathubConnector *
+FeathubConnectorOfSource(Oid relid)
+{
+	const FeathubConnector *connector = FeathubConnectorOfTable(relid);
+
+	if (connector == NULL || connector->open_stream == NULL)
+		return NULL;
+	if (connector->follows && !connector->follows(FeathubRelationDescribe(relid)))
+		return NULL;
+	return connector;
+}
+
 static const FeathubConnector *
 find_connector(const char *fdwname)
 {

@@ -329,8 +329,8 @@ create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 
 	FeathubJobReadArguments(fcinfo, ARG_JOB_FIRST, &job);
 	if (OidIsValid(request->group->source))
-		connector = FeathubConnectorOfTable(request->group->source);
-	if (connector == NULL || connector->open_stream == NULL)
+		connector = FeathubConnectorOfSource(request->group->source);
+	if (connector == NULL)
 	{
 		if (!PG_ARGISNULL(ARG_JOB_NAME))
 			ereport(ERROR,

@@ -123,8 +123,8 @@ check_source(Oid source)
 		aclcheck_error(acl, get_relkind_objtype(get_rel_relkind(source)), get_rel_name(source));
 	LockRelationOid(source, AccessShareLock);
 
-	connector = FeathubConnectorOfTable(source);
-	if (connector == NULL || connector->open_stream == NULL)
+	connector = FeathubConnectorOfSource(source);
+	if (connector == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("a job cannot follow \"%s\"", get_rel_name(source)),

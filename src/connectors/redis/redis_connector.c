@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "connectors/redis/redis.h"
+#include "connectors/redis/redis_stream.h"
 
 extern const FeathubConnector FeathubRedisConnector;
 
@@ -48,4 +49,20 @@ const FeathubConnector FeathubRedisConnector = {
 	.import_options = FeathubRedisImportOptions,
 	.import_schema = FeathubRedisImportSchema,
 	.sample_rows = FeathubRedisSampleRows,
+
+	.follows = FeathubRedisFollows,
+	.open_stream = FeathubRedisOpenStream,
+	.list_partitions = FeathubRedisListPartitions,
+	.start_stream = FeathubRedisStartStream,
+	.poll = FeathubRedisPoll,
+	.decode_record = FeathubRedisDecodeRecord,
+	.release_records = FeathubRedisReleaseRecords,
+	.commit_positions = FeathubRedisCommitPositions,
+	.partition_status = FeathubRedisPartitionStatus,
+	.close_stream = FeathubRedisCloseStream,
+	.seek_position = FeathubRedisSeekPosition,
+	.compare_positions = FeathubRedisComparePositions,
+	.describe_record = FeathubRedisDescribeRecord,
+	.record_headers = FeathubRedisRecordHeaders,
+	.decode_stored = FeathubRedisDecodeStored,
 };
