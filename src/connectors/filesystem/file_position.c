@@ -304,7 +304,7 @@ lock_positions(Locked *locked, const FilePlace *place, const char *folder, const
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			FeathubFileError(place, psprintf("%s/%s.lock", folder, name), "lock file");
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOCK_INTERVAL, PG_WAIT_EXTENSION);
+						 LOCK_INTERVAL, FEATHUB_WAIT_EVENT("FeathubFilePositions"));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -43,6 +43,7 @@
 #include "utils/wait_event.h"
 
 #include "connectors/filesystem/file_row.h"
+#include "core/compat.h"
 
 /* The partition that stands for the folder. */
 #define FOLDER_PARTITION	"files"
@@ -602,7 +603,7 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 		wait = Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline), LOOK_INTERVAL);
 		if (wait <= 0 ||
 			(WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
-					   PG_WAIT_EXTENSION) & WL_LATCH_SET))
+					   FEATHUB_WAIT_EVENT("FeathubFileStream")) & WL_LATCH_SET))
 			break;
 		(void) look_at_open(state);
 	}
