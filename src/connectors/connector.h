@@ -466,6 +466,13 @@ struct FeathubConnector
 	 */
 	char	   *(*seek_position) (FeathubStream *stream, const char *name, const char *target);
 	int			(*compare_positions) (const char *a, const char *b);
+
+	/*
+	 * The position just before a record, palloc'd.  NULL: its sequence in
+	 * decimal.  For sources where a record that was read can get another number
+	 * when it is read again.
+	 */
+	char	   *(*record_position) (FeathubStream *stream, const FeathubRecord *record);
 	void		(*describe_record) (FeathubStream *stream, const FeathubRecord *record,
 									StringInfo out);
 	Datum		(*record_headers) (FeathubStream *stream, const FeathubRecord *record,

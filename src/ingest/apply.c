@@ -550,7 +550,7 @@ written_before(Batch *batch, int i)
 	FeathubPipeline *pipeline = batch->pipeline;
 
 	if (pipeline->sink == NULL || batch->stored ||
-		!FeathubForeignSinkHas(pipeline->sink, pipeline->rel->connector, &batch->records[i]))
+		!FeathubForeignSinkHas(pipeline->sink, &pipeline->stream, &batch->records[i]))
 		return false;
 	batch->counts.duplicates++;
 	return true;

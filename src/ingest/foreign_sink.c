@@ -183,15 +183,17 @@ FeathubForeignSinkOpen(const FeathubJob *job, const FeathubStream *stream,
 }
 
 bool
-FeathubForeignSinkHas(const FeathubSinkState *state, const FeathubConnector *source,
+FeathubForeignSinkHas(const FeathubSinkState *state, FeathubStream *stream,
 					  const FeathubRecord *record)
 {
 	const Written *written = &state->written[record->partition];
-	char		position[32];
+	const FeathubConnector *source = stream->rel->connector;
+	char	   *position;
 
 	if (written->until == NULL)
 		return false;
-	snprintf(position, sizeof(position), INT64_FORMAT, record->sequence);
+	position = source->record_position ? source->record_position(stream, record) :
+		psprintf(INT64_FORMAT, record->sequence);
 	if (source->compare_positions(position, written->until) >= 0)
 		return false;
 	for (int i = 0; i < written->nrefused; i++)

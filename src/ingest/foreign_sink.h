@@ -56,7 +56,7 @@ extern FeathubSinkState *FeathubForeignSinkOpen(const FeathubJob *job,
 
 /* Has the sink got this record already, written by a batch that we lost? */
 extern bool FeathubForeignSinkHas(const FeathubSinkState *state,
-								  const FeathubConnector *source,
+								  FeathubStream *stream,
 								  const FeathubRecord *record);
 
 /*

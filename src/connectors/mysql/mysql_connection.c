@@ -44,8 +44,10 @@ static HTAB *connections = NULL;	/* of MysqlConnection, by user mapping */
 
 static void init_cache(void);
 static void check_password(UserMapping *user, ForeignServer *server, MysqlOptions *options);
-static void open_connection(MysqlConnection *conn, ForeignServer *server,
-							UserMapping *user, MysqlOptions *options);
+static void prepare_connection(MysqlConnection *conn, ForeignServer *server,
+							   UserMapping *user, MysqlOptions *options);
+static void open_connection(MysqlConnection *conn);
+static void private_released(void *arg);
 static void configure_session(MysqlConnection *conn);
 static MysqlOptions *copy_options(const MysqlOptions *options);
 static void options_changed(Datum arg, int cacheid, uint32 hashvalue);
@@ -92,9 +94,55 @@ FeathubMysqlConnect(ForeignServer *server, UserMapping *user, MysqlOptions *opti
 			FeathubMysqlDisconnect(conn);
 	}
 	if (conn->mysql == NULL)
-		open_connection(conn, server, user, options);
+	{
+		prepare_connection(conn, server, user, options);
+		open_connection(conn);
+	}
 	FeathubMysqlBegin(conn);
 	return conn;
+}
+
+MysqlConnection *
+FeathubMysqlPrivateMake(ForeignServer *server, UserMapping *user, MysqlOptions *options)
+{
+	MysqlConnection *conn = palloc0(sizeof(MysqlConnection));
+	MemoryContextCallback *callback = palloc(sizeof(MemoryContextCallback));
+
+	if (connections == NULL)
+		init_cache();
+	check_password(user, server, options);
+	conn->umid = user->umid;
+	callback->func = private_released;
+	callback->arg = conn;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	prepare_connection(conn, server, user, options);
+	return conn;
+}
+
+void
+FeathubMysqlPrivateOpen(MysqlConnection *conn)
+{
+	static const char *const isolation =
+		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+	Assert(conn->mysql == NULL && conn->options != NULL);
+	open_connection(conn);
+	FeathubMysqlExecute(conn, isolation, strlen(isolation));
+}
+
+/* The memory of a connection that is not in the cache goes. */
+static void
+private_released(void *arg)
+{
+	MysqlConnection *conn = arg;
+
+	FeathubMysqlDisconnect(conn);
+	if (conn->context)
+		MemoryContextDelete(conn->context);
+	if (conn->server_name)
+		pfree(conn->server_name);
+	conn->context = NULL;
+	conn->server_name = NULL;
 }
 
 /* Close a connection, whatever it is doing.  Never fails, never waits. */
@@ -211,9 +259,10 @@ check_password(UserMapping *user, ForeignServer *server, MysqlOptions *options)
 				 errdetail("Non-superusers must provide a password in the user mapping.")));
 }
 
+/* What a connection needs to know of its server; in a transaction. */
 static void
-open_connection(MysqlConnection *conn, ForeignServer *server, UserMapping *user,
-				MysqlOptions *options)
+prepare_connection(MysqlConnection *conn, ForeignServer *server, UserMapping *user,
+				   MysqlOptions *options)
 {
 	MemoryContext oldcontext;
 
@@ -236,7 +285,11 @@ open_connection(MysqlConnection *conn, ForeignServer *server, UserMapping *user,
 	oldcontext = MemoryContextSwitchTo(conn->context);
 	conn->options = copy_options(options);
 	MemoryContextSwitchTo(oldcontext);
+}
 
+static void
+open_connection(MysqlConnection *conn)
+{
 	if (!FeathubMysqlOpen(conn, conn->options, 0, false))
 	{
 		char	   *message = pstrdup(mysql_error(conn->mysql));
@@ -246,7 +299,7 @@ open_connection(MysqlConnection *conn, ForeignServer *server, UserMapping *user,
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
 				 errmsg("could not connect to foreign server \"%s\": %s",
-						server->servername, message)));
+						conn->server_name, message)));
 	}
 	configure_session(conn);
 }

@@ -78,6 +78,9 @@ typedef struct MysqlOptions
 	int			lookup_size;
 	bool		pushdown;
 	bool		use_remote_estimate;
+	char	   *stream_column;
+	int			stream_lag;
+	char	   *stream_time_zone;
 } MysqlOptions;
 
 /* mysql_options.c */
@@ -155,6 +158,14 @@ typedef struct MysqlField
  */
 extern MysqlConnection *FeathubMysqlConnect(ForeignServer *server, UserMapping *user,
 											MysqlOptions *options);
+/*
+ * A connection that is not in the cache and in no transaction of ours: each
+ * statement is one of its own (READ COMMITTED).  Made in a transaction, in the
+ * current memory context, whose end closes it; opened at any time, once.
+ */
+extern MysqlConnection *FeathubMysqlPrivateMake(ForeignServer *server, UserMapping *user,
+												MysqlOptions *options);
+extern void FeathubMysqlPrivateOpen(MysqlConnection *conn);
 extern void FeathubMysqlDisconnect(MysqlConnection *conn);
 /* Ask the server, by another connection, to stop what conn runs.  Never fails. */
 extern bool FeathubMysqlKill(MysqlConnection *conn, TimestampTz deadline);
@@ -226,6 +237,10 @@ extern MysqlDecoder *FeathubMysqlDecoderMake(TupleDesc tupdesc, List *attrs,
 											 const char *relname, int zero_dates);
 extern void FeathubMysqlDecode(MysqlDecoder *decoder, MysqlResult *result, char **values,
 							   unsigned long *lengths, Datum *out, bool *isnull);
+/* The same for rows that were kept, of columns with these fields. */
+extern void FeathubMysqlDecoderBind(MysqlDecoder *decoder, const MysqlField *fields, int nfields);
+extern void FeathubMysqlDecodeBound(MysqlDecoder *decoder, char **values,
+									unsigned long *lengths, Datum *out, bool *isnull);
 
 /*
  * mysql_literal.c: values into statements.
@@ -280,6 +295,28 @@ extern void FeathubMysqlLoadPositions(FeathubRelation *rel, const char *job,
 extern void FeathubMysqlSavePositions(FeathubRelation *rel, const char *job,
 									  const FeathubSinkPosition *positions, int n);
 extern void FeathubMysqlExplainModify(FeathubModify *modify, ExplainState *es);
+
+extern void FeathubMysqlOpenStream(FeathubStream *stream);
+extern List *FeathubMysqlListPartitions(FeathubStream *stream);
+extern void FeathubMysqlStartStream(FeathubStream *stream);
+extern int	FeathubMysqlPoll(FeathubStream *stream, FeathubRecord *records, int max,
+							 Size max_bytes, long timeout);
+extern bool FeathubMysqlDecodeRecord(FeathubStream *stream, FeathubRecord *record,
+									 Datum *values, bool *isnull, FeathubDecodeError *error);
+extern void FeathubMysqlReleaseRecords(FeathubStream *stream);
+extern void FeathubMysqlCommitPositions(FeathubStream *stream);
+extern void FeathubMysqlPartitionStatus(FeathubStream *stream);
+extern void FeathubMysqlCloseStream(FeathubStream *stream);
+extern char *FeathubMysqlSeekPosition(FeathubStream *stream, const char *name, const char *target);
+extern int	FeathubMysqlComparePositions(const char *a, const char *b);
+extern char *FeathubMysqlRecordPosition(FeathubStream *stream, const FeathubRecord *record);
+extern void FeathubMysqlDescribeRecord(FeathubStream *stream, const FeathubRecord *record,
+									   StringInfo out);
+extern Datum FeathubMysqlRecordHeaders(FeathubStream *stream, const FeathubRecord *record,
+									   bool *isnull);
+extern bool FeathubMysqlDecodeStored(FeathubStream *stream, const char *partition,
+									 FeathubRecord *record, Datum headers, bool headers_isnull,
+									 Datum *values, bool *isnull, FeathubDecodeError *error);
 
 extern const FeathubOption FeathubMysqlImportOptions[];
 extern List *FeathubMysqlImportSchema(ForeignServer *server, UserMapping *user,

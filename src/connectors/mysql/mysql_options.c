@@ -199,6 +199,22 @@ const FeathubOption FeathubMysqlOptions[] = {
 		.description = "Whether planning asks the server how many rows it expects."
 	},
 	{
+		"stream_column", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
+		.offset = offsetof(MysqlOptions, stream_column),
+		.description = "Column that a job follows: indexed and increasing, an integer, TIMESTAMP or DATETIME; ties are ordered by the columns with option key."
+	},
+	{
+		"stream_lag", FEATHUB_ON_TABLE, FEATHUB_OPTION_INT,
+		.offset = offsetof(MysqlOptions, stream_lag),
+		.min = 0, .max = INT_MAX, .default_value = "10",
+		.description = "How long a job leaves the latest rows alone, whose transactions may commit late: seconds by the server's clock; of an integer, which must be given, how far below the greatest value."
+	},
+	{
+		"stream_time_zone", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
+		.offset = offsetof(MysqlOptions, stream_time_zone),
+		.description = "Time zone, as the server calls it, of a DATETIME in stream_column, if not the server's own."
+	},
+	{
 		"column_name", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
 		.description = "Name of the column on the server, if it is not the foreign table's."
 	},

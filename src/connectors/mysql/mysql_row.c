@@ -63,7 +63,6 @@ struct MysqlDecoder
 	FeathubConvertSettings settings;
 };
 
-static void bind_columns(MysqlDecoder *decoder, MysqlResult *result);
 static DecodeFunction choose_function(MysqlColumn *column);
 static void raise_bad_value(FeathubDecodeError *error) pg_attribute_noreturn();
 static void show_column(void *arg);
@@ -122,10 +121,20 @@ void
 FeathubMysqlDecode(MysqlDecoder *decoder, MysqlResult *result, char **values,
 				   unsigned long *lengths, Datum *out, bool *isnull)
 {
+	if (unlikely(decoder->bound != result))
+	{
+		FeathubMysqlDecoderBind(decoder, FeathubMysqlFields(result), FeathubMysqlFieldCount(result));
+		decoder->bound = result;
+	}
+	FeathubMysqlDecodeBound(decoder, values, lengths, out, isnull);
+}
+
+void
+FeathubMysqlDecodeBound(MysqlDecoder *decoder, char **values, unsigned long *lengths,
+						Datum *out, bool *isnull)
+{
 	ErrorContextCallback callback = {error_context_stack, show_column, decoder};
 
-	if (unlikely(decoder->bound != result))
-		bind_columns(decoder, result);
 	error_context_stack = &callback;
 	for (int i = 0; i < decoder->ncolumns; i++)
 	{
@@ -160,21 +169,18 @@ show_column(void *arg)
 }
 
 /* The result's columns are known: choose how to decode them. */
-static void
-bind_columns(MysqlDecoder *decoder, MysqlResult *result)
+void
+FeathubMysqlDecoderBind(MysqlDecoder *decoder, const MysqlField *fields, int nfields)
 {
-	const MysqlField *fields = FeathubMysqlFields(result);
-
-	if (FeathubMysqlFieldCount(result) < decoder->ncolumns)
-		elog(ERROR, "result has %d columns instead of %d",
-			 FeathubMysqlFieldCount(result), decoder->ncolumns);
+	if (nfields < decoder->ncolumns)
+		elog(ERROR, "result has %d columns instead of %d", nfields, decoder->ncolumns);
 	for (int i = 0; i < decoder->ncolumns; i++)
 	{
 		decoder->columns[i].field = fields[i];
 		if (decoder->columns[i].place >= 0)
 			decoder->columns[i].decode = choose_function(&decoder->columns[i]);
 	}
-	decoder->bound = result;
+	decoder->bound = NULL;
 }
 
 static DecodeFunction

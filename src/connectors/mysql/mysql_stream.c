@@ -1,0 +1,1061 @@
+/*
+ * mysql_stream.c
+ *		Following a table by an increasing column: the streaming callbacks.
+ *
+ * A table is one partition, "<table>-0".  It is read in pages, ordered by the
+ * stream column and, for ties, the key:
+ *
+ *		WHERE (column, key) > (last row's) AND column < now - lag
+ *		ORDER BY column, key LIMIT n
+ *
+ * The lag leaves alone the rows whose neighbours may not have committed yet: a
+ * row is found if its transaction commits within the lag after the column got
+ * its value.  The stream's connection is its own and each page a transaction of
+ * its own: a job holds no snapshot there.  What follows the last row taken is
+ * read again each time, so nothing is kept of a page but the rows handed out.
+ *
+ * Only what raises the column is seen; a deletion is not.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "connectors/mysql/mysql_deparse.h"
+#include "connectors/mysql/mysql_stream.h"
+
+/* How often the server is asked for more when there was nothing, in ms. */
+#define ASK_INTERVAL 250
+
+/* Rows of the first page, bounds of the later ones, and bytes they should have. */
+#define FIRST_PAGE	100
+#define MIN_PAGE	10
+#define MAX_PAGE	10000
+#define PAGE_BYTES	(4 * 1024 * 1024)
+
+/* The fields of a page, which the rows handed out point to. */
+typedef struct PageFields
+{
+	int			nfields;
+	MysqlField	fields[FLEXIBLE_ARRAY_MEMBER];
+} PageFields;
+
+/* FeathubRecord.raw */
+typedef struct StreamRow
+{
+	const PageFields *page;
+	char	  **values;			/* the table's columns, then those of the order */
+	unsigned long *lengths;
+} StreamRow;
+
+typedef struct StreamState
+{
+	MysqlConnection *conn;
+	bool		ready;			/* connected, and the table was looked at */
+	MysqlDecoder *decoder;
+	const PageFields *bound;	/* what decoder was bound to */
+
+	/* The table's columns that are read */
+	int			ncolumns;
+	AttrNumber *attnums;
+	char	  **json_names;		/* as keys of JSON, in UTF-8 */
+
+	/* The columns of the order: stream column, key */
+	int			norder;
+	char	  **order_names;	/* as the server has them */
+	char	  **quoted;			/* for statements */
+	MysqlOrderKind *kinds;
+	int			precision;		/* of a time */
+	bool		auto_increment;
+	char	   *mark;			/* their names */
+
+	char	   *select;			/* SELECT ... FROM ... */
+	char	   *table;			/* database.table */
+	char	   *schema_where;	/* for information_schema */
+	char	   *partition;		/* its name */
+
+	char	   *current;		/* position behind the last row handed out */
+	bool		at_end;			/* the last page had all there was */
+	int			page;			/* rows to ask for */
+	MemoryContext rows_context; /* of what was handed out */
+	MemoryContext page_context;
+} StreamState;
+
+static void find_order(FeathubStream *stream);
+static void write_select(FeathubStream *stream);
+static void make_ready(FeathubStream *stream);
+static void look_at_columns(FeathubStream *stream);
+static void look_at_indexes(FeathubStream *stream);
+static void look_at_time_zone(FeathubStream *stream);
+static MysqlOrderKind order_kind(const char *type, const char *collation);
+static void check_position(FeathubStream *stream, const char *text, MysqlPosition *position);
+static void check_not_made_again(FeathubStream *stream, const MysqlPosition *position);
+static void append_where(FeathubStream *stream, StringInfo sql, const MysqlPosition *position);
+static void append_horizon(FeathubStream *stream, StringInfo sql);
+static void append_order(StreamState *state, StringInfo sql, const char *direction);
+static char *latest_position(FeathubStream *stream);
+static char *position_of_time(FeathubStream *stream, const char *target);
+static int	read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes);
+static void take_row(FeathubStream *stream, const PageFields *page, char **values,
+					 unsigned long *lengths, FeathubRecord *record);
+static void row_position(StreamState *state, const StreamRow *row, MysqlPosition *position);
+static void append_json(StreamState *state, StringInfo out, const StreamRow *row);
+static void not_followable(FeathubStream *stream, const char *detail, const char *hint)
+			pg_attribute_noreturn();
+
+void
+FeathubMysqlOpenStream(FeathubStream *stream)
+{
+	MemoryContext old = MemoryContextSwitchTo(stream->context);
+	FeathubRelation *rel = stream->rel;
+	MysqlOptions *options = rel->options;
+	StreamState *state = palloc0(sizeof(StreamState));
+	List	   *attrs = NIL;
+
+	stream->state = state;
+	state->attnums = palloc(sizeof(AttrNumber) * (rel->tupdesc->natts + 1));
+	state->json_names = palloc(sizeof(char *) * (rel->tupdesc->natts + 1));
+	for (int attnum = 1; attnum <= rel->tupdesc->natts; attnum++)
+	{
+		Form_pg_attribute att = TupleDescAttr(rel->tupdesc, attnum - 1);
+		StringInfoData name;
+
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		attrs = lappend_int(attrs, attnum);
+		initStringInfo(&name);
+		escape_json(&name, NameStr(att->attname));
+		state->json_names[state->ncolumns] = pg_server_to_any(name.data, name.len, PG_UTF8);
+		state->attnums[state->ncolumns++] = attnum;
+	}
+	find_order(stream);
+	write_select(stream);
+	state->decoder = FeathubMysqlDecoderMake(rel->tupdesc, attrs, rel->relname,
+											 options->zero_dates);
+	state->page = FIRST_PAGE;
+	state->rows_context = AllocSetContextCreate(stream->context, "feathub mysql stream rows",
+												ALLOCSET_DEFAULT_SIZES);
+	state->page_context = AllocSetContextCreate(stream->context, "feathub mysql stream page",
+												ALLOCSET_DEFAULT_SIZES);
+	state->conn = FeathubMysqlPrivateMake(rel->server, rel->user, options);
+	MemoryContextSwitchTo(old);
+}
+
+/* The columns of the order, by their names here. */
+static void
+find_order(FeathubStream *stream)
+{
+	FeathubRelation *rel = stream->rel;
+	MysqlOptions *options = rel->options;
+	StreamState *state = stream->state;
+	List	   *attnums = NIL;
+	StringInfoData mark;
+	ListCell   *lc;
+
+	if (options->stream_column == NULL)
+		not_followable(stream, "Option stream_column is not set.",
+					   "Set it to an indexed column that increases, like a time of the last change.");
+	for (int i = 0; i < state->ncolumns; i++)
+		if (strcmp(NameStr(TupleDescAttr(rel->tupdesc, state->attnums[i] - 1)->attname),
+				   options->stream_column) == 0)
+			attnums = list_make1_int(state->attnums[i]);
+	if (attnums == NIL)
+		not_followable(stream, psprintf("It has no column \"%s\", which option stream_column names.",
+										options->stream_column), NULL);
+	foreach(lc, FeathubMysqlKeyColumns(rel))
+		attnums = list_append_unique_int(attnums, lfirst_int(lc));
+	if (list_length(attnums) > MYSQL_POSITION_VALUES)
+		not_followable(stream, "It has too many key columns.", NULL);
+
+	state->order_names = palloc(sizeof(char *) * list_length(attnums));
+	state->quoted = palloc(sizeof(char *) * list_length(attnums));
+	state->kinds = palloc0(sizeof(MysqlOrderKind) * list_length(attnums));
+	initStringInfo(&mark);
+	foreach(lc, attnums)
+	{
+		const char *name = FeathubMysqlColumnName(rel, lfirst_int(lc));
+		StringInfoData quoted;
+
+		initStringInfo(&quoted);
+		FeathubMysqlQuoteName(&quoted, name);
+		state->quoted[state->norder] = quoted.data;
+		state->order_names[state->norder++] = pg_server_to_any(name, strlen(name), PG_UTF8);
+		appendStringInfo(&mark, "%s%s", mark.len > 0 ? "," : "", name);
+	}
+	state->mark = mark.data;
+}
+
+/* The parts of statements that stay the same. */
+static void
+write_select(FeathubStream *stream)
+{
+	FeathubRelation *rel = stream->rel;
+	MysqlOptions *options = rel->options;
+	StreamState *state = stream->state;
+	StringInfoData sql;
+	char	   *utf8;
+
+	initStringInfo(&sql);
+	FeathubMysqlDeparseTable(&sql, rel);
+	state->table = sql.data;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		FeathubMysqlOutputColumn(&sql, rel, state->attnums[i]);
+		appendStringInfoString(&sql, ", ");
+	}
+	for (int i = 0; i < state->norder; i++)
+		appendStringInfo(&sql, "%s%s", i ? ", " : "", state->quoted[i]);
+	appendStringInfo(&sql, " FROM %s", state->table);
+	state->select = sql.data;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, " WHERE table_schema = ");
+	utf8 = pg_server_to_any(options->database, strlen(options->database), PG_UTF8);
+	FeathubMysqlQuoteString(&sql, utf8, strlen(utf8));
+	appendStringInfoString(&sql, " AND table_name = ");
+	utf8 = pg_server_to_any(options->table_name, strlen(options->table_name), PG_UTF8);
+	FeathubMysqlQuoteString(&sql, utf8, strlen(utf8));
+	state->schema_where = sql.data;
+	state->partition = psprintf("%s-0", options->table_name);
+}
+
+static void
+not_followable(FeathubStream *stream, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("foreign table \"%s\" cannot be followed by a job: %s",
+					stream->rel->relname, detail),
+			 hint ? errhint("%s", hint) : 0));
+}
+
+List *
+FeathubMysqlListPartitions(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+
+	make_ready(stream);
+	return list_make1(pstrdup(state->partition));
+}
+
+/* Looking at the table */
+
+/* Connect, and see whether the table can be followed; once. */
+static void
+make_ready(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+	MemoryContext old;
+
+	if (state->ready)
+		return;
+	FeathubMysqlPrivateOpen(state->conn);
+	if (!state->conn->mariadb)
+	{
+		/* else numbers of tables are those of yesterday */
+		const char *sql = "SET SESSION information_schema_stats_expiry = 0";
+
+		FeathubMysqlExecute(state->conn, sql, strlen(sql));
+	}
+	old = MemoryContextSwitchTo(state->page_context);
+	look_at_columns(stream);
+	look_at_indexes(stream);
+	look_at_time_zone(stream);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(state->page_context);
+	state->ready = true;
+}
+
+/* Which of the order's columns has that name there?  -1: none. */
+static int
+order_index(StreamState *state, const char *name)
+{
+	for (int i = 0; name && i < state->norder; i++)
+		if (pg_strcasecmp(state->order_names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+static void
+look_at_columns(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+	MysqlOptions *options = stream->rel->options;
+	char	   *sql;
+	MysqlResult *result;
+	char	  **values;
+	unsigned long *lengths;
+
+	sql = psprintf("SELECT column_name, data_type, is_nullable, datetime_precision, collation_name, extra"
+				   " FROM information_schema.columns%s", state->schema_where);
+	result = FeathubMysqlQuery(state->conn, sql, strlen(sql));
+	while (FeathubMysqlFetch(result, &values, &lengths))
+	{
+		int			i = order_index(state, values[0]);
+
+		if (i < 0)
+			continue;
+		state->kinds[i] = order_kind(values[1], values[4]);
+		if (state->kinds[i] == MYSQL_ORDER_NONE)
+			not_followable(stream, psprintf("Its column %s has a type whose order is of no use: %s.",
+											state->quoted[i], values[1]), NULL);
+		if (i > 0 && strcmp(values[2], "NO") != 0)
+			not_followable(stream, psprintf("Its key column %s may be null.", state->quoted[i]), NULL);
+		if (i == 0)
+		{
+			state->precision = values[3] ? atoi(values[3]) : 0;
+			state->auto_increment = values[5] && strstr(values[5], "auto_increment") != NULL;
+		}
+	}
+	FeathubMysqlCloseResult(result);
+	for (int i = 0; i < state->norder; i++)
+		if (state->kinds[i] == MYSQL_ORDER_NONE)
+			not_followable(stream, psprintf("There is no column %s in table %s, or it may not be read.",
+											state->quoted[i], state->table), NULL);
+	if (state->kinds[0] != MYSQL_ORDER_INTEGER && state->kinds[0] != MYSQL_ORDER_DATETIME &&
+		state->kinds[0] != MYSQL_ORDER_TIMESTAMP)
+		not_followable(stream, psprintf("Column %s, which option stream_column names, is no integer, DATETIME or TIMESTAMP.",
+										state->quoted[0]), NULL);
+	if (state->kinds[0] == MYSQL_ORDER_INTEGER &&
+		FeathubOptionsGet(stream->rel->table->options, "stream_lag") == NULL)
+		not_followable(stream, psprintf("Option stream_lag is not set, and column %s, which option stream_column names, is an integer.",
+										state->quoted[0]),
+					   "Transactions may commit in another order than their numbers: set stream_lag to how many numbers may be outstanding, or to 0 if there is one writer at a time.");
+	if (state->kinds[0] == MYSQL_ORDER_INTEGER && options->stream_time_zone)
+		not_followable(stream, "Option stream_time_zone is set, and the column is an integer.", NULL);
+}
+
+static MysqlOrderKind
+order_kind(const char *type, const char *collation)
+{
+	static const struct
+	{
+		const char *name;
+		MysqlOrderKind kind;
+	}			kinds[] = {
+		{"tinyint", MYSQL_ORDER_INTEGER}, {"smallint", MYSQL_ORDER_INTEGER},
+		{"mediumint", MYSQL_ORDER_INTEGER}, {"int", MYSQL_ORDER_INTEGER},
+		{"bigint", MYSQL_ORDER_INTEGER}, {"year", MYSQL_ORDER_INTEGER},
+		{"decimal", MYSQL_ORDER_DECIMAL}, {"date", MYSQL_ORDER_DATE},
+		{"datetime", MYSQL_ORDER_DATETIME}, {"timestamp", MYSQL_ORDER_TIMESTAMP},
+		{"char", MYSQL_ORDER_TEXT}, {"varchar", MYSQL_ORDER_TEXT}, {"uuid", MYSQL_ORDER_TEXT},
+		{"binary", MYSQL_ORDER_BINARY}, {"varbinary", MYSQL_ORDER_BINARY}
+	};
+
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		if (pg_strcasecmp(kinds[i].name, type) != 0)
+			continue;
+		if (kinds[i].kind == MYSQL_ORDER_TEXT && collation && strstr(collation, "_ci") != NULL)
+			return MYSQL_ORDER_TEXT_CI;
+		return kinds[i].kind;
+	}
+	return MYSQL_ORDER_NONE;
+}
+
+/*
+ * The stream column must be the first of an index, or each page would read the
+ * whole table; and the order must know any two rows apart.
+ */
+static void
+look_at_indexes(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+	char	   *sql;
+	MysqlResult *result;
+	char	  **values;
+	unsigned long *lengths;
+	bool		indexed = false;
+	bool		unique = false;
+	bool		covered = false;	/* the index at hand is unique and within the order */
+
+	sql = psprintf("SELECT index_name, seq_in_index, non_unique, column_name"
+				   " FROM information_schema.statistics%s ORDER BY index_name, seq_in_index",
+				   state->schema_where);
+	result = FeathubMysqlQuery(state->conn, sql, strlen(sql));
+	while (FeathubMysqlFetch(result, &values, &lengths))
+	{
+		int			i = order_index(state, values[3]);
+
+		if (strcmp(values[1], "1") == 0)
+		{
+			unique |= covered;
+			covered = strcmp(values[2], "0") == 0;
+			indexed |= i == 0;
+		}
+		covered &= i >= 0;
+	}
+	unique |= covered;
+	FeathubMysqlCloseResult(result);
+	if (!indexed)
+		not_followable(stream, psprintf("No index of table %s begins with column %s.",
+										state->table, state->quoted[0]),
+					   psprintf("On the server: CREATE INDEX feathub_stream ON %s (%s).",
+								state->table, state->quoted[0]));
+	if (!unique)
+		not_followable(stream, psprintf("Several rows of table %s may have the same values in the stream column and the key.",
+										state->table),
+					   "Set option key 'true' on the columns of its primary key.");
+}
+
+/* A DATETIME says nothing of its zone, so "now" must be told in it. */
+static void
+look_at_time_zone(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+	MysqlOptions *options = stream->rel->options;
+	StringInfoData sql;
+	MysqlResult *result;
+	char	  **values;
+	unsigned long *lengths;
+	bool		known;
+
+	if (state->kinds[0] != MYSQL_ORDER_DATETIME)
+		return;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', ");
+	if (options->stream_time_zone)
+		FeathubMysqlQuoteString(&sql, options->stream_time_zone, strlen(options->stream_time_zone));
+	else
+		appendStringInfoString(&sql, "@@GLOBAL.time_zone");
+	appendStringInfoChar(&sql, ')');
+	result = FeathubMysqlQuery(state->conn, sql.data, sql.len);
+	known = FeathubMysqlFetch(result, &values, &lengths) && values[0] != NULL;
+	FeathubMysqlCloseResult(result);
+	if (!known)
+		not_followable(stream, psprintf("The server does not know time zone \"%s\".",
+										options->stream_time_zone ? options->stream_time_zone :
+										"@@GLOBAL.time_zone"),
+					   "Set stream_time_zone to an offset like \"+00:00\", or load the server's time zones.");
+}
+
+/* Starting */
+
+void
+FeathubMysqlStartStream(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+	MemoryContext old = MemoryContextSwitchTo(stream->context);
+
+	make_ready(stream);
+	MemoryContextReset(state->rows_context);
+	state->bound = NULL;
+	state->at_end = false;
+	for (int i = 0; i < stream->npartitions; i++)
+	{
+		FeathubStreamPartition *ours = &stream->partitions[i];
+		MysqlPosition position;
+
+		ours->next_position = NULL;
+		ours->next_mark = NULL;
+		if (ours->position == NULL)
+			ours->position = FeathubMysqlSeekPosition(stream, ours->name,
+													  stream->start ? stream->start : "earliest");
+		if (ours->mark && strcmp(ours->mark, state->mark) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the position of partition \"%s\" is of other columns", ours->name),
+					 errdetail("It was reached by columns %s, and now the table is followed by %s.",
+							   ours->mark, state->mark),
+					 errhint("To follow it by these, call feathub.rewind_job and feathub.resume_job.")));
+		check_position(stream, ours->position, &position);
+		if (!stream->read_metadata_only)
+			check_not_made_again(stream, &position);
+		state->current = pstrdup(ours->position);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Parse a position, and see whether it is one of the order's columns. */
+static void
+check_position(FeathubStream *stream, const char *text, MysqlPosition *position)
+{
+	StreamState *state = stream->state;
+	bool		fits = FeathubMysqlPositionParse(text, position) &&
+		position->nvalues <= state->norder;
+
+	for (int i = 0; fits && i < position->nvalues; i++)
+		fits = FeathubMysqlPositionFits(&position->values[i], state->kinds[i]);
+	if (!fits)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("position \"%s\" does not fit partition \"%s\"", text, state->partition),
+				 errdetail("The table is followed by columns %s.", state->mark),
+				 errhint("To follow it by these, call feathub.rewind_job and feathub.resume_job.")));
+}
+
+/* A counter that has gone back means that its table was emptied or made again. */
+static void
+check_not_made_again(FeathubStream *stream, const MysqlPosition *position)
+{
+	StreamState *state = stream->state;
+	StringInfoData sql;
+	MysqlResult *result;
+	char	  **values;
+	unsigned long *lengths;
+	bool		again;
+
+	if (!state->auto_increment || position->nvalues == 0)
+		return;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT auto_increment <= ");
+	FeathubMysqlPositionLiteral(&sql, &position->values[0], state->kinds[0]);
+	appendStringInfo(&sql, ", auto_increment FROM information_schema.tables%s", state->schema_where);
+	result = FeathubMysqlQuery(state->conn, sql.data, sql.len);
+	again = FeathubMysqlFetch(result, &values, &lengths) && values[0] &&
+		strcmp(values[0], "1") == 0 && !position->before;
+	if (again)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s of foreign server \"%s\" is not the one that the job has followed",
+						state->table, stream->rel->server->servername),
+				 errdetail("Its next number is %s, and the job's position %s.",
+						   values[1], position->values[0].text),
+				 errhint("It may have been emptied or made again. To follow the new one, call feathub.rewind_job and feathub.resume_job.")));
+	FeathubMysqlCloseResult(result);
+}
+
+/* Statements */
+
+/* WHERE: what is behind the position, and old enough. */
+static void
+append_where(FeathubStream *stream, StringInfo sql, const MysqlPosition *position)
+{
+	StreamState *state = stream->state;
+	int			n = position ? position->nvalues : 0;
+
+	appendStringInfo(sql, " WHERE %s IS NOT NULL", state->quoted[0]);
+	if (state->kinds[0] != MYSQL_ORDER_INTEGER)
+		appendStringInfo(sql, " AND %s >= TIMESTAMP'0001-01-01 00:00:00'", state->quoted[0]);
+	append_horizon(stream, sql);
+	if (n == 0)
+		return;
+
+	/* a bound that any optimizer understands, then the rest */
+	appendStringInfo(sql, " AND %s >= ", state->quoted[0]);
+	FeathubMysqlPositionLiteral(sql, &position->values[0], state->kinds[0]);
+	appendStringInfoString(sql, " AND ");
+	for (int i = 0; i < n; i++)
+	{
+		bool		last = i == n - 1;
+		bool		strict = !last || (n == state->norder && !position->before);
+
+		appendStringInfo(sql, "%s%s %s ", last ? "" : "(", state->quoted[i], strict ? ">" : ">=");
+		FeathubMysqlPositionLiteral(sql, &position->values[i], state->kinds[i]);
+		if (last)
+			break;
+		appendStringInfo(sql, " OR (%s = ", state->quoted[i]);
+		FeathubMysqlPositionLiteral(sql, &position->values[i], state->kinds[i]);
+		appendStringInfoString(sql, " AND ");
+	}
+	for (int i = 0; i < n - 1; i++)
+		appendStringInfoString(sql, "))");
+}
+
+/*
+ * Leave the latest rows alone.  "Now" has the column's precision and is itself
+ * left out: a second (of a column of seconds) is over before it is read.
+ */
+static void
+append_horizon(FeathubStream *stream, StringInfo sql)
+{
+	StreamState *state = stream->state;
+	MysqlOptions *options = stream->rel->options;
+
+	if (state->kinds[0] == MYSQL_ORDER_INTEGER)
+	{
+		if (options->stream_lag > 0)
+			appendStringInfo(sql, " AND %s <= (SELECT CAST(MAX(%s) AS DECIMAL(30)) FROM %s) - %d",
+							 state->quoted[0], state->quoted[0], state->table, options->stream_lag);
+		return;
+	}
+	appendStringInfo(sql, " AND %s < ", state->quoted[0]);
+	if (state->kinds[0] == MYSQL_ORDER_TIMESTAMP)
+		appendStringInfo(sql, "NOW(%d)", state->precision);	/* the session is in UTC */
+	else
+	{
+		appendStringInfo(sql, "CONVERT_TZ(UTC_TIMESTAMP(%d), '+00:00', ", state->precision);
+		if (options->stream_time_zone)
+			FeathubMysqlQuoteString(sql, options->stream_time_zone, strlen(options->stream_time_zone));
+		else
+			appendStringInfoString(sql, "@@GLOBAL.time_zone");
+		appendStringInfoChar(sql, ')');
+	}
+	appendStringInfo(sql, " - INTERVAL %d SECOND", options->stream_lag);
+}
+
+static void
+append_order(StreamState *state, StringInfo sql, const char *direction)
+{
+	appendStringInfoString(sql, " ORDER BY ");
+	for (int i = 0; i < state->norder; i++)
+		appendStringInfo(sql, "%s%s%s", i ? ", " : "", state->quoted[i], direction);
+}
+
+/* Positions */
+
+char *
+FeathubMysqlSeekPosition(FeathubStream *stream, const char *name, const char *target)
+{
+	StreamState *state = stream->state;
+	MysqlPosition position;
+	Size		sign = target[0] == '-';
+	Size		len = sign + strspn(target + sign, "0123456789");
+
+	make_ready(stream);
+	if (pg_strcasecmp(target, "earliest") == 0)
+		return pstrdup("0:");
+	if (pg_strcasecmp(target, "latest") == 0)
+		return latest_position(stream);
+	if (FeathubMysqlPositionParse(target, &position))
+	{
+		check_position(stream, target, &position);
+		return pstrdup(target);
+	}
+	if (state->kinds[0] == MYSQL_ORDER_INTEGER && len > sign && len < 21 && target[len] == '\0')
+		return psprintf("0<%s", target);
+	if (state->kinds[0] != MYSQL_ORDER_INTEGER && isdigit((unsigned char) target[0]))
+		return position_of_time(stream, target);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid position: \"%s\"", target),
+			 state->kinds[0] == MYSQL_ORDER_INTEGER ?
+			 errhint("Valid positions are \"earliest\", \"latest\", and a value of column %s.",
+					 state->quoted[0]) :
+			 errhint("Valid positions are \"earliest\", \"latest\", and a time like \"2013-06-01 12:00:00+00\".")));
+}
+
+/* The last row that may be taken now. */
+static char *
+latest_position(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+	MysqlPosition position = {0};
+	StringInfoData sql;
+	StringInfoData text;
+	MysqlResult *result;
+	char	  **values;
+	unsigned long *lengths;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < state->norder; i++)
+		appendStringInfo(&sql, "%s%s", i ? ", " : "", state->quoted[i]);
+	appendStringInfo(&sql, " FROM %s", state->table);
+	append_where(stream, &sql, NULL);
+	append_order(state, &sql, " DESC");
+	appendStringInfoString(&sql, " LIMIT 1");
+	result = FeathubMysqlQuery(state->conn, sql.data, sql.len);
+	if (FeathubMysqlFetch(result, &values, &lengths))
+	{
+		position.nvalues = state->norder;
+		for (int i = 0; i < state->norder; i++)
+			FeathubMysqlPositionValue(&position.values[i], state->kinds[i], values[i], lengths[i]);
+	}
+	FeathubMysqlCloseResult(result);
+	initStringInfo(&text);
+	FeathubMysqlPositionAppend(&text, &position);
+	return text.data;
+}
+
+/* Just before the first row of a time; a DATETIME's is in its own zone. */
+static char *
+position_of_time(FeathubStream *stream, const char *target)
+{
+	StreamState *state = stream->state;
+	PGFunction	input = state->kinds[0] == MYSQL_ORDER_TIMESTAMP ? timestamptz_in : timestamp_in;
+	Timestamp	time;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char		text[MAXDATELEN + 1];
+
+	time = DatumGetTimestamp(DirectFunctionCall3(input, CStringGetDatum(target),
+												 ObjectIdGetDatum(InvalidOid),
+												 Int32GetDatum(-1)));
+	if (TIMESTAMP_NOT_FINITE(time) || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0 ||
+		tm.tm_year < 1 || tm.tm_year > 9999)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid position: \"%s\"", target)));
+	EncodeDateTime(&tm, fsec, false, 0, NULL, USE_ISO_DATES, text);
+	return psprintf("0<'%s'", text);
+}
+
+char *
+FeathubMysqlRecordPosition(FeathubStream *stream, const FeathubRecord *record)
+{
+	MysqlPosition position;
+	StringInfoData text;
+
+	row_position(stream->state, record->raw, &position);
+	position.before = true;
+	position.number = record->sequence;
+	initStringInfo(&text);
+	FeathubMysqlPositionAppend(&text, &position);
+	return text.data;
+}
+
+static void
+row_position(StreamState *state, const StreamRow *row, MysqlPosition *position)
+{
+	memset(position, 0, sizeof(MysqlPosition));
+	position->nvalues = state->norder;
+	for (int i = 0; i < state->norder; i++)
+		FeathubMysqlPositionValue(&position->values[i], state->kinds[i],
+								  row->values[state->ncolumns + i],
+								  row->lengths[state->ncolumns + i]);
+}
+
+/* Polling */
+
+int
+FeathubMysqlPoll(FeathubStream *stream, FeathubRecord *records, int max,
+				 Size max_bytes, long timeout)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Max(timeout, 0));
+
+	for (;;)
+	{
+		int			n;
+		long		wait;
+
+		CHECK_FOR_INTERRUPTS();
+		n = read_page(stream, records, max, max_bytes);
+		if (n > 0)
+			return n;
+		wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		if (wait <= 0 ||
+			(WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					   Min(wait, ASK_INTERVAL),
+					   FEATHUB_WAIT_EVENT("FeathubMysqlStream")) & WL_LATCH_SET))
+			return 0;
+	}
+}
+
+/* Ask for the rows behind the current position, up to max and max_bytes. */
+static int
+read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes)
+{
+	StreamState *state = stream->state;
+	MemoryContext old = MemoryContextSwitchTo(state->page_context);
+	int			limit = Min(max, state->page);
+	MysqlPosition position;
+	PageFields *page;
+	StringInfoData sql;
+	MysqlResult *result;
+	char	  **values;
+	unsigned long *lengths;
+	Size		bytes = 0;
+	int			n = 0;
+
+	check_position(stream, state->current, &position);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, state->select);
+	append_where(stream, &sql, &position);
+	append_order(state, &sql, "");
+	appendStringInfo(&sql, " LIMIT %d", limit);
+	result = FeathubMysqlQuery(state->conn, sql.data, sql.len);
+
+	MemoryContextSwitchTo(state->rows_context);
+	page = palloc(offsetof(PageFields, fields) +
+				  sizeof(MysqlField) * FeathubMysqlFieldCount(result));
+	page->nfields = FeathubMysqlFieldCount(result);
+	memcpy(page->fields, FeathubMysqlFields(result), sizeof(MysqlField) * page->nfields);
+	while ((n == 0 || bytes < max_bytes) && FeathubMysqlFetch(result, &values, &lengths))
+	{
+		take_row(stream, page, values, lengths, &records[n]);
+		records[n].sequence = position.number++;
+		bytes += records[n++].value_len;
+	}
+	state->at_end = n < limit && bytes < max_bytes;
+	if (n > 0)
+	{
+		StringInfoData text;
+		MysqlPosition last;
+		int64		number = position.number;
+
+		row_position(state, records[n - 1].raw, &last);
+		last.number = number;
+		initStringInfo(&text);
+		FeathubMysqlPositionAppend(&text, &last);
+		pfree(state->current);
+		state->current = MemoryContextStrdup(stream->context, text.data);
+		stream->partitions[0].next_position = text.data;
+		stream->partitions[0].next_mark = state->mark;
+		state->page = Max(Min(PAGE_BYTES / (bytes / n + 1), MAX_PAGE), MIN_PAGE);
+	}
+	else
+		pfree(page);
+	MemoryContextSwitchTo(state->page_context);
+	FeathubMysqlCloseResult(result);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(state->page_context);
+	return n;
+}
+
+/* Keep a row, and make a record of it. */
+static void
+take_row(FeathubStream *stream, const PageFields *page, char **values,
+		 unsigned long *lengths, FeathubRecord *record)
+{
+	StreamState *state = stream->state;
+	StreamRow  *row = palloc(sizeof(StreamRow));
+	Size		size = 0;
+	char	   *p;
+	StringInfoData json;
+
+	for (int i = 0; i < page->nfields; i++)
+		size += values[i] ? lengths[i] + 1 : 0;
+	row->page = page;
+	row->values = palloc(sizeof(char *) * page->nfields);
+	row->lengths = palloc(sizeof(unsigned long) * page->nfields);
+	p = MemoryContextAllocHuge(CurrentMemoryContext, size + 1);
+	for (int i = 0; i < page->nfields; i++)
+	{
+		row->values[i] = NULL;
+		row->lengths[i] = 0;
+		if (values[i] == NULL)
+			continue;
+		memcpy(p, values[i], lengths[i]);
+		p[lengths[i]] = '\0';
+		row->values[i] = p;
+		row->lengths[i] = lengths[i];
+		p += lengths[i] + 1;
+	}
+	initStringInfo(&json);
+	append_json(state, &json, row);
+
+	record->partition = 0;
+	record->key = NULL;
+	record->key_len = 0;
+	record->value = json.data;
+	record->value_len = json.len;
+	record->timestamp = DT_NOBEGIN;
+	record->raw = row;
+	if (state->kinds[0] == MYSQL_ORDER_TIMESTAMP)
+	{
+		char		text[64];
+
+		snprintf(text, sizeof(text), "%s+00", row->values[state->ncolumns]);
+		record->timestamp = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+																	CStringGetDatum(text),
+																	ObjectIdGetDatum(InvalidOid),
+																	Int32GetDatum(-1)));
+	}
+}
+
+void
+FeathubMysqlReleaseRecords(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+
+	MemoryContextReset(state->rows_context);
+	state->bound = NULL;
+	for (int i = 0; i < stream->npartitions; i++)
+	{
+		stream->partitions[i].next_position = NULL;
+		stream->partitions[i].next_mark = NULL;
+	}
+}
+
+/* Records */
+
+/*
+ * A row as JSON in UTF-8, for dead letters: {"id": "1", "name": null}.  All
+ * values are the text that the server sent; bytes that are none {"hex": "00ff"}.
+ */
+static void
+append_json(StreamState *state, StringInfo out, const StreamRow *row)
+{
+	appendStringInfoChar(out, '{');
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		const char *data = row->values[i];
+		int			len = row->lengths[i];
+
+		appendStringInfo(out, "%s%s: ", i ? ", " : "", state->json_names[i]);
+		if (data == NULL)
+			appendStringInfoString(out, "null");
+		else if (memchr(data, '\0', len) == NULL &&
+				 pg_encoding_verifymbstr(PG_UTF8, data, len) == len)
+			escape_json(out, data);
+		else
+		{
+			appendStringInfoString(out, "{\"hex\": \"");
+			enlargeStringInfo(out, len * 2);
+			out->len += hex_encode(data, len, out->data + out->len);
+			out->data[out->len] = '\0';
+			appendStringInfoString(out, "\"}");
+		}
+	}
+	appendStringInfoChar(out, '}');
+}
+
+bool
+FeathubMysqlDecodeRecord(FeathubStream *stream, FeathubRecord *record,
+						 Datum *values, bool *isnull, FeathubDecodeError *error)
+{
+	StreamState *state = stream->state;
+	const StreamRow *row = record->raw;
+
+	if (state->bound != row->page)
+	{
+		FeathubMysqlDecoderBind(state->decoder, row->page->fields, row->page->nfields);
+		state->bound = row->page;
+	}
+	FeathubMysqlDecodeBound(state->decoder, row->values, row->lengths, values, isnull);
+	return true;
+}
+
+/* What the columns are there, by which their text is read again. */
+Datum
+FeathubMysqlRecordHeaders(FeathubStream *stream, const FeathubRecord *record, bool *isnull)
+{
+	StreamState *state = stream->state;
+	const PageFields *page = ((const StreamRow *) record->raw)->page;
+	TupleDesc	tupdesc = stream->rel->tupdesc;
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"mysql\": {");
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		const MysqlField *field = &page->fields[i];
+
+		if (i > 0)
+			appendStringInfoString(&json, ", ");
+		escape_json(&json, NameStr(TupleDescAttr(tupdesc, state->attnums[i] - 1)->attname));
+		appendStringInfo(&json, ": \"%d %u %lu %d\"", field->type, field->flags, field->length,
+						 field->binary);
+	}
+	appendStringInfoString(&json, "}}");
+	*isnull = false;
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+/* The member of an object, or NULL if it has none. */
+static JsonbValue *
+json_member(JsonbContainer *container, const char *name)
+{
+	JsonbValue	key;
+
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	return findJsonbValueFromContainer(container, JB_FOBJECT, &key);
+}
+
+bool
+FeathubMysqlDecodeStored(FeathubStream *stream, const char *partition,
+						 FeathubRecord *record, Datum headers, bool headers_isnull,
+						 Datum *values, bool *isnull, FeathubDecodeError *error)
+{
+	StreamState *state = stream->state;
+	TupleDesc	tupdesc = stream->rel->tupdesc;
+	char	   *text = pnstrdup(record->value, record->value_len);
+	Jsonb	   *row;
+	JsonbValue *kinds = headers_isnull ? NULL :
+		json_member(&DatumGetJsonbP(headers)->root, "mysql");
+	MysqlField *fields = palloc0(sizeof(MysqlField) * (state->ncolumns + 1));
+	char	  **texts = palloc0(sizeof(char *) * (state->ncolumns + 1));
+	unsigned long *lengths = palloc0(sizeof(unsigned long) * (state->ncolumns + 1));
+
+	text = pg_any_to_server(text, strlen(text), PG_UTF8);
+	row = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		const char *name = NameStr(TupleDescAttr(tupdesc, state->attnums[i] - 1)->attname);
+		JsonbValue *value = JB_ROOT_IS_OBJECT(row) ? json_member(&row->root, name) : NULL;
+		JsonbValue *kind = kinds && kinds->type == jbvBinary ?
+			json_member(kinds->val.binary.data, name) : NULL;
+		int			binary = 0;
+
+		fields[i].type = 253;	/* MYSQL_TYPE_VAR_STRING, of a column that came later */
+		if (kind && kind->type == jbvString)
+			(void) sscanf(pnstrdup(kind->val.string.val, kind->val.string.len), "%d %u %lu %d",
+						  &fields[i].type, &fields[i].flags, &fields[i].length, &binary);
+		fields[i].binary = binary != 0;
+		if (value && value->type == jbvString)
+		{
+			char	   *data = pnstrdup(value->val.string.val, value->val.string.len);
+
+			texts[i] = pg_server_to_any(data, strlen(data), PG_UTF8);
+			lengths[i] = strlen(texts[i]);
+		}
+		else if (value && value->type == jbvBinary &&
+				 (value = json_member(value->val.binary.data, "hex")) != NULL &&
+				 value->type == jbvString)
+		{
+			texts[i] = palloc(value->val.string.len / 2 + 1);
+			lengths[i] = hex_decode(value->val.string.val, value->val.string.len, texts[i]);
+			texts[i][lengths[i]] = '\0';
+		}
+	}
+	FeathubMysqlDecoderBind(state->decoder, fields, state->ncolumns);
+	state->bound = NULL;
+	FeathubMysqlDecodeBound(state->decoder, texts, lengths, values, isnull);
+	return true;
+}
+
+void
+FeathubMysqlDescribeRecord(FeathubStream *stream, const FeathubRecord *record, StringInfo out)
+{
+	StreamState *state = stream->state;
+	const StreamRow *row = record->raw;
+
+	appendStringInfo(out, "table %s row", state->table);
+	for (int i = 0; i < state->norder; i++)
+	{
+		MysqlPositionValue value;
+
+		FeathubMysqlPositionValue(&value, state->kinds[i], row->values[state->ncolumns + i],
+								  row->lengths[state->ncolumns + i]);
+		appendStringInfo(out, "%s %s = %s%s", i ? "," : "", state->quoted[i],
+						 value.tag == 'x' ? "0x" : "", value.text);
+	}
+}
+
+/* The server has no use for how far a job has come. */
+void
+FeathubMysqlCommitPositions(FeathubStream *stream)
+{
+}
+
+/* How many rows are left is known only when it is none but those at hand. */
+void
+FeathubMysqlPartitionStatus(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+
+	for (int i = 0; i < stream->npartitions; i++)
+	{
+		FeathubStreamPartition *ours = &stream->partitions[i];
+
+		ours->end_position = state->at_end ? state->current : NULL;
+		ours->lag = -1;
+		if (state->at_end && ours->position)
+			ours->lag = Max(strtoll(state->current, NULL, 10) - strtoll(ours->position, NULL, 10), 0);
+	}
+}
+
+void
+FeathubMysqlCloseStream(FeathubStream *stream)
+{
+	StreamState *state = stream->state;
+
+	if (state == NULL)
+		return;
+	FeathubMysqlDisconnect(state->conn);
+	stream->state = NULL;
+}
