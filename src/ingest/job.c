@@ -111,6 +111,7 @@ feathub_create_job(PG_FUNCTION_ARGS)
 static const FeathubConnector *
 check_source(Oid source)
 {
+	FeathubRelation *rel;
 	const FeathubConnector *connector;
 	AclResult	acl;
 
@@ -131,7 +132,12 @@ check_source(Oid source)
 				 errdetail("The source of a job is a foreign table of feathub's whose system has a stream.")));
 
 	/* what is wrong with its options is better known now than by the worker */
-	(void) FeathubRelationOpen(source, GetUserId());
+	rel = FeathubRelationOpen(source, GetUserId());
+	if (connector->streams && !connector->streams(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("a job cannot follow \"%s\"", rel->relname),
+				 errdetail("By its options the foreign table is no stream.")));
 	return connector;
 }
 

@@ -50,6 +50,7 @@ const FeathubConnector FeathubMysqlConnector = {
 	.explain_modify = FeathubMysqlExplainModify,
 
 	.open_stream = FeathubMysqlOpenStream,
+	.streams = FeathubMysqlStreams,
 	.list_partitions = FeathubMysqlListPartitions,
 	.start_stream = FeathubMysqlStartStream,
 	.poll = FeathubMysqlPoll,

@@ -112,6 +112,12 @@ static void append_json(StreamState *state, StringInfo out, const StreamRow *row
 static void not_followable(FeathubStream *stream, const char *detail, const char *hint)
 			pg_attribute_noreturn();
 
+bool
+FeathubMysqlStreams(FeathubRelation *rel)
+{
+	return ((MysqlOptions *) rel->options)->stream_column != NULL;
+}
+
 void
 FeathubMysqlOpenStream(FeathubStream *stream)
 {

@@ -67,7 +67,7 @@ sql(q{
 	SELECT feathub.create_feature_group('customer', 'customer_source', '{id}', 'updated_at');
 });
 wait_for('customer');
-is(sql('SELECT count(*), count(DISTINCT id), sum(spent) FROM customer'), '5000|5000|3125625.0000', 'every row once');
+is(sql('SELECT count(*), count(DISTINCT id), sum(spent) FROM customer'), '5000|5000|3125625.00', 'every row once');
 is(sql('SELECT count(*) FROM customer c JOIN customer_source s USING (id, updated_at, region, spent, b)'), '5000', 'with its values');
 is(sql(q{SELECT position FROM feathub.job_partition WHERE job = 'customer'}), q{5000:'2024-01-01 00:00:07.000000',5000}, 'the position');
 is(sql(q{SELECT partition, lag FROM feathub.job_partition WHERE job = 'customer'}), 'customer-0|0', 'of the one partition, at its end');
@@ -90,7 +90,7 @@ for my $round (1 .. $rounds)
 {
 	my $from = $next + 1;
 	$next += 400;
-	mysql_query($mysql, qq{INSERT INTO shop.customer SELECT seq, 'k', seq, NULL, TIMESTAMP'2024-02-01 00:00:00' + INTERVAL (seq DIV 300) SECOND
+	mysql_query($mysql, qq{USE shop; INSERT INTO shop.customer SELECT seq, 'k', seq, NULL, TIMESTAMP'2024-02-01 00:00:00' + INTERVAL (seq DIV 300) SECOND
 	  FROM seq_${from}_to_$next});
 	Time::HiRes::sleep(rand(0.2));
 	if ($round % 5 == 0)
@@ -124,8 +124,8 @@ rewind('customer', '2024-02-01 00:00:00+00');
 is(sql('SELECT count(*) FROM customer'), $history, 'a replay changes nothing');
 is(sql(q{SELECT records FROM feathub.job_partition WHERE job = 'customer'}), $records + $written, 'and begins at the time');
 rewind('customer', 'earliest');
-is(sql('SELECT count(*) FROM customer'), $history + 1, 'a replay of all finds what an update had hidden')
-  or diag(sql('SELECT id, updated_at FROM customer WHERE spent = 2'));
+is(sql('SELECT count(*), (SELECT spent FROM customer WHERE id = 2000) FROM customer'), "$history|2.00",
+	'a replay of all finds what an update had hidden');
 my ($status, $out, $err) = $node->psql('postgres', q{SELECT feathub.rewind_job('customer', 'soon')});
 like($err, qr/invalid position: "soon".*a time like/s, 'no position');
 ($status, $out, $err) = $node->psql('postgres', q{SELECT feathub.rewind_job('customer', '1:42,42')});
@@ -133,7 +133,7 @@ like($err, qr/position "1:42,42" does not fit partition "customer-0"/, 'nor one 
 
 # Transactions that commit late: within the lag nothing is missed.
 
-mysql_query($mysql, q{USE shop; CREATE TABLE late (id varchar(20) COLLATE utf8mb4_general_ci, n bigint AUTO_INCREMENT, at timestamp(6) NOT NULL DEFAULT NOW(6),
+mysql_query($mysql, q{USE shop; CREATE TABLE late (id varchar(20) COLLATE utf8mb4_general_ci NOT NULL, n bigint AUTO_INCREMENT, at timestamp(6) NOT NULL DEFAULT NOW(6),
 	PRIMARY KEY (n), UNIQUE (id), KEY (at), KEY (at, id))});
 sql(q{
 	CREATE FOREIGN TABLE late_source (id text OPTIONS (key 'true'), n bigint, at timestamptz) SERVER mysql
@@ -159,7 +159,7 @@ poll_query($node, q{SELECT count(*) FROM late}, '4', 'and the job goes on behind
 # By an auto-increment key; what its counter's return means; dead letters.
 
 mysql_query($mysql, q{USE shop; CREATE TABLE event (id bigint unsigned AUTO_INCREMENT PRIMARY KEY, n int unsigned, v varbinary(20), z bit(8));
-	INSERT INTO event (n, v, z) SELECT seq, 'x', b'101' FROM seq_1_to_1000});
+	INSERT INTO event SELECT seq, seq, 'x', b'101' FROM seq_1_to_1000});
 sql(q{
 	CREATE FOREIGN TABLE event_source (id bigint OPTIONS (key 'true'), n int, v bytea, z bit(8)) SERVER mysql
 	  OPTIONS (table_name 'event', stream_column 'id', stream_lag '0');
@@ -167,7 +167,7 @@ sql(q{
 	SELECT feathub.create_job('event', source => 'event_source', sink => 'event', on_error => 'dead_letter');
 });
 wait_for('event');
-mysql_query($mysql, q{USE shop; INSERT INTO event (n, v, z) VALUES (4294967295, 'big', 1), (2, x'00ff27', b'11111111'), (3, 'good', NULL)});
+mysql_query($mysql, q{USE shop; INSERT INTO event VALUES (1001, 4294967295, 'big', 1), (1002, 2, x'00ff27', b'11111111'), (1003, 3, 'good', NULL)});
 wait_for('event');
 is(sql('SELECT count(*), max(id) FROM event'), '1001|1003', 'the others are applied');
 is(sql(q{SELECT sequence, message FROM feathub.dead_letter WHERE job = 'event' ORDER BY 1}),
@@ -193,9 +193,9 @@ is(sql('SELECT count(*) FROM event WHERE id = 1'), '2', 'followed again after a 
 
 mysql_query($mysql, 'ALTER TABLE shop.event RENAME COLUMN n TO m');
 error_of('event', qr/foreign server "mysql": Unknown column .*n/, 'a column that has gone');
-mysql_query($mysql, 'ALTER TABLE shop.event RENAME COLUMN m TO n; INSERT INTO shop.event (n) VALUES (77)');
+mysql_query($mysql, 'ALTER TABLE shop.event RENAME COLUMN m TO n; INSERT INTO shop.event (n) VALUES (7777)');
 wait_for('event');
-is(sql('SELECT count(*) FROM event WHERE n = 77'), '1', 'is back');
+is(sql('SELECT count(*) FROM event WHERE n = 7777'), '1', 'is back');
 mysql_query($mysql, 'ALTER TABLE shop.event ADD UNIQUE (n)');
 sql(q{ALTER FOREIGN TABLE event_source OPTIONS (SET stream_column 'n')});
 error_of('event', qr/the position of partition "event-0" is of other columns/, 'another stream column');
@@ -208,11 +208,15 @@ sub refused
 {
 	my ($columns, $options, $like) = @_;
 	$n++;
-	sql("CREATE FOREIGN TABLE refused_$n ($columns) SERVER mysql OPTIONS (table_name 'bare'$options); CREATE TABLE refused_sink_$n (id int);
+	sql("CREATE FOREIGN TABLE refused_$n ($columns) SERVER mysql OPTIONS (table_name 'bare'$options); CREATE TABLE refused_sink_$n (id int, at timestamp, f float8, nope int);
 		SELECT feathub.create_job('refused_$n', source => 'refused_$n', sink => 'refused_sink_$n')");
 	error_of("refused_$n", $like, "refused: $like");
 }
-refused('id int', '', qr/Option stream_column is not set/);
+sql(q{CREATE FOREIGN TABLE unfollowed (id int OPTIONS (key 'true'), at timestamp) SERVER mysql OPTIONS (table_name 'bare')});
+($status, $out, $err) = $node->psql('postgres', q{SELECT feathub.create_job('x', source => 'unfollowed', sink => 'event')});
+like($err, qr/a job cannot follow "unfollowed"/, 'without a stream column');
+sql(q{SELECT feathub.create_feature_group('unfollowed_group', 'unfollowed', '{id}', 'at')});
+is(sql(q{SELECT count(*) FROM feathub.job_status WHERE job = 'unfollowed_group'}), '0', 'a group of its columns has no job');
 refused('id int', q{, stream_column 'at'}, qr/no column "at", which option stream_column names/);
 refused('id int', q{, stream_column 'id'}, qr/Option stream_lag is not set/);
 refused('id int, at timestamp', q{, stream_column 'at'}, qr/No index of table `shop`.`bare` begins with column `at`/);
@@ -228,7 +232,7 @@ mysql_query($mysql, q{SET GLOBAL time_zone = '-05:00'; INSERT INTO shop.bare VAL
 sql(q{
 	CREATE FOREIGN TABLE zone_source (id int OPTIONS (key 'true'), at timestamp) SERVER mysql OPTIONS (table_name 'bare', stream_column 'at');
 	CREATE FOREIGN TABLE utc_source (id int OPTIONS (key 'true'), at timestamp) SERVER mysql OPTIONS (table_name 'bare', stream_column 'at', stream_time_zone '+00:00');
-	CREATE TABLE zone (id int); CREATE TABLE utc (id int);
+	CREATE TABLE zone (id int, at timestamp); CREATE TABLE utc (id int, at timestamp);
 	SELECT feathub.create_job('zone', source => 'zone_source', sink => 'zone');
 	SELECT feathub.create_job('utc', source => 'utc_source', sink => 'utc');
 });
@@ -244,7 +248,7 @@ mysql_query($mysql, q{USE shop; SET GLOBAL time_zone = 'SYSTEM'; CREATE TABLE co
 sql(q{
 	CREATE FOREIGN TABLE src (id int OPTIONS (key 'true'), spent int, at timestamptz) SERVER mysql OPTIONS (stream_column 'at', stream_lag '0');
 	CREATE FOREIGN TABLE copy (id int, spent numeric) SERVER mysql;
-	SELECT feathub.create_job('copy', source => 'src', sink => 'copy');
+	SELECT feathub.create_job('copy', source => 'src', sink => 'copy', query => 'SELECT id, spent FROM batch');
 });
 wait_for('copy');
 is(mysql_query($mysql, 'SELECT count(*), sum(spent) FROM shop.copy'), "10\t55.00", 'copied');
