@@ -206,7 +206,7 @@ const FeathubOption FeathubMysqlOptions[] = {
 	{
 		"stream_lag", FEATHUB_ON_TABLE, FEATHUB_OPTION_INT,
 		.offset = offsetof(MysqlOptions, stream_lag),
-		.min = 0, .max = INT_MAX, .default_value = "10",
+		.min = 0, .max = 2147483647, .default_value = "10",
 		.description = "How long a job leaves the latest rows alone, whose transactions may commit late: seconds by the server's clock; of an integer, which must be given, how far below the greatest value."
 	},
 	{
