@@ -133,6 +133,8 @@ next_row(FeathubAsofState *state, TupleTableSlot **outer, FeathubAsofPayload **f
 		case FEATHUB_ASOF_MERGE:
 			return FeathubAsofNextMerge(state, outer, found);
 		default:
+			if (state->is_compact)
+				return FeathubAsofNextCompact(state, outer, found);
 			return FeathubAsofNextSpineHash(state, outer, found);
 	}
 }
@@ -227,6 +229,7 @@ release(FeathubAsofState *state)
 	state->nstaged = state->next_staged = 0;
 	state->positions = NULL;
 	state->places = NULL;
+	state->compact = NULL;
 	state->best = NULL;
 	state->has_best = state->has_best_keys = false;
 	state->started = state->outer_done = state->inner_done = state->loaded = false;

@@ -30,7 +30,6 @@
 static bool build_feature_hash(FeathubAsofState *state);
 static FeathubAsofPayload *look_up(FeathubAsofState *state, FeathubAsofGroup *group, Datum time);
 static bool load_batch(FeathubAsofState *state);
-static TupleTableSlot *next_outer_row(FeathubAsofState *state);
 static void read_features(FeathubAsofState *state);
 static void make_places(FeathubAsofState *state);
 static void find_items(FeathubAsofState *state);
@@ -203,7 +202,7 @@ load_batch(FeathubAsofState *state)
 	FeathubAsofTableReset(state);
 	state->places = NULL;
 
-	while ((slot = next_outer_row(state)) != NULL)
+	while ((slot = FeathubAsofNextOuterRow(state)) != NULL)
 	{
 		FeathubAsofItem item;
 
@@ -269,8 +268,8 @@ make_places(FeathubAsofState *state)
 }
 
 /* Rows left over, then the outer side's. */
-static TupleTableSlot *
-next_outer_row(FeathubAsofState *state)
+TupleTableSlot *
+FeathubAsofNextOuterRow(FeathubAsofState *state)
 {
 	TupleTableSlot *slot;
 

@@ -110,6 +110,7 @@ make_private(FeathubAsofPath *path, Plan *outer)
 	numbers = lappend_int(numbers, list_length(pattern->lowers));
 	numbers = lappend_int(numbers, list_length(path->join_quals));
 	numbers = lappend_int(numbers, list_length(pattern->expressions));
+	numbers = lappend_int(numbers, path->strategy == FEATHUB_ASOF_SPINE_HASH && path->cpath.path.pathkeys == NIL);
 
 	foreach(lc, pattern->keys)
 	{

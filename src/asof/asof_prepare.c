@@ -21,8 +21,8 @@
 #include "asof/asof_private.h"
 #include "core/compat.h"
 
-/* Enough to hide the time that memory takes, few enough for the nearest cache. */
-#define STAGED_ROWS 64
+/* Columns of an outer row that a compact spine hash keeps even if that means batches. */
+#define COMPACT_COLUMNS 8
 
 static void prepare_outer(FeathubAsofState *state, FeathubAsofOuter *outer, Node *expr);
 static Node *outer_mutator(Node *node, void *arg);
@@ -36,6 +36,7 @@ static bool index_walker(Node *node, void *arg);
 static int	payload_value(FeathubAsofState *state, AttrNumber column);
 static void prepare_payload(FeathubAsofState *state, List *private);
 static void prepare_stage(FeathubAsofState *state);
+static void prepare_compact(FeathubAsofState *state, EState *estate, List *lowers);
 
 void
 FeathubAsofPrepare(FeathubAsofState *state, EState *estate)
@@ -87,6 +88,8 @@ FeathubAsofPrepare(FeathubAsofState *state, EState *estate)
 				   (List *) list_nth(private, ASOF_PRIVATE_EXPRESSION_COLUMNS));
 	prepare_payload(state, private);
 	prepare_stage(state);
+	if (list_nth_int(numbers, ASOF_NUMBER_ANY_ORDER))
+		prepare_compact(state, estate, list_copy_head(list_copy_tail(scan->custom_exprs, at - state->nlowers), state->nlowers));
 	state->pending = ExecInitExtraTupleSlot(estate, ExecGetResultType(state->outer), &TTSOpsMinimalTuple);
 	state->row_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(state->outer), &TTSOpsMinimalTuple);
 	state->carried_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(state->outer), &TTSOpsMinimalTuple);
@@ -393,7 +396,7 @@ prepare_stage(FeathubAsofState *state)
 	for (int i = 0; i < state->nkeys; i++)
 		if (state->keys[i].kind != ASOF_KIND_INT)
 			flat = false;
-	state->max_staged = flat ? STAGED_ROWS : 1;
+	state->max_staged = flat ? FEATHUB_ASOF_STAGED_ROWS : 1;
 	state->staged = (FeathubAsofStaged *) palloc0(sizeof(FeathubAsofStaged) * state->max_staged);
 	for (int i = 0; i < state->max_staged; i++)
 	{
@@ -401,4 +404,39 @@ prepare_stage(FeathubAsofState *state)
 		state->staged[i].values = (Datum *) palloc(sizeof(Datum) * state->npayload);
 		state->staged[i].nulls = (bool *) palloc(sizeof(bool) * state->npayload);
 	}
+}
+
+/*
+ * Can it be the compact spine hash?  Outer columns that are wanted must be by
+ * value; many of them are better in a file than in more batches.
+ */
+static void
+prepare_compact(FeathubAsofState *state, EState *estate, List *lowers)
+{
+	TupleDesc	desc = ExecGetResultType(state->outer);
+	Bitmapset  *used = NULL;
+	int			member = 0;
+	Size		size;
+
+	if (state->max_staged == 1 || state->nkeys != 1 || state->time.kind != ASOF_KIND_INT)
+		return;
+	(void) index_walker((Node *) lowers, &used);
+	for (int i = 0; i < state->ncolumns; i++)
+		if (state->columns[i].source == ASOF_SOURCE_OUTER)
+			used = bms_add_member(used, state->columns[i].from + 1);
+	state->wanted = (int *) palloc(sizeof(int) * Max(state->nouter, 1));
+	while ((member = bms_next_member(used, member)) > 0 && member <= state->nouter)
+	{
+		if (!TupleDescAttr(desc, member - 1)->attbyval)
+			return;
+		state->wanted[state->nwanted++] = member - 1;
+	}
+	size = state->place_size + sizeof(Datum) * (6 + state->nwanted);
+	if (state->nwanted > 64 ||
+		(state->nwanted > COMPACT_COLUMNS && state->outer->plan->plan_rows * size > state->limit))
+		return;
+	state->is_compact = true;
+	state->compact_slot = ExecInitExtraTupleSlot(estate, desc, &TTSOpsVirtual);
+	memset(state->compact_slot->tts_isnull, true, desc->natts);
+	ExecStoreVirtualTuple(state->compact_slot);
 }

@@ -44,7 +44,7 @@ typedef struct FeathubAsofPattern
 /* What the executor needs beside expressions; travels in custom_private. */
 typedef enum FeathubAsofPrivate
 {
-	ASOF_PRIVATE_NUMBERS,		/* strategy, left join?, outer columns, time column, counts: see asof_plan.c */
+	ASOF_PRIVATE_NUMBERS,		/* strategy, left join?, outer columns, time column, counts ...: see asof_plan.c */
 	ASOF_PRIVATE_KEY_COLUMNS,	/* the twin's */
 	ASOF_PRIVATE_TIES,			/* columns */
 	ASOF_PRIVATE_TIE_OPERATORS,
@@ -63,7 +63,8 @@ typedef enum FeathubAsofNumber
 	ASOF_NUMBER_KEYS,
 	ASOF_NUMBER_LOWERS,
 	ASOF_NUMBER_JOIN_QUALS,
-	ASOF_NUMBER_EXPRESSIONS
+	ASOF_NUMBER_EXPRESSIONS,
+	ASOF_NUMBER_ANY_ORDER
 } FeathubAsofNumber;
 
 /* A path of the node. */
@@ -233,6 +234,12 @@ typedef struct FeathubAsofStaged
 	bool	   *nulls;
 } FeathubAsofStaged;
 
+/* Enough to hide the time that memory takes, few enough for the nearest cache. */
+#define FEATHUB_ASOF_STAGED_ROWS 64
+
+/* See asof_compact.c. */
+typedef struct FeathubAsofCompact FeathubAsofCompact;
+
 typedef enum FeathubAsofSource
 {
 	ASOF_SOURCE_OUTER,
@@ -318,6 +325,13 @@ typedef struct FeathubAsofState
 	bool		loaded;
 	Size		payload_estimate;
 
+	/* spine hash, compact */
+	bool		is_compact;
+	int			nwanted;		/* outer columns that are kept */
+	int		   *wanted;			/* their indexes */
+	TupleTableSlot *compact_slot;
+	FeathubAsofCompact *compact;	/* in the table's memory */
+
 	/* merge */
 	FeathubAsofPayload *best;
 	Datum	   *best_keys;		/* outer ones */
@@ -377,8 +391,12 @@ extern int	FeathubAsofCompareTies(FeathubAsofState *state, const FeathubAsofPayl
  */
 extern bool FeathubAsofNextFeatureHash(FeathubAsofState *state, TupleTableSlot **outer, FeathubAsofPayload **found);
 extern bool FeathubAsofNextSpineHash(FeathubAsofState *state, TupleTableSlot **outer, FeathubAsofPayload **found);
+extern bool FeathubAsofNextCompact(FeathubAsofState *state, TupleTableSlot **outer, FeathubAsofPayload **found);
 extern bool FeathubAsofNextTimeOrdered(FeathubAsofState *state, TupleTableSlot **outer, FeathubAsofPayload **found);
 extern bool FeathubAsofNextMerge(FeathubAsofState *state, TupleTableSlot **outer, FeathubAsofPayload **found);
+
+/* asof_hash.c: the next outer row of a batch, or NULL */
+extern TupleTableSlot *FeathubAsofNextOuterRow(FeathubAsofState *state);
 
 /* A value of the outer row, as it is compared. */
 static inline Datum
