@@ -31,6 +31,7 @@ SELECT feathub.create_job('latest', source => 'clicks', sink => 'latest_sink');
 SELECT feathub.wait_for_job('latest', timeout => '60 s');
 SELECT k, value FROM latest_raw ORDER BY pos;
 INSERT INTO clicks_raw VALUES ('{"user_id":1}', NULL);
+SELECT feathub.wait_for_job('doubled', timeout => '60 s');
 SELECT feathub.wait_for_job('latest', timeout => '60 s');
 SELECT k, value FROM latest_raw ORDER BY pos;
 SELECT job, records, applied, duplicates, skipped, dead_letters, last_error FROM feathub.job_status ORDER BY job;
