@@ -117,7 +117,7 @@ collect_commands(Oid relid)
 	MemoryContext caller = CurrentMemoryContext;
 	FeathubCatalogScope scope;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
-	List	   *commands = NIL;
+	List	   *volatile commands = NIL;
 	MemoryContext old;
 	bool		isnull;
 

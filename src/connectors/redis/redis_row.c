@@ -437,7 +437,7 @@ static bool
 fill_keys_modes(RedisWindow *window, RedisEntry *entry, Datum *values, bool *isnull)
 {
 	FeathubTextModes modes;
-	bool		result;
+	volatile bool result = true;
 
 	if (window->reader->plain_keys)
 		return true;

@@ -56,7 +56,7 @@ RedisSocket *
 FeathubRedisSocketOpen(const RedisOptions *options, const char *host, int port,
 					   TimestampTz deadline, char **reason)
 {
-	RedisSocket *result = NULL;
+	RedisSocket *volatile result = NULL;
 
 	*reason = NULL;
 	if (host == NULL)
