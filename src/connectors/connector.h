@@ -443,8 +443,6 @@ struct FeathubConnector
 	 */
 	bool		(*follows) (FeathubRelation *rel);
 	void		(*open_stream) (FeathubStream *stream);
-	/* Can this table be followed, by its options?  NULL: every one. */
-	bool		(*streams) (FeathubRelation *rel);
 	List	   *(*list_partitions) (FeathubStream *stream);
 	void		(*start_stream) (FeathubStream *stream);
 	int			(*poll) (FeathubStream *stream, FeathubRecord *records, int max,

@@ -326,7 +326,6 @@ create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 {
 	FeathubJob	job = {0};
 	const FeathubConnector *connector = NULL;
-	FeathubRelation *rel;
 
 	FeathubJobReadArguments(fcinfo, ARG_JOB_FIRST, &job);
 	if (OidIsValid(request->group->source))
@@ -342,9 +341,7 @@ create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 	}
 
 	/* what is wrong with its options is better known now than by the worker */
-	rel = FeathubRelationOpen(request->group->source, GetUserId());
-	if (connector->streams && !connector->streams(rel) && PG_ARGISNULL(ARG_JOB_NAME))
-		return;
+	(void) FeathubRelationOpen(request->group->source, GetUserId());
 
 	job.name = PG_ARGISNULL(ARG_JOB_NAME) ? request->relname :
 		text_to_cstring(PG_GETARG_TEXT_PP(ARG_JOB_NAME));

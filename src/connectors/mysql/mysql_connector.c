@@ -50,7 +50,7 @@ const FeathubConnector FeathubMysqlConnector = {
 	.explain_modify = FeathubMysqlExplainModify,
 
 	.open_stream = FeathubMysqlOpenStream,
-	.streams = FeathubMysqlStreams,
+	.follows = FeathubMysqlFollows,
 	.list_partitions = FeathubMysqlListPartitions,
 	.start_stream = FeathubMysqlStartStream,
 	.poll = FeathubMysqlPoll,

@@ -296,7 +296,7 @@ extern void FeathubMysqlSavePositions(FeathubRelation *rel, const char *job,
 									  const FeathubSinkPosition *positions, int n);
 extern void FeathubMysqlExplainModify(FeathubModify *modify, ExplainState *es);
 
-extern bool FeathubMysqlStreams(FeathubRelation *rel);
+extern bool FeathubMysqlFollows(FeathubRelation *rel);
 extern void FeathubMysqlOpenStream(FeathubStream *stream);
 extern List *FeathubMysqlListPartitions(FeathubStream *stream);
 extern void FeathubMysqlStartStream(FeathubStream *stream);

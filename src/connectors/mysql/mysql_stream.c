@@ -113,7 +113,7 @@ static void not_followable(FeathubStream *stream, const char *detail, const char
 			pg_attribute_noreturn();
 
 bool
-FeathubMysqlStreams(FeathubRelation *rel)
+FeathubMysqlFollows(FeathubRelation *rel)
 {
 	return ((MysqlOptions *) rel->options)->stream_column != NULL;
 }
