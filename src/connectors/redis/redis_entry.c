@@ -15,7 +15,7 @@
 
 /* Milliseconds from 1970 to PostgreSQL's epoch, and the end of its time. */
 #define EPOCH_MS	INT64CONST(946684800000)
-#define END_MS		INT64CONST(9214646400000)
+#define END_MS		INT64CONST(9224318016000000)
 
 static bool fill_keys(RedisTable *table, const char *key, Size len, Datum *values,
 					  bool *isnull, FeathubDecodeError *error);

@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
@@ -21,6 +22,8 @@ static bool is_list(const RedisColumn *column);
 static const RedisType *element_type(const RedisColumn *column);
 static bool append_text(const RedisType *type, const RedisReply *item, StringInfo out,
 						FeathubDecodeError *error);
+static bool bad_leaf(const char *wanted, const char *text, Size len,
+					 FeathubDecodeError *error);
 static bool append_leaf(const RedisType *type, const char *text, Size len, StringInfo out,
 						FeathubDecodeError *error);
 static bool append_value(const RedisType *type, JsonbValue *value, StringInfo out,
@@ -140,6 +143,9 @@ append_text(const RedisType *type, const RedisReply *item, StringInfo out,
 		return append_leaf(type, item->str, item->len, out, error);
 	text = pg_any_to_server(item->str, item->len, PG_UTF8);
 	jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	if (JB_ROOT_IS_SCALAR(jsonb))
+		return bad_leaf(type->kind == REDIS_TYPE_ARRAY ? "array" : "map",
+						item->str, item->len, error);
 	return append_container(type, &jsonb->root, out, error);
 }
 
@@ -221,6 +227,7 @@ append_container(const RedisType *type, JsonbContainer *container, StringInfo ou
 	JsonbValue	v;
 	bool		first = true;
 
+	check_stack_depth();
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 	{
 		switch (token)
@@ -291,6 +298,7 @@ write_strings(const RedisType *type, JsonbValue *value, StringInfo out)
 	JsonbValue	v;
 	bool		first = true;
 
+	check_stack_depth();
 	if (value->type != jbvBinary)
 	{
 		char	   *text = leaf_text(type, value);

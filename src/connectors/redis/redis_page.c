@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/redis/redis_page.h"
+#include "connectors/redis/redis_stream.h"
 
 /* Elements of a page. */
 #define PAGE_SIZE	1000
@@ -359,14 +360,13 @@ fill_entry(RedisWindow *window, RedisEntry *entry, RedisReply *element,
 	}
 	if (time != 0)
 	{
-		int64		ms = strtoll(element->elements[0].str, NULL, 10);
+		RedisId		parsed;
+		TimestampTz of_id = DT_NOBEGIN;
 
-		/* an id may be any number, a timestamp may not */
-		if (ms >= 0 && ms < INT64CONST(9214646400000))
-		{
-			values[time - 1] = TimestampTzGetDatum((ms - INT64CONST(946684800000)) * 1000);
-			isnull[time - 1] = false;
-		}
+		if (FeathubRedisIdParse(element->elements[0].str, &parsed))
+			of_id = FeathubRedisIdTime(parsed);
+		values[time - 1] = TimestampTzGetDatum(of_id);
+		isnull[time - 1] = of_id == DT_NOBEGIN;
 	}
 	for (int i = 0; i < reader->nneeded; i++)
 	{

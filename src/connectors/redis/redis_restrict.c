@@ -545,7 +545,7 @@ milliseconds(TimestampTz time, bool up)
 
 	if (TIMESTAMP_IS_NOBEGIN(time) || time < -epoch)
 		return 0;
-	if (TIMESTAMP_IS_NOEND(time))
+	if (time > PG_INT64_MAX - epoch)
 		return PG_INT64_MAX / 1000;
 	us = time + epoch;
 	return us / 1000 + (up && us % 1000 != 0 ? 1 : 0);

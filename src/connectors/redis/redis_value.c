@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -215,6 +216,7 @@ parse_type(const char **p)
 	Size		len;
 	int			i;
 
+	check_stack_depth();
 	while (**p == ' ')
 		(*p)++;
 	len = strspn(*p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");

@@ -765,7 +765,8 @@ insert_entry(RedisWriter *writer, const Datum *values, const bool *isnull)
 					(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
 					 errmsg("timestamp %s is out of range for the id of a stream's entry",
 							timestamptz_to_str(t))));
-		ms = (t + INT64CONST(946684800000000)) / 1000;
+		/* unsigned, because the last years overflow otherwise */
+		ms = (int64) (((uint64) t + UINT64CONST(946684800000000)) / 1000);
 		FeathubRedisOpText(ops, psprintf(INT64_FORMAT "-*", ms));
 	}
 	else

@@ -38,6 +38,16 @@ typedef struct FuzzTarget
 
 extern const FuzzTarget FuzzTargets[];	/* ends with a NULL name */
 
+/* fuzz_redis.c */
+extern void FuzzRedisEntryInit(Oid rowtype);
+extern void FuzzRedisEntryRun(const char *data, Size len);
+extern void FuzzRedisFeatureInit(Oid rowtype);
+extern void FuzzRedisFeatureRun(const char *data, Size len);
+extern void FuzzRedisIdRun(const char *data, Size len);
+extern void FuzzRedisKeyRun(const char *data, Size len);
+extern void FuzzRedisValueInit(Oid rowtype);
+extern void FuzzRedisValueRun(const char *data, Size len);
+
 extern void fuzz_fail(const char *fmt,...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
 
 #endif							/* FEATHUB_TEST_FUZZ_H */

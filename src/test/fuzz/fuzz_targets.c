@@ -675,6 +675,11 @@ const FuzzTarget FuzzTargets[] = {
 	{"epoch", timestamp_init, epoch_run},
 	{"path", NULL, path_run},
 	{"topics", NULL, topics_run},
+	{"redis_entry", FuzzRedisEntryInit, FuzzRedisEntryRun},
+	{"redis_feature", FuzzRedisFeatureInit, FuzzRedisFeatureRun},
+	{"redis_id", NULL, FuzzRedisIdRun},
+	{"redis_key", NULL, FuzzRedisKeyRun},
+	{"redis_value", FuzzRedisValueInit, FuzzRedisValueRun},
 	{"options", NULL, options_run},
 	{NULL}
 };

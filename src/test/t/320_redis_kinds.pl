@@ -164,6 +164,8 @@ is(sql(q{SELECT count(*) FROM sm WHERE t >= '2100-01-01'::timestamptz + interval
 is(sql(q{SELECT a FROM sm WHERE id = (SELECT max(id) FROM sm WHERE a = 7)}), '7', 'one entry');
 like(error_of('UPDATE sm SET a = 1'), qr/0A000/, 'entries do not change');
 is(sql('DELETE FROM sm WHERE a > 5; SELECT count(*) FROM sm'), '6', 'but go');
+is(sql(q{SET timezone = 'UTC'; INSERT INTO sm (k, t, a) VALUES ('late', '2300-01-01', 1), ('late', '294276-12-31 23:59:59', 2); SELECT t, a FROM sm WHERE t > '2200-01-01' ORDER BY a}), "2300-01-01 00:00:00+00|1\n294276-12-31 23:59:59+00|2", 'to the end of time');
+is(sql(q{SELECT a FROM sm WHERE t >= '294276-12-31 00:00:00+00'}), '2', 'which is no time before 1970');
 
 # Keys in a set, and one key
 sql(qq{CREATE FOREIGN TABLE ks ($k, v text) SERVER r OPTIONS (kind 'string', key_set 'allkeys', prefix 'ks:');
