@@ -238,6 +238,15 @@ is(sql('SELECT member, score FROM imported.rank'), 'x|1', 'a sorted set');
 is(sql('SELECT key, level FROM imported.log'), 'x|info', 'a stream');
 like(error_of('IMPORT FOREIGN SCHEMA nothing FROM SERVER r INTO imported'), qr/HV00Q/, 'no such schema');
 
+# What is nested in a feature
+sql(qq{CREATE FOREIGN TABLE nested ($k, n jsonb OPTIONS (type 'array<array<bigint>>')) SERVER r OPTIONS (kind 'features', namespace 'nest')});
+redis_cli($redis, 'RPUSH', 'nest:a:n', '["1","2"]');
+is(sql(q{SELECT n FROM nested WHERE k = 'a'}), '[[1, 2]]', 'an array in an array');
+redis_cli($redis, 'RPUSH', 'nest:a:n', '5');
+like(error_of(q{SELECT n FROM nested WHERE k = 'a'}), qr/22P02.*invalid array: "5"/s, 'and what is none');
+like(error_of("SET max_stack_depth = '200kB'; CREATE FOREIGN TABLE bad ($k, v jsonb OPTIONS (type '" . 'array<' x 20000 . "')) SERVER r OPTIONS (kind 'features', namespace 'deep'); EXPLAIN SELECT * FROM bad"), qr/54001/, 'a type deeper than the stack');
+sql('DROP FOREIGN TABLE IF EXISTS bad');
+
 # Definitions
 refused(qr/HV024.*no column has option "key"/s, 'a text, b text', "kind 'hash'");
 refused(qr/HV024.*key_pattern/s, "a text OPTIONS (key 'true'), c text OPTIONS (key 'true'), b text", "kind 'hash'");
