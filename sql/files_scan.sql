@@ -52,6 +52,22 @@ SELECT a, b, c IS NULL AS c_null FROM other;
 ALTER FOREIGN TABLE other ALTER b OPTIONS (ADD force_null 'true'), ALTER c OPTIONS (ADD force_not_null 'true');
 SELECT a, b IS NULL AS b_null, c FROM other;
 
+-- option default, which names in a header are not; no worker computes a default that only the leader may
+SELECT write_file('default.csv', E'a,b\na,b\n1,"a"\n2,c\n');
+CREATE SEQUENCE ids START 10;
+CREATE FOREIGN TABLE defaults (a text DEFAULT 'of a', b text DEFAULT 'of b', line int8 OPTIONS (metadata 'line')) SERVER files_scan OPTIONS (path 'default.csv', format 'csv', header 'match', default 'a');
+SELECT * FROM defaults;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT say('EXPLAIN (COSTS OFF) SELECT a FROM defaults') LIKE 'Gather%' AS parallel LIMIT 1;
+ALTER FOREIGN TABLE defaults ALTER a SET DEFAULT nextval('ids');
+SELECT say('EXPLAIN (COSTS OFF) SELECT a FROM defaults') LIKE 'Gather%' AS parallel LIMIT 1;
+SELECT * FROM defaults;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+
 -- another encoding
 SELECT write_file('latin.csv', '\x636166e90a'::bytea);
 CREATE FOREIGN TABLE latin (t text) SERVER files_scan OPTIONS (path 'latin.csv', format 'csv', encoding 'LATIN1');

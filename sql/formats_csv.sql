@@ -61,6 +61,33 @@ SELECT * FROM typed WHERE pos >= :begin ORDER BY pos;
 INSERT INTO typed (ia, j, by, tz, d, b, f, n) VALUES ('{1,2}', '{"a": 1}', '\x01', '2013-01-01 12:00+00', '2013-01-01', true, 0.1, 5);
 SELECT value FROM records ORDER BY pos DESC LIMIT 1;
 
+-- Option default: the marker without quotes is the column's default, for each record anew.
+CREATE SEQUENCE ids;
+CREATE DOMAIN given AS text DEFAULT 'of the domain' NOT NULL;
+CREATE FUNCTION greeting(who text) RETURNS text STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN 'hello ' || who || (SELECT count(*) FROM pg_catalog.pg_class WHERE relname = 'pg_class'); END $$;
+CREATE FOREIGN TABLE defaults (id int DEFAULT nextval('ids'), t text OPTIONS (force_not_null 'true') DEFAULT greeting('x'), n numeric(6,2) DEFAULT 1.5, a int[] DEFAULT '{1,2}', d given, none date, twice int GENERATED ALWAYS AS (id * 2) STORED, pos bigint OPTIONS (metadata 'offset'))
+  SERVER formats_csv OPTIONS (topic 't_formats_csv', format 'csv', default '\D');
+SELECT put('\D,\D,\D,\D,\D,\D', '7,"\D",8,{},x,', E'\\D,\\D\\D,\\D,"{3}",\\D,2013-01-01\n', '\D,,,"\D",x,', '5,\d,,,\D,\D', 'x,a,,,\D,', '1,2,3,{},,') AS begin \gset
+SELECT * FROM defaults WHERE pos >= :begin AND pos < :begin + 3 ORDER BY pos;
+SELECT * FROM fail('defaults', :begin + 3);
+SELECT count(*), count(t), count(none) FROM defaults WHERE pos >= :begin AND pos < :begin + 3;
+-- written, it is a text as others are
+INSERT INTO defaults (id, t, n, a, d, none) VALUES (9, '\D', DEFAULT, NULL, DEFAULT, NULL);
+SELECT value FROM records ORDER BY pos DESC LIMIT 1;
+SELECT t, n, a, d, none FROM defaults WHERE pos = (SELECT max(pos) FROM records);
+-- a default that is an error, and a domain that refuses the default NULL
+ALTER FOREIGN TABLE defaults ALTER n SET DEFAULT 1 / (random() * 0)::int;
+SELECT n FROM defaults WHERE pos = :begin;
+ALTER FOREIGN TABLE defaults ALTER n SET DEFAULT 3, ALTER d SET DEFAULT NULL;
+SELECT d FROM defaults WHERE pos = :begin;
+-- an empty marker; none, no defaults
+ALTER FOREIGN TABLE defaults ALTER d DROP DEFAULT, OPTIONS (ADD "null" 'none', SET default '');
+SELECT put(',,,,,none', '1,"",4,{},"",none') AS begin \gset
+SELECT t, n, a, d, none FROM defaults WHERE pos = :begin;
+SELECT t, n, a, d, none FROM defaults WHERE pos = :begin + 1;
+ALTER FOREIGN TABLE defaults OPTIONS (DROP default);
+SELECT n FROM defaults WHERE pos = :begin;
+
 -- Encodings, bytes that are no text, tombstones, long values.
 CREATE FOREIGN TABLE latin (a text, b text, pos bigint OPTIONS (metadata 'offset')) SERVER formats_csv OPTIONS (topic 't_formats_csv_raw', format 'csv', encoding 'LATIN1');
 CREATE FOREIGN TABLE utf (a text, b text, pos bigint OPTIONS (metadata 'offset')) SERVER formats_csv OPTIONS (topic 't_formats_csv_raw', format 'csv');
@@ -84,6 +111,14 @@ SELECT * FROM newline;
 CREATE FOREIGN TABLE bad (a int) SERVER formats_csv OPTIONS (topic 't', format 'csv', quote '');
 CREATE FOREIGN TABLE nulls (a int) SERVER formats_csv OPTIONS (topic 't_formats_csv', format 'csv', "null" 'a,b');
 SELECT * FROM nulls;
+CREATE FOREIGN TABLE marker (a int) SERVER formats_csv OPTIONS (topic 't_formats_csv', format 'csv', default '');
+SELECT * FROM marker;
+ALTER FOREIGN TABLE marker OPTIONS (SET default 'a,b');
+SELECT * FROM marker;
+ALTER FOREIGN TABLE marker OPTIONS (SET default 'a"b');
+INSERT INTO marker VALUES (1);
+ALTER FOREIGN TABLE marker OPTIONS (SET default E'a\nb');
+SELECT * FROM marker;
 CREATE FOREIGN TABLE bad (a int) SERVER formats_csv OPTIONS (topic 't', format 'csv', encoding 'nothing');
 CREATE FOREIGN TABLE bad (a int OPTIONS (path 'x')) SERVER formats_csv OPTIONS (topic 't', format 'csv');
 

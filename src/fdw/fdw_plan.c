@@ -135,7 +135,23 @@ FeathubFdwIsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel,
 {
 	const FeathubConnector *connector = FeathubConnectorOfTable(rte->relid);
 
-	return connector && connector->parallel_size != NULL;
+	ListCell   *lc;
+
+	if (connector == NULL || connector->parallel_size == NULL)
+		return false;
+	if (connector->has_formats)
+	{
+		List	   *options = GetForeignTable(rte->relid)->options;
+
+		foreach(lc, FeathubConnectorFormats(connector, options))
+		{
+			const FeathubFormat *format = lfirst(lc);
+
+			if (format->parallel_safe && !format->parallel_safe(options, rte->relid))
+				return false;
+		}
+	}
+	return true;
 }
 
 /*

@@ -6,6 +6,7 @@
  * their order, one line terminator at the end is dropped, and what COPY says
  * of a file (header, freeze, \.) does not apply.  An unquoted field equal to
  * option "null" is NULL; a quoted one is not, unless force_null says so.  An
+ * unquoted field equal to option "default" is the column's default value.  An
  * empty record is one empty field.
  */
 #include "postgres.h"
@@ -14,11 +15,20 @@
 #include <emmintrin.h>
 #endif
 
+#include "access/table.h"
+#include "catalog/pg_proc.h"
+#include "executor/executor.h"
 #include "mb/pg_wchar.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
 #include "port/pg_bitutils.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "formats/convert.h"
 #include "formats/format_private.h"
@@ -30,6 +40,7 @@ typedef struct CsvOptions
 	char		quote;
 	char		escape;
 	char	   *null;
+	char	   *default_marker; /* NULL: none */
 	char	   *encoding;
 	char	   *timezone;
 	bool		force_null;		/* of a column */
@@ -41,6 +52,9 @@ typedef struct CsvColumn
 {
 	FeathubConverter *converter;
 	FmgrInfo	output;
+	ExprState  *default_value;	/* NULL: the default value is NULL */
+	int16		typlen;			/* of default_value */
+	bool		typbyval;
 	bool		force_null;
 	bool		force_not_null;
 	bool		force_quote;
@@ -52,6 +66,8 @@ typedef struct CsvDecoder
 	CsvOptions *options;
 	int			encoding;
 	Size		null_len;
+	Size		default_len;	/* SIZE_MAX, as no field, if there is no marker */
+	ExprContext *econtext;		/* of default values */
 	CsvColumn  *columns;
 	FeathubConvertSettings settings;
 	StringInfoData field;		/* of a quoted field, without its quotes */
@@ -71,6 +87,11 @@ typedef struct CsvEncoder
 } CsvEncoder;
 
 static const FeathubOption csv_options[] = {
+	{
+		"default", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
+		.offset = offsetof(CsvOptions, default_marker),
+		.description = "The text, without quotes, that stands for the column's default value when read."
+	},
 	{
 		"delimiter", FEATHUB_ON_TABLE, FEATHUB_OPTION_CHAR,
 		.offset = offsetof(CsvOptions, delimiter), .default_value = ",",
@@ -121,6 +142,27 @@ static const FeathubOption csv_options[] = {
 	{.name = NULL}
 };
 
+static void
+check_default_marker(const CsvOptions *options)
+{
+	if (strpbrk(options->default_marker, "\r\n") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"default\" of format csv cannot hold newline or carriage return")));
+	if (strchr(options->default_marker, options->delimiter) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"delimiter\" of format csv must not appear in option \"default\"")));
+	if (strchr(options->default_marker, options->quote) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"quote\" of format csv must not appear in option \"default\"")));
+	if (strcmp(options->default_marker, options->null) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("options \"default\" and \"null\" of format csv must differ")));
+}
+
 /* The rules of COPY (ProcessCopyOptions). */
 static void
 csv_check(void *arg, int ncolumns, FeathubColumn *columns)
@@ -150,6 +192,8 @@ csv_check(void *arg, int ncolumns, FeathubColumn *columns)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("option \"quote\" of format csv must not appear in option \"null\"")));
+	if (options->default_marker != NULL)
+		check_default_marker(options);
 }
 
 static void
@@ -174,6 +218,60 @@ init_column(CsvColumn *column, const FeathubColumn *definition, CsvOptions *tabl
 	fmgr_info(output, &column->output);
 }
 
+/*
+ * Prepare the columns' default values.  A descriptor that is not of a table, as
+ * for a header, has none: the marker is a text as others are.
+ */
+static void
+init_defaults(CsvDecoder *decoder, TupleDesc tupdesc, int ncolumns, FeathubColumn *columns)
+{
+	Oid			relid = get_typ_typrelid(tupdesc->tdtypeid);
+	Relation	relation;
+
+	if (!OidIsValid(relid))
+		return;
+	decoder->default_len = strlen(decoder->options->default_marker);
+	decoder->econtext = CreateStandaloneExprContext();
+	relation = table_open(relid, AccessShareLock);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		CsvColumn  *column = &decoder->columns[i];
+		Expr	   *expr;
+
+		if (columns[i].ignored)
+			continue;
+		expr = (Expr *) build_column_default(relation, columns[i].attnum);
+		if (expr == NULL)
+			continue;
+		column->default_value = ExecInitExpr(expression_planner(expr), NULL);
+		get_typlenbyval(columns[i].typid, &column->typlen, &column->typbyval);
+	}
+	table_close(relation, NoLock);
+}
+
+static bool
+csv_parallel_safe(List *table_options, Oid relid)
+{
+	bool		safe = true;
+	Relation	relation;
+
+	if (FeathubOptionsGet(table_options, "default") == NULL)
+		return true;
+	relation = table_open(relid, AccessShareLock);
+	for (int i = 0; i < RelationGetNumberOfAttributes(relation) && safe; i++)
+	{
+		Node	   *expr;
+
+		if (TupleDescAttr(RelationGetDescr(relation), i)->attisdropped)
+			continue;
+		/* walks over any node, whatever its argument is called */
+		expr = build_column_default(relation, i + 1);
+		safe = expr == NULL || max_parallel_hazard((Query *) expr) == PROPARALLEL_SAFE;
+	}
+	table_close(relation, NoLock);
+	return safe;
+}
+
 static FeathubDecoder *
 csv_begin_decode(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, void *options)
 {
@@ -189,6 +287,9 @@ csv_begin_decode(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, void *
 	for (int i = 0; i < ncolumns; i++)
 		init_column(&decoder->columns[i], &columns[i], decoder->options,
 					decoder->settings.scratch);
+	decoder->default_len = SIZE_MAX;
+	if (decoder->options->default_marker != NULL)
+		init_defaults(decoder, tupdesc, ncolumns, columns);
 	initStringInfo(&decoder->field);
 	decoder->needed = palloc(sizeof(int) * Max(ncolumns, 1));
 	for (int i = 0; i < ncolumns; i++)
@@ -336,6 +437,32 @@ read_field(CsvDecoder *decoder, const char **p, const char *end, const char **te
 	return true;
 }
 
+/*
+ * The column's default value, computed anew each time: it may be volatile, and
+ * the decoder may outlive the transaction that its now() belongs to.
+ */
+static bool
+store_default(CsvDecoder *decoder, CsvColumn *column, Datum *value, bool *isnull,
+			  FeathubDecodeError *error)
+{
+	bool		need_snapshot = !ActiveSnapshotSet();
+
+	*value = (Datum) 0;
+	*isnull = true;
+	if (column->default_value != NULL)
+	{
+		if (need_snapshot)
+			PushActiveSnapshot(GetTransactionSnapshot());
+		*value = ExecEvalExprSwitchContext(column->default_value, decoder->econtext, isnull);
+		if (!*isnull)
+			*value = datumCopy(*value, column->typbyval, column->typlen);
+		if (need_snapshot)
+			PopActiveSnapshot();
+		ReScanExprContext(decoder->econtext);
+	}
+	return !*isnull || FeathubConvertNull(column->converter, error);
+}
+
 static bool
 store_field(CsvDecoder *decoder, int i, const char *text, Size len, bool quoted,
 			Datum *values, bool *isnull, FeathubDecodeError *error)
@@ -353,6 +480,9 @@ store_field(CsvDecoder *decoder, int i, const char *text, Size len, bool quoted,
 		isnull[index] = true;
 		ok = FeathubConvertNull(column->converter, error);
 	}
+	else if (len == decoder->default_len && !quoted &&
+			 memcmp(text, decoder->options->default_marker, len) == 0)
+		ok = store_default(decoder, column, &values[index], &isnull[index], error);
 	else
 	{
 		isnull[index] = false;
@@ -452,7 +582,9 @@ FeathubCsvFields(void *options, const char *data, Size len, List **fields,
 		if (!read_field(&decoder, &data, end, &text, &text_len, &quoted, error))
 			return false;
 		field = pnstrdup(text, text_len);
-		if (!quoted && strcmp(field, decoder.options->null) == 0)
+		if (!quoted && (strcmp(field, decoder.options->null) == 0 ||
+						(decoder.options->default_marker != NULL &&
+						 strcmp(field, decoder.options->default_marker) == 0)))
 			field = NULL;
 		*fields = lappend(*fields, field);
 		if (data == end)
@@ -483,6 +615,7 @@ put_field(const CsvOptions *options, const char *text, bool force_quote, bool al
 {
 	/* alone in its line, nothing is an empty line, and \. the end of COPY's data */
 	bool		quote = force_quote || strcmp(text, options->null) == 0 ||
+		(options->default_marker != NULL && strcmp(text, options->default_marker) == 0) ||
 		(alone && (text[0] == '\0' || strcmp(text, "\\.") == 0));
 
 	for (const char *s = text; *s != '\0' && !quote; s++)
@@ -570,6 +703,7 @@ const FeathubFormat FeathubCsvFormat = {
 	.positional = true,
 	.quoting = csv_quoting,
 	.check = csv_check,
+	.parallel_safe = csv_parallel_safe,
 	.begin_decode = csv_begin_decode,
 	.decode = csv_decode,
 	.begin_encode = csv_begin_encode,

@@ -110,6 +110,12 @@ struct FeathubFormat
 	void		(*check) (void *options, int ncolumns, FeathubColumn *columns);
 
 	/*
+	 * Whether parallel workers may decode records of that table.  Called by the
+	 * planner, before the options are parsed.  Optional: they may.
+	 */
+	bool		(*parallel_safe) (List *table_options, Oid relid);
+
+	/*
 	 * Make a decoder in the current memory context: allocate the format's own
 	 * struct and look up what each column's type needs.  The caller fills the
 	 * common fields afterwards from the same arguments.

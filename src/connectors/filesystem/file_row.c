@@ -304,11 +304,15 @@ FeathubFileRowsPrepareHeader(FileReader *reader)
 	MemoryContext old;
 	FileColumns columns;
 	FeathubColumn *names;
+	TupleDesc	tupdesc;
 
 	if (reader->header_decoder != NULL || options->header != FILE_HEADER_MATCH)
 		return;
 	old = MemoryContextSwitchTo(reader->context);
 	FeathubFileColumnsOf(rel, NULL, &columns);
+	/* the names are texts of no table, whose columns' defaults they never are */
+	tupdesc = CreateTupleDescCopy(rel->tupdesc);
+	tupdesc->tdtypeid = RECORDOID;
 	names = palloc0(sizeof(FeathubColumn) * Max(columns.nfields, 1));
 	for (int i = 0; i < columns.nfields; i++)
 	{
@@ -317,7 +321,7 @@ FeathubFileRowsPrepareHeader(FileReader *reader)
 		names[i].typid = TEXTOID;
 		names[i].typmod = -1;
 	}
-	reader->header_decoder = FeathubDecoderBegin(rel->format, rel->tupdesc, columns.nfields,
+	reader->header_decoder = FeathubDecoderBegin(rel->format, tupdesc, columns.nfields,
 												 names, rel->format_options);
 	MemoryContextSwitchTo(old);
 }
