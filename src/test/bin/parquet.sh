@@ -1,9 +1,10 @@
 #!/bin/bash
-# parquet.sh get|venv|home: Apache Arrow for the build, and other programs that read
+# parquet.sh get|venv|home|spark: Apache Arrow for the build, and other programs that read
 # and write parquet and avro for tests, in a Python environment of the cache.
 #
 #   get    make the environment, if need be; prints its folder
 #   venv   its folder, or nothing if it is not there
+#   spark  make an environment with Apache Spark likewise; prints its folder
 #   home   what make takes as ARROW_HOME, or nothing likewise
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -13,20 +14,29 @@ venv=$cache/parquet-venv-1
 python=/usr/bin/python3
 [ -x "$python" ] || python=python3
 
+# make_venv FOLDER PACKAGE...: the environment, unless it is there
+make_venv() {
+	local venv=$1
+	shift
+	[ ! -e "$venv/.complete" ] || return 0
+	mkdir -p "$cache"
+	exec 9>"$cache/parquet.lock"
+	flock 9
+	[ ! -e "$venv/.complete" ] || return 0
+	rm -rf "$venv"
+	"$python" -m venv "$venv"
+	"$venv/bin/pip" install -q --disable-pip-version-check "$@" </dev/null >&2
+	: >"$venv/.complete"
+}
+
 case ${1:-} in
 	get)
-		if [ ! -e "$venv/.complete" ]; then
-			mkdir -p "$cache"
-			exec 9>"$cache/parquet.lock"
-			flock 9
-			if [ ! -e "$venv/.complete" ]; then
-				rm -rf "$venv"
-				"$python" -m venv "$venv"
-				"$venv/bin/pip" install -q --disable-pip-version-check "${packages[@]}" </dev/null >&2
-				: >"$venv/.complete"
-			fi
-		fi
+		make_venv "$venv" "${packages[@]}"
 		echo "$venv"
+		;;
+	spark)
+		make_venv "$cache/spark-venv-1" pyspark==3.5.3
+		echo "$cache/spark-venv-1"
 		;;
 	venv)
 		[ ! -e "$venv/.complete" ] || echo "$venv"
@@ -34,5 +44,5 @@ case ${1:-} in
 	home)
 		[ ! -e "$venv/.complete" ] || echo "$venv"/lib/python3*/site-packages/pyarrow
 		;;
-	*) die "get, venv or home" ;;
+	*) die "get, venv, home or spark" ;;
 esac

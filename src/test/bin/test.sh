@@ -8,6 +8,7 @@
 #                      sanitizers, and run them in the server
 #   TEST_JOBS=n        TAP files run at a time (2)
 #   TEST_LIMIT=n       seconds after which a file is stopped (300, TAP: three times that)
+#   FEATHUB_TEST_SPARK=1  also test with Apache Spark, a download of 300 MB
 #   COPT=...           further compiler flags
 #
 # Ends with one line "N passed, N failed" and fails if any test failed.
@@ -181,6 +182,10 @@ if has_kind tap; then
 		if grep -lq kafka_start "${files[@]}"; then
 			"$bin/kafka.sh" get >/dev/null || say "Apache Kafka is not to be had here: tests on it skip"
 		fi
+		spark=
+		if [ -n "${FEATHUB_TEST_SPARK:-}" ] && grep -lq FEATHUB_SPARK_VENV "${files[@]}"; then
+			spark=$("$bin/parquet.sh" spark) || say "Apache Spark is not to be had here: tests on it skip"
+		fi
 		conformance=${FEATHUB_CONFORMANCE:-$src/../shared/conformance}
 		if [ -d "$conformance" ]; then
 			mkdir -p "$run/conformance"
@@ -195,7 +200,7 @@ if has_kind tap; then
 			PATH="$pgbin:$PATH" PG_REGRESS="$pgxs/src/test/regress/pg_regress" \
 			PERL5LIB="$pgxs/src/test/perl:$tests/src/test/perl" \
 			FEATHUB_KAFKA="$tests/src/test/bin/kafka.sh" FEATHUB_KAFKA_CLIENT="$run/kafka_client" \
-			FEATHUB_CONFORMANCE="$run/conformance" FEATHUB_CACHE="$cache" FEATHUB_PARQUET_VENV="$("$bin/parquet.sh" venv)" \
+			FEATHUB_CONFORMANCE="$run/conformance" FEATHUB_CACHE="$cache" FEATHUB_PARQUET_VENV="$("$bin/parquet.sh" venv)" FEATHUB_SPARK_VENV="$spark" \
 			perl "$tests/src/test/bin/prove.pl" "${TEST_JOBS:-2}" "$((${TEST_LIMIT:-300} * 3))" "$run/tap/totals" "${files[@]#"$tests"/}") </dev/null || status=$?
 		read -r passed bad skipped <"$run/tap/totals" || { passed=0 bad=1 skipped=0; }
 		[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
