@@ -197,21 +197,6 @@ kind_of_number(const char *s)
 	return digits <= DOUBLE_DIGITS ? SEEN_DOUBLE : SEEN_NUMERIC;
 }
 
-/* Takes n digits whose value lies between min and max. */
-static bool
-take_number(const char **s, int n, int min, int max)
-{
-	int			value = 0;
-
-	for (int i = 0; i < n; i++, (*s)++)
-	{
-		if (!isdigit((unsigned char) **s))
-			return false;
-		value = value * 10 + **s - '0';
-	}
-	return value >= min && value <= max;
-}
-
 /* 2013-01-01, 2013-01-01T05:00:00.123Z, the fraction and the zone optional */
 static int
 kind_of_time(const char *s)
@@ -219,23 +204,23 @@ kind_of_time(const char *s)
 	static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	const char *month;
 
-	if (!take_number(&s, 4, 1, 9999) || *s++ != '-')
+	if (!FeathubInferTakeNumber(&s, 4, 1, 9999) || *s++ != '-')
 		return 0;
 	month = s;
-	if (!take_number(&s, 2, 1, 12) || *s++ != '-' ||
-		!take_number(&s, 2, 1, days[(month[0] - '0') * 10 + month[1] - '1']))
+	if (!FeathubInferTakeNumber(&s, 2, 1, 12) || *s++ != '-' ||
+		!FeathubInferTakeNumber(&s, 2, 1, days[(month[0] - '0') * 10 + month[1] - '1']))
 		return 0;
 	if (*s == '\0')
 		return SEEN_DATE;
 	if (*s != 'T' && *s != ' ')
 		return 0;
 	s++;
-	if (!take_number(&s, 2, 0, 23) || *s++ != ':' || !take_number(&s, 2, 0, 59))
+	if (!FeathubInferTakeNumber(&s, 2, 0, 23) || *s++ != ':' || !FeathubInferTakeNumber(&s, 2, 0, 59))
 		return 0;
 	if (*s == ':')
 	{
 		s++;
-		if (!take_number(&s, 2, 0, 60))
+		if (!FeathubInferTakeNumber(&s, 2, 0, 60))
 			return 0;
 		if (*s == '.')
 		{
@@ -253,11 +238,11 @@ kind_of_time(const char *s)
 	if (*s != '+' && *s != '-')
 		return 0;
 	s++;
-	if (!take_number(&s, 2, 0, 15))
+	if (!FeathubInferTakeNumber(&s, 2, 0, 15))
 		return 0;
 	if (*s == ':')
 		s++;
-	if (*s != '\0' && !take_number(&s, 2, 0, 59))
+	if (*s != '\0' && !FeathubInferTakeNumber(&s, 2, 0, 59))
 		return 0;
 	return *s == '\0' ? SEEN_INSTANT : 0;
 }

@@ -51,6 +51,9 @@ extern bool FeathubCsvFields(void *options, const char *data, Size len, List **f
 /* The narrowest type of the texts, of which some may be NULL. */
 extern const char *FeathubInferTextType(List *texts);
 
+/* Takes n digits whose value lies between min and max, and moves *s behind them. */
+extern bool FeathubInferTakeNumber(const char **s, int n, int min, int max);
+
 /* A valid and new column name, the given one if possible. */
 extern char *FeathubInferColumnName(const char *name, List *used);
 extern bool FeathubInferIsUsed(const char *name, List *used);

@@ -306,9 +306,8 @@ kind_of_number(const char *token)
 	return digits <= DOUBLE_DIGITS ? SEEN_DOUBLE : SEEN_NUMERIC;
 }
 
-/* Takes n digits whose value lies between min and max. */
-static bool
-take_number(const char **s, int n, int min, int max)
+bool
+FeathubInferTakeNumber(const char **s, int n, int min, int max)
 {
 	int			value = 0;
 
@@ -325,19 +324,19 @@ take_number(const char **s, int n, int min, int max)
 static bool
 is_timestamp(const char *s)
 {
-	if (!take_number(&s, 4, 1, 9999) || *s++ != '-' ||
-		!take_number(&s, 2, 1, 12) || *s++ != '-' ||
-		!take_number(&s, 2, 1, 31))
+	if (!FeathubInferTakeNumber(&s, 4, 1, 9999) || *s++ != '-' ||
+		!FeathubInferTakeNumber(&s, 2, 1, 12) || *s++ != '-' ||
+		!FeathubInferTakeNumber(&s, 2, 1, 31))
 		return false;
 	if (*s != 'T' && *s != ' ')
 		return false;
 	s++;
-	if (!take_number(&s, 2, 0, 23) || *s++ != ':' || !take_number(&s, 2, 0, 59))
+	if (!FeathubInferTakeNumber(&s, 2, 0, 23) || *s++ != ':' || !FeathubInferTakeNumber(&s, 2, 0, 59))
 		return false;
 	if (*s == ':')
 	{
 		s++;
-		if (!take_number(&s, 2, 0, 60))
+		if (!FeathubInferTakeNumber(&s, 2, 0, 60))
 			return false;
 		if (*s == '.')
 		{
@@ -353,11 +352,11 @@ is_timestamp(const char *s)
 	else if (*s == '+' || *s == '-')
 	{
 		s++;
-		if (!take_number(&s, 2, 0, 15))
+		if (!FeathubInferTakeNumber(&s, 2, 0, 15))
 			return false;
 		if (*s == ':')
 			s++;
-		if (*s != '\0' && !take_number(&s, 2, 0, 59))
+		if (*s != '\0' && !FeathubInferTakeNumber(&s, 2, 0, 59))
 			return false;
 	}
 	return *s == '\0';

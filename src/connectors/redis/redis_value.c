@@ -17,7 +17,6 @@
 #include "connectors/redis/redis_value.h"
 #include "core/compat.h"
 
-/* A context that has grown larger than this is reset after a value. */
 static RedisType *parse_type(const char **p);
 static RedisBytes float_text(RedisCodec *codec, Datum value);
 
