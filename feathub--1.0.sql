@@ -264,6 +264,11 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_on_grant';
 COMMENT ON FUNCTION feathub.on_grant() IS 'lets readers of a feature view read what its online form reads, if it has owner_rights';
 REVOKE ALL ON FUNCTION feathub.on_grant() FROM PUBLIC;
 
+CREATE EVENT TRIGGER feathub_grant_start ON ddl_command_start WHEN TAG IN ('GRANT', 'REVOKE')
+  EXECUTE FUNCTION feathub.on_grant();
+ALTER EVENT TRIGGER feathub_grant_start ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER feathub_grant_start IS 'has statements that change rights wait for each other where feature views have owner_rights';
+
 CREATE EVENT TRIGGER feathub_grant ON ddl_command_end WHEN TAG IN ('GRANT', 'REVOKE')
   EXECUTE FUNCTION feathub.on_grant();
 ALTER EVENT TRIGGER feathub_grant ENABLE ALWAYS;

@@ -9,12 +9,13 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/event_trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "core/catalog.h"
@@ -28,29 +29,52 @@ typedef struct GrantCommand
 	char	   *sql;
 } GrantCommand;
 
+static bool any_shares(void);
 static List *collect_commands(Oid relid);
 
 PG_FUNCTION_INFO_V1(feathub_on_grant);
 
-/* Event trigger on GRANT and REVOKE. */
+/*
+ * Event trigger on GRANT and REVOKE, before and after.  PostgreSQL locks no table
+ * for them, and the second of two that change the rights on one fails ("tuple
+ * concurrently updated").  As ours touch tables that a statement does not name, a
+ * restore in parallel would meet that: they wait for each other instead.
+ */
 Datum
 feathub_on_grant(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
+	Oid			extension = FeathubExtensionOid();
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo) || strcmp(trigger->event, "ddl_command_end") != 0)
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo) ||
+		(strcmp(trigger->event, "ddl_command_start") != 0 &&
+		 strcmp(trigger->event, "ddl_command_end") != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by its event trigger", "on_grant")));
-
-	/*
-	 * A restore brings the rights on all these views as they were dumped, and
-	 * in parallel: two of its processes would change those of one view at once.
-	 */
-	if (OidIsValid(FeathubExtensionOid()) &&
-		(application_name == NULL || strcmp(application_name, "pg_restore") != 0))
+	if (!OidIsValid(extension))
+		PG_RETURN_NULL();
+	if (strcmp(trigger->event, "ddl_command_end") == 0)
 		FeathubViewShareGrants(InvalidOid);
+	else if (any_shares())
+		LockDatabaseObject(ExtensionRelationId, extension, 0, ShareUpdateExclusiveLock);
 	PG_RETURN_NULL();
+}
+
+/* Is there a view whose readers need rights on others? */
+static bool
+any_shares(void)
+{
+	static FeathubStatement statement = {
+		.sql = "SELECT FROM feathub.feature_view WHERE owner_views <> '{}' LIMIT 1"
+	};
+	FeathubCatalogScope scope;
+	bool		any;
+
+	FeathubCatalogEnter(&scope);
+	any = FeathubCatalogExecute(&statement, NULL, NULL) > 0;
+	FeathubCatalogLeave(&scope);
+	return any;
 }
 
 void
