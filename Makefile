@@ -65,6 +65,11 @@ ifneq ($(call have,liblzma),)
 PACKAGES += liblzma
 FEATHUB_CPPFLAGS += -DFEATHUB_WITH_LZMA
 endif
+# Schema registries.
+ifneq ($(call have,libcurl),)
+PACKAGES += libcurl
+FEATHUB_CPPFLAGS += -DFEATHUB_WITH_CURL
+endif
 # Apache Arrow: by pkg-config, or in ARROW_HOME, which may be the folder of
 # Python's package pyarrow.
 ifeq ($(shell pkg-config --atleast-version=21 arrow && pkg-config --exists parquet && echo yes),yes)

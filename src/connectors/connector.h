@@ -220,6 +220,7 @@ struct FeathubConnector
 	const FeathubOption *options;
 	size_t		options_size;	/* of the struct that "offset" points into */
 	bool		has_formats;	/* table option "format" names a format */
+	bool		has_registry;	/* servers may name a schema registry */
 	const char *default_format; /* or NULL: the option is required */
 	bool		needs_user_mapping; /* an error without one */
 	bool		sees_own_writes;	/* a scan under way may find rows that its
@@ -564,6 +565,12 @@ extern void FeathubConnectorCheckFiles(const FeathubConnector *connector,
 /* The same for a server and a user mapping, each for the role that answers for it. */
 extern void FeathubConnectorCheckServerFiles(const FeathubConnector *connector,
 											 ForeignServer *server, UserMapping *user);
+
+/*
+ * What carries the bytes of a table's records, palloc'd, for
+ * FeathubFormatParseOptions; is_key: those of the messages' keys.
+ */
+extern FeathubCarrier *FeathubRelationCarrier(FeathubRelation *rel, bool is_key);
 
 /* Options of every connector that has formats: "format". */
 extern const FeathubOption FeathubFormatOption[];

@@ -15,6 +15,7 @@
 
 #include "connectors/connector.h"
 #include "core/folders.h"
+#include "formats/schema_registry.h"
 
 /* Where options of a relation may stand, but for those of its columns. */
 #define ALL_PLACES (FEATHUB_ON_SERVER | FEATHUB_ON_USER_MAPPING | FEATHUB_ON_TABLE)
@@ -148,6 +149,8 @@ FeathubConnectorFindOption(const FeathubConnector *connector,
 	option = FeathubOptionsFind(connector->options, where, name);
 	if (option == NULL && connector->has_formats)
 		option = FeathubOptionsFind(FeathubFormatOption, where, name);
+	if (option == NULL && connector->has_registry)
+		option = FeathubOptionsFind(FeathubSchemaRegistryOptions, where, name);
 	if (option == NULL)
 		option = FeathubOptionsFind(FeathubConnectorCommonOptions(connector), where, name);
 	foreach(lc, formats)
@@ -343,7 +346,21 @@ resolve_format(FeathubRelation *rel)
 				 errmsg("option \"%s\" is required for foreign table \"%s\"",
 						"format", rel->relname)));
 	rel->format = linitial(formats);
-	rel->format_options = FeathubFormatParseOptions(rel->format, rel->table->options);
+	rel->format_options = FeathubFormatParseOptions(rel->format, rel->table->options,
+													FeathubRelationCarrier(rel, false));
+}
+
+FeathubCarrier *
+FeathubRelationCarrier(FeathubRelation *rel, bool is_key)
+{
+	FeathubCarrier *carrier = palloc0(sizeof(FeathubCarrier));
+
+	carrier->is_key = is_key;
+	carrier->relname = rel->relname;
+	if (rel->connector->has_registry)
+		carrier->registry = FeathubSchemaRegistryOpen(rel->server->options,
+													  rel->user ? rel->user->options : NIL);
+	return carrier;
 }
 
 /* Read the columns' options. */

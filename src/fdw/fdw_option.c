@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 
 #include "fdw/fdw_option.h"
+#include "formats/schema_registry.h"
 
 /* A bit that no option has: foreign-data wrappers take none. */
 #define ON_WRAPPER 0x80
@@ -201,6 +202,7 @@ reject_option(const FeathubConnector *connector, List *formats,
 			  uint32 where, const char *name)
 {
 	const FeathubOption *tables[MAX_OPTION_TABLES] = {0};
+	const FeathubOption *registry[2] = {FeathubSchemaRegistryOptions, NULL};
 	int			ntables = 0;
 
 	if (connector->options)
@@ -230,7 +232,10 @@ reject_option(const FeathubConnector *connector, List *formats,
 	}
 
 	/* properties are many: they are a hint if nothing else is close */
-	if (connector->properties &&
+	if (connector->has_registry &&
+		FeathubOptionsClosest(registry, where, name) != NULL)
+		tables[ntables++] = FeathubSchemaRegistryOptions;
+	else if (connector->properties &&
 		FeathubOptionsClosest(tables, where, name) == NULL)
 	{
 		const FeathubOption *properties[2] = {connector->properties, NULL};

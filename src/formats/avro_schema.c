@@ -46,42 +46,12 @@ string_of(const JsonbValue *value)
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
-/* A member of an object, or NULL. */
-static JsonbValue *
-member(JsonbValue *object, const char *key)
-{
-	return getKeyJsonValueFromContainer(object->val.binary.data, key, strlen(key), NULL);
-}
-
-static char *
-string_member(JsonbValue *object, const char *key)
-{
-	JsonbValue *value = member(object, key);
-
-	return value != NULL && value->type == jbvString ? string_of(value) : NULL;
-}
-
-static bool
-int_member(JsonbValue *object, const char *key, int *result)
-{
-	JsonbValue *value = member(object, key);
-	bool		error;
-
-	if (value == NULL || value->type != jbvNumeric)
-		return false;
-	if (numeric_is_nan(value->val.numeric) || numeric_is_inf(value->val.numeric))
-		return false;
-	*result = numeric_int4_opt_error(value->val.numeric, &error);
-	return !error;
-}
-
 static JsonbValue *
 array_member(Parser *parser, JsonbValue *object, const char *key)
 {
-	JsonbValue *value = member(object, key);
+	JsonbValue *value = FeathubJsonMember(object, key);
 
-	if (value == NULL || value->type != jbvBinary ||
-		!JsonContainerIsArray(value->val.binary.data))
+	if (value == NULL || !FeathubJsonIsArray(value))
 		fail(parser, psprintf("\"%s\" must be an array.", key));
 	return value;
 }
@@ -156,8 +126,8 @@ find_named(Parser *parser, const char *name, const char *space)
 static const char *
 define_name(Parser *parser, FeathubAvroNode *node, JsonbValue *object, const char *space)
 {
-	char	   *name = string_member(object, "name");
-	char	   *own = string_member(object, "namespace");
+	char	   *name = FeathubJsonStringMember(object, "name");
+	char	   *own = FeathubJsonStringMember(object, "namespace");
 	char	   *dot;
 
 	if (name == NULL || *name == '\0')
@@ -193,7 +163,7 @@ set_logical(FeathubAvroNode *node, JsonbValue *object)
 		{"local-timestamp-micros", AVRO_LONG, FEATHUB_SHAPE_TIMESTAMP, 1, 1},
 		{"local-timestamp-nanos", AVRO_LONG, FEATHUB_SHAPE_TIMESTAMP, 1, 1000},
 	};
-	char	   *logical = string_member(object, "logicalType");
+	char	   *logical = FeathubJsonStringMember(object, "logicalType");
 	FeathubShape *shape = node->shape;
 
 	/* one that is unknown or does not fit its type means nothing */
@@ -210,10 +180,10 @@ set_logical(FeathubAvroNode *node, JsonbValue *object)
 	}
 	if (strcmp(logical, "decimal") == 0 &&
 		(node->type == AVRO_BYTES || node->type == AVRO_FIXED) &&
-		int_member(object, "precision", &shape->precision) && shape->precision > 0 &&
+		FeathubJsonIntMember(object, "precision", &shape->precision) && shape->precision > 0 &&
 		shape->precision <= 10000)
 	{
-		if (!int_member(object, "scale", &shape->scale))
+		if (!FeathubJsonIntMember(object, "scale", &shape->scale))
 			shape->scale = 0;
 		if (shape->scale >= 0 && shape->scale <= shape->precision)
 			shape->kind = FEATHUB_SHAPE_DECIMAL;
@@ -242,9 +212,9 @@ parse_fields(Parser *parser, FeathubAvroNode *node, JsonbValue *object, const ch
 		JsonbValue *type = NULL;
 		char	   *name;
 
-		if (field->type != jbvBinary || !JsonContainerIsObject(field->val.binary.data) ||
-			(name = string_member(field, "name")) == NULL ||
-			(type = member(field, "type")) == NULL)
+		if (!FeathubJsonIsObject(field) ||
+			(name = FeathubJsonStringMember(field, "name")) == NULL ||
+			(type = FeathubJsonMember(field, "type")) == NULL)
 			fail(parser, psprintf("Field %d of record \"%s\" has no name or no type.", i + 1,
 								  node->name));
 		node->fields[i] = name;
@@ -298,7 +268,7 @@ parse_array(Parser *parser, JsonbValue *object, const char *space, bool is_map)
 {
 	FeathubAvroNode *node = make_node(is_map ? AVRO_MAP : AVRO_ARRAY,
 									  is_map ? FEATHUB_SHAPE_MAP : FEATHUB_SHAPE_LIST);
-	JsonbValue *items = member(object, is_map ? "values" : "items");
+	JsonbValue *items = FeathubJsonMember(object, is_map ? "values" : "items");
 
 	if (items == NULL)
 		fail(parser, is_map ? "A map has no \"values\"." : "An array has no \"items\".");
@@ -315,7 +285,7 @@ parse_array(Parser *parser, JsonbValue *object, const char *space, bool is_map)
 static FeathubAvroNode *
 parse_object(Parser *parser, JsonbValue *object, const char *space)
 {
-	JsonbValue *type = member(object, "type");
+	JsonbValue *type = FeathubJsonMember(object, "type");
 	FeathubAvroNode *node;
 	char	   *name;
 
@@ -360,7 +330,7 @@ parse_object(Parser *parser, JsonbValue *object, const char *space)
 	{
 		node = make_node(AVRO_FIXED, FEATHUB_SHAPE_BYTES);
 		define_name(parser, node, object, space);
-		if (!int_member(object, "size", &node->size) || node->size < 0 || node->size > MAX_FIXED)
+		if (!FeathubJsonIntMember(object, "size", &node->size) || node->size < 0 || node->size > MAX_FIXED)
 			fail(parser, psprintf("Type \"%s\" has no valid size.", node->name));
 		set_logical(node, object);
 		return node;
@@ -391,9 +361,9 @@ parse_type(Parser *parser, JsonbValue *value, const char *space)
 		if (node == NULL)
 			fail(parser, psprintf("Type \"%s\" is not defined.", name));
 	}
-	else if (value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data))
+	else if (FeathubJsonIsArray(value))
 		node = parse_union(parser, value, space);
-	else if (value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data))
+	else if (FeathubJsonIsObject(value))
 		node = parse_object(parser, value, space);
 	else
 		fail(parser, "A type is neither a name nor an object nor a union.");
@@ -405,30 +375,12 @@ FeathubAvroNode *
 FeathubAvroParseSchema(const char *json, Size len, int code, const char *where)
 {
 	Parser		parser = {.code = code, .where = where};
-	FeathubConvertSettings settings = {.scratch = CurrentMemoryContext};
-	FeathubConverter type = {
-		.kind = FEATHUB_CONVERT_JSONB, .typid = JSONBOID, .base = JSONBOID, .typmod = -1,
-		.settings = &settings
-	};
 	FeathubDecodeError error = {0};
 	JsonbValue	value;
-	Jsonb	   *jsonb;
-	Datum		datum;
 
 	/* names may be of another schema's: "string" is one without quotes too */
-	if (pg_encoding_verifymbstr(PG_UTF8, json, (int) Min(len, PG_INT32_MAX)) != len)
-		fail(&parser, "It is not valid UTF-8.");
-	if (!FeathubJsonbFromText(&type, json, len, &datum, &error))
+	if (!FeathubJsonDocument(json, len, &value, &error))
 		fail(&parser, psprintf("%s.", error.message));
-	jsonb = DatumGetJsonbP(datum);
-	if (JB_ROOT_IS_SCALAR(jsonb))
-		value = *getIthJsonbValueFromContainer(&jsonb->root, 0);
-	else
-	{
-		value.type = jbvBinary;
-		value.val.binary.data = &jsonb->root;
-		value.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
-	}
 	return parse_type(&parser, &value, NULL);
 }
 

@@ -46,6 +46,35 @@ typedef struct FeathubColumn
 
 typedef struct FeathubFormat FeathubFormat;
 
+/*
+ * What carries a format's bytes, for formats that need to know: their option
+ * struct begins with a const FeathubCarrier *, NULL if nobody has told.
+ */
+typedef struct FeathubCarrier
+{
+	struct FeathubSchemaRegistry *registry; /* schema_registry.h; NULL: there is none */
+	bool		is_key;			/* the bytes are a message's key */
+	const char *relname;		/* of the foreign table, for messages */
+} FeathubCarrier;
+
+/*
+ * The message around the bytes of the record in hand, set by the connector
+ * before decode and encode; NULL in a decoder or encoder if there is none.
+ */
+typedef struct FeathubMessage FeathubMessage;
+struct FeathubMessage
+{
+	const char *topic;
+
+	/* The last header of that name (data NULL: a null); false if there is none. */
+	bool		(*get_header) (FeathubMessage *message, const char *name,
+							   const char **data, Size *len);
+
+	/* Writing: add a header, unless the row itself brings one of that name. */
+	void		(*put_header) (FeathubMessage *message, const char *name,
+							   const char *data, Size len);
+};
+
 /* What a record of a changelog does to the row that its columns describe. */
 typedef enum FeathubChange
 {
@@ -63,6 +92,7 @@ typedef struct FeathubDecoder
 	FeathubColumn *columns;
 	void	   *options;		/* the format's option struct */
 	MemoryContext context;		/* lives as long as the decoder */
+	FeathubMessage *message;	/* set by the caller, or NULL */
 
 	/* Set by decode of a changelog format, for the record just decoded. */
 	FeathubChange change;
@@ -77,6 +107,7 @@ typedef struct FeathubEncoder
 	FeathubColumn *columns;
 	void	   *options;
 	MemoryContext context;
+	FeathubMessage *message;	/* set by the caller, or NULL */
 } FeathubEncoder;
 
 struct FeathubFormat
@@ -84,6 +115,7 @@ struct FeathubFormat
 	const char *name;			/* "json": the value of option "format" */
 	const FeathubOption *options;	/* for tables and columns */
 	size_t		options_size;	/* of the struct that "offset" points into */
+	bool		uses_carrier;	/* the struct begins with a FeathubCarrier pointer */
 
 	/*
 	 * Fields are known by their position (csv, raw): the caller then passes all
@@ -161,8 +193,12 @@ extern const FeathubFormat *const FeathubFormats[];	/* ends with NULL */
 /* The format of that name, or an error that lists the valid ones. */
 extern const FeathubFormat *FeathubFormatByName(const char *name);
 
-/* Parse the format's options of a table.  The result is palloc'd. */
-extern void *FeathubFormatParseOptions(const FeathubFormat *format, List *table_options);
+/*
+ * Parse the format's options of a table.  The result is palloc'd; carrier must
+ * live as long, or is NULL.
+ */
+extern void *FeathubFormatParseOptions(const FeathubFormat *format, List *table_options,
+									   const FeathubCarrier *carrier);
 
 extern FeathubDecoder *FeathubDecoderBegin(const FeathubFormat *format, TupleDesc tupdesc,
 										   int ncolumns, FeathubColumn *columns,

@@ -41,7 +41,8 @@ FeathubFormatByName(const char *name)
 }
 
 void *
-FeathubFormatParseOptions(const FeathubFormat *format, List *table_options)
+FeathubFormatParseOptions(const FeathubFormat *format, List *table_options,
+						  const FeathubCarrier *carrier)
 {
 	void	   *options = palloc0(Max(format->options_size, sizeof(void *)));
 
@@ -50,6 +51,8 @@ FeathubFormatParseOptions(const FeathubFormat *format, List *table_options)
 		FeathubOptionsDefaults(format->options, FEATHUB_ON_TABLE, options);
 		FeathubOptionsParse(format->options, FEATHUB_ON_TABLE, table_options, options);
 	}
+	if (format->uses_carrier)
+		*(const FeathubCarrier **) options = carrier;
 	return options;
 }
 

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/numeric.h"
 
 #include "formats/format_private.h"
 #include "formats/json_value.h"
@@ -274,6 +275,77 @@ FeathubJsonbFromText(FeathubConverter *converter, const char *s, Size len, Datum
 	(void) FeathubJsonScanValue(&p, s + len, &token);
 	s = token.kind == FEATHUB_JSON_STRING ? token.start - 1 : token.start;
 	return make_jsonb(s, p - s, converter->settings, result, error);
+}
+
+bool
+FeathubJsonDocument(const char *s, Size len, JsonbValue *result, FeathubDecodeError *error)
+{
+	FeathubConvertSettings settings = {.scratch = CurrentMemoryContext};
+	FeathubConverter type = {
+		.kind = FEATHUB_CONVERT_JSONB, .typid = JSONBOID, .base = JSONBOID, .typmod = -1,
+		.settings = &settings
+	};
+	Jsonb	   *jsonb;
+	Datum		datum;
+
+	if (pg_encoding_verifymbstr(PG_UTF8, s, (int) Min(len, PG_INT32_MAX)) != len)
+		return FeathubDecodeFail(error, ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+								 "invalid byte sequence for encoding \"UTF8\"");
+	if (!FeathubJsonbFromText(&type, s, len, &datum, error))
+		return false;
+	jsonb = DatumGetJsonbP(datum);
+	if (JB_ROOT_IS_SCALAR(jsonb))
+		*result = *getIthJsonbValueFromContainer(&jsonb->root, 0);
+	else
+	{
+		result->type = jbvBinary;
+		result->val.binary.data = &jsonb->root;
+		result->val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
+	}
+	return true;
+}
+
+bool
+FeathubJsonIsObject(const JsonbValue *value)
+{
+	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
+}
+
+bool
+FeathubJsonIsArray(const JsonbValue *value)
+{
+	return value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data);
+}
+
+JsonbValue *
+FeathubJsonMember(const JsonbValue *object, const char *key)
+{
+	if (!FeathubJsonIsObject(object))
+		return NULL;
+	return getKeyJsonValueFromContainer(object->val.binary.data, key, strlen(key), NULL);
+}
+
+char *
+FeathubJsonStringMember(const JsonbValue *object, const char *key)
+{
+	JsonbValue *value = FeathubJsonMember(object, key);
+
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+bool
+FeathubJsonIntMember(const JsonbValue *object, const char *key, int *result)
+{
+	JsonbValue *value = FeathubJsonMember(object, key);
+	bool		error;
+
+	if (value == NULL || value->type != jbvNumeric ||
+		numeric_is_nan(value->val.numeric) || numeric_is_inf(value->val.numeric))
+		return false;
+	*result = numeric_int4_opt_error(value->val.numeric, &error);
+	return !error;
 }
 
 /* The elements of an array on their way. */

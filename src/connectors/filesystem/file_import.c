@@ -390,7 +390,7 @@ note_partitions(ImportTable *table, const char *name)
 static List *
 columns_of(FilePlace *place, ImportTable *table, const FileImport *import)
 {
-	void	   *options = FeathubFormatParseOptions(table->format, table->options);
+	void	   *options = FeathubFormatParseOptions(table->format, table->options, NULL);
 	List	   *columns;
 	List	   *result = NIL;
 	List	   *used = NIL;

@@ -13,6 +13,7 @@ const FeathubConnector FeathubKafkaConnector = {
 	.options = FeathubKafkaOptions,
 	.options_size = sizeof(KafkaOptions),
 	.has_formats = true,
+	.has_registry = true,
 	.default_format = "json",
 	.needs_user_mapping = false,
 	.find_property = FeathubKafkaFindProperty,

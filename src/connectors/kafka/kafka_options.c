@@ -664,8 +664,9 @@ FeathubKafkaColumnsOf(FeathubRelation *rel, Bitmapset *needed, KafkaColumns *col
 	if (options->key_format)
 	{
 		columns->key_format = FeathubFormatByName(options->key_format);
-		columns->key_options = columns->key_format == rel->format ? rel->format_options :
-			FeathubFormatParseOptions(columns->key_format, rel->table->options);
+		columns->key_options =
+			FeathubFormatParseOptions(columns->key_format, rel->table->options,
+									  FeathubRelationCarrier(rel, true));
 	}
 	for (int i = 0; i < tupdesc->natts; i++)
 	{

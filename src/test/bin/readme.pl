@@ -26,6 +26,7 @@ my %title = (
 	FeathubKafkaImportOptions => 'IMPORT FOREIGN SCHEMA from Kafka',
 	common_options => 'All connectors',
 	FeathubFormatOption => 'All connectors with formats',
+	FeathubSchemaRegistryOptions => 'Schema registries, of Kafka',
 	json_options => 'Format json',
 	FeathubChangelogOptions => 'Formats debezium-json and maxwell-json',
 	csv_options => 'Format csv',

@@ -77,6 +77,6 @@ FuzzColumnsMake(Oid rowtype, const char *format, int noptions, char **options)
 			table_options = add_option(table_options, result->format,
 									   FEATHUB_ON_TABLE, name, value);
 	}
-	result->options = FeathubFormatParseOptions(result->format, table_options);
+	result->options = FeathubFormatParseOptions(result->format, table_options, NULL);
 	return result;
 }
