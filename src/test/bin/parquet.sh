@@ -1,10 +1,9 @@
 #!/bin/bash
-# parquet.sh get|venv|home|spark: Apache Arrow for the build, and other programs that read
+# parquet.sh get|venv|home: Apache Arrow for the build, and other programs that read
 # and write parquet and avro for tests, in a Python environment of the cache.
 #
 #   get    make the environment, if need be; prints its folder
 #   venv   its folder, or nothing if it is not there
-#   spark  make an environment with Apache Spark likewise; prints its folder
 #   home   what make takes as ARROW_HOME, or nothing likewise
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -34,15 +33,11 @@ case ${1:-} in
 		make_venv "$venv" "${packages[@]}"
 		echo "$venv"
 		;;
-	spark)
-		make_venv "$cache/spark-venv-1" pyspark==3.5.3
-		echo "$cache/spark-venv-1"
-		;;
 	venv)
 		[ ! -e "$venv/.complete" ] || echo "$venv"
 		;;
 	home)
 		[ ! -e "$venv/.complete" ] || echo "$venv"/lib/python3*/site-packages/pyarrow
 		;;
-	*) die "get, venv, home or spark" ;;
+	*) die "get, venv or home" ;;
 esac

@@ -8,7 +8,6 @@
 #                      sanitizers, and run them in the server
 #   TEST_JOBS=n        TAP files run at a time (2)
 #   TEST_LIMIT=n       seconds after which a file is stopped (300, TAP: three times that)
-#   FEATHUB_TEST_SPARK=1  also test with Apache Spark, a download of 300 MB
 #   COPT=...           further compiler flags
 #
 # Ends with one line "N passed, N failed" and fails if any test failed.
@@ -58,13 +57,22 @@ fi
 if has_kind tap; then
 	"$bin/parquet.sh" get >/dev/null || say "Apache Arrow is not to be had here: tests on parquet skip"
 fi
+# 500 MB, which come while other things are built and tested
+clients_pid=
+for f in "$src"/src/test/t/*.pl; do
+	if has_kind tap && { want "$(basename "$f" .pl)" || [[ $(basename "$f") == *${TEST:-}* ]]; } && grep -q client_folder "$f"; then
+		"$bin/clients.sh" get >/dev/null </dev/null &
+		clients_pid=$!
+		break
+	fi
+done
 say "building for PostgreSQL $(pg_version)${SANITIZE:+ with sanitizers}"
 build_into "$name" "${flags[@]}"
 start_run
 # What the tests read, where the unprivileged user can read it.
 tests=$run/tests
 mkdir -p "$tests"
-tar -C "$sources" --exclude="*.o" --exclude="*.so" -cf - sql expected src | tar -C "$tests" --no-same-owner -xf -
+tar -C "$sources" --exclude="*.o" --exclude="*.so" -cf - README.md sql expected src | tar -C "$tests" --no-same-owner -xf -
 
 if [ -n "${SANITIZE:-}" ]; then
 	# The server is not sanitized, so the libraries are preloaded; why the
@@ -182,10 +190,7 @@ if has_kind tap; then
 		if grep -lq kafka_start "${files[@]}"; then
 			"$bin/kafka.sh" get >/dev/null || say "Apache Kafka is not to be had here: tests on it skip"
 		fi
-		spark=
-		if [ -n "${FEATHUB_TEST_SPARK:-}" ] && grep -lq FEATHUB_SPARK_VENV "${files[@]}"; then
-			spark=$("$bin/parquet.sh" spark) || say "Apache Spark is not to be had here: tests on it skip"
-		fi
+		[ -z "$clients_pid" ] || wait "$clients_pid" || say "some clients are not to be had here: tests with them skip"
 		conformance=${FEATHUB_CONFORMANCE:-$src/../shared/conformance}
 		if [ -d "$conformance" ]; then
 			mkdir -p "$run/conformance"
@@ -200,7 +205,7 @@ if has_kind tap; then
 			PATH="$pgbin:$PATH" PG_REGRESS="$pgxs/src/test/regress/pg_regress" \
 			PERL5LIB="$pgxs/src/test/perl:$tests/src/test/perl" \
 			FEATHUB_KAFKA="$tests/src/test/bin/kafka.sh" FEATHUB_KAFKA_CLIENT="$run/kafka_client" \
-			FEATHUB_CONFORMANCE="$run/conformance" FEATHUB_CACHE="$cache" FEATHUB_PARQUET_VENV="$("$bin/parquet.sh" venv)" FEATHUB_SPARK_VENV="$spark" \
+			FEATHUB_CONFORMANCE="$run/conformance" FEATHUB_CACHE="$cache" FEATHUB_PARQUET_VENV="$("$bin/parquet.sh" venv)" FEATHUB_CLIENTS="$("$bin/clients.sh" folder)" \
 			perl "$tests/src/test/bin/prove.pl" "${TEST_JOBS:-2}" "$((${TEST_LIMIT:-300} * 3))" "$run/tap/totals" "${files[@]#"$tests"/}") </dev/null || status=$?
 		read -r passed bad skipped <"$run/tap/totals" || { passed=0 bad=1 skipped=0; }
 		[ "$status" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
