@@ -51,7 +51,7 @@ The code of README.md after the line <!-- client: name -->, where each key of
 sub recipe
 {
 	my ($name, %replace) = @_;
-	my ($code) = slurp_file("$source/README.md") =~ /^<!-- client: \Q$name\E -->\n```\w+\n(.*?)^```$/ms
+	my ($code) = slurp_file("$source/README.md") =~ /^<!-- client: \Q$name\E -->\n(?:<!-- skip: .*? -->\n)?```\w+\n(.*?)^```$/ms
 	  or die "README.md has no recipe $name";
 
 	foreach my $from (sort keys %replace)
