@@ -21,6 +21,7 @@
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -212,12 +213,16 @@ detach(int code, Datum arg)
 static void
 note_error(ErrorData *edata)
 {
+	int			len;
+
 	if (my_slot == NULL)
 		return;
 	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 	my_slot->failures++;
 	my_slot->last_error_at = GetCurrentTimestamp();
-	strlcpy(my_slot->last_error, edata->message, FEATHUB_ERROR_SIZE);
+	len = pg_mbcliplen(edata->message, strlen(edata->message), FEATHUB_ERROR_SIZE - 1);
+	memcpy(my_slot->last_error, edata->message, len);
+	my_slot->last_error[len] = '\0';
 	LWLockRelease(FeathubTheRegistry->lock);
 }
 

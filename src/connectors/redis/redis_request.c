@@ -403,8 +403,7 @@ FeathubRedisRaise(RedisRequest *request, int number, RedisReply *reply)
 				 errdetail("Redis says: %s", text)));
 	ereport(ERROR,
 			(errcode(sqlerrcode),
-			 errmsg("foreign server \"%s\" refused a command", server),
-			 errdetail("Redis says: %s", text),
+			 errmsg("foreign server \"%s\" refused a command: %s", server, text),
 			 key ? errcontext("key \"%s\"", key) : 0));
 }
 
