@@ -115,6 +115,11 @@ typedef struct FeathubModify
 	List	   *key_attrs;		/* attnums that name a row, of UPDATE and DELETE */
 	bool		returning;		/* someone looks at the slots afterwards */
 	int			batch_size;		/* rows a call of insert_rows may bring */
+	bool		unasked;		/* of DELETE: nobody asks whether there was a row, so
+								 * delete_row may return before it knows */
+	bool		timed;			/* of DELETE: it counts as of deleted_at, in tables
+								 * with an event time */
+	TimestampTz deleted_at;
 	MemoryContext context;
 	MemoryContext row_context;	/* reset by the caller after each call */
 	void	   *state;
@@ -373,6 +378,14 @@ struct FeathubConnector
 	 * they are added.
 	 */
 	bool		(*upserts) (FeathubRelation *rel);
+
+	/*
+	 * The attnum of the column whose time guards the rows, or 0: a row never
+	 * replaces one that is newer.  Of rows of the same time the one that is
+	 * written last stays, but a deletion goes before a row of its time.  NULL:
+	 * no table has one.
+	 */
+	AttrNumber	(*event_time) (FeathubRelation *rel);
 
 	/*
 	 * Positions kept in the sink, by which a job writes exactly once: both or

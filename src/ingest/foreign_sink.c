@@ -87,13 +87,27 @@ FeathubForeignSinkKey(Oid relid, bool *deletes)
 	return names;
 }
 
+char *
+FeathubForeignSinkEventTime(Oid relid)
+{
+	const FeathubConnector *connector = FeathubConnectorOfTable(relid);
+	FeathubRelation *rel;
+	AttrNumber	attnum;
+
+	if (connector == NULL || connector->event_time == NULL)
+		return NULL;
+	rel = FeathubRelationDescribe(relid);
+	attnum = connector->event_time(rel);
+	return attnum == 0 ? NULL : pstrdup(NameStr(TupleDescAttr(rel->tupdesc, attnum - 1)->attname));
+}
+
 void
 FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n, const int *cols)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "feathub sink deletions",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	FeathubModify modify = {.operation = CMD_DELETE,.batch_size = 1};
+	FeathubModify modify = {.operation = CMD_DELETE,.batch_size = 1,.unasked = true};
 	const FeathubConnector *connector;
 	int			nkeys;
 	Datum	   *key;
@@ -108,12 +122,14 @@ FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n, const int *c
 	key = palloc(sizeof(Datum) * nkeys);
 	isnull = palloc0(sizeof(bool) * nkeys);
 
+	modify.timed = connector->event_time && connector->event_time(modify.rel) != 0;
 	connector->begin_modify(&modify);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int j = 0; j < nkeys; j++)
 			key[j] = rows[i]->values[cols[j]];
+		modify.deleted_at = rows[i]->deleted_at;
 		MemoryContextSwitchTo(modify.row_context);
 		(void) connector->delete_row(&modify, key, isnull);
 		MemoryContextSwitchTo(context);

@@ -32,6 +32,13 @@ extern void FeathubForeignSinkCheck(Oid relid);
 extern List *FeathubForeignSinkKey(Oid relid, bool *deletes);
 
 /*
+ * FeathubForeignSinkEventTime
+ *		The name of the column whose time guards the table's rows, palloc'd, or
+ *		NULL: see FeathubConnector.event_time.
+ */
+extern char *FeathubForeignSinkEventTime(Oid relid);
+
+/*
  * FeathubForeignSinkDelete
  *		Delete rows by key, in the current transaction.
  *

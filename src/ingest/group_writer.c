@@ -119,7 +119,10 @@ FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flags)
 	if (writer->group == NULL || !OidIsValid(writer->group->online))
 		writer->flags &= ~FEATHUB_WRITE_ONLINE;
 	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+	{
 		writer->sink_key = FeathubForeignSinkKey(relid, &writer->sink_deletes);
+		writer->sink_time = writer->sink_key ? FeathubForeignSinkEventTime(relid) : NULL;
+	}
 	match_columns(writer);
 	if (writer->nsort > 0)
 		prepare_sort(writer);
@@ -175,6 +178,8 @@ FeathubWriterRefuses(FeathubWriter *writer, const FeathubWriterRow *row, int *sq
 			continue;
 		*sqlerrcode = ERRCODE_NOT_NULL_VIOLATION;
 		return psprintf(writer->group == NULL ?
+						col == writer->event_time ?
+						"null value in event time column \"%s\" of foreign table \"%s\"" :
 						"null value in key column \"%s\" of foreign table \"%s\"" :
 						col == writer->event_time ?
 						"null value in event time column \"%s\" of feature group \"%s\"" :
@@ -399,7 +404,10 @@ apply_plain(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 	counts->duplicates += nrows - written;	/* a rule or trigger dropped them */
 }
 
-/* A foreign table in which rows have keys gets what arrived last of each. */
+/*
+ * A foreign table in which rows have keys gets what arrived last of each, or
+ * with an event time the latest, a deletion before a row of its time.
+ */
 static void
 apply_by_key(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 			 FeathubWriterCounts *counts)
@@ -409,16 +417,34 @@ apply_by_key(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 											   sizeof(SortItem) * (Size) nrows);
 	FeathubWriterRow **deleted = MemoryContextAllocHuge(CurrentMemoryContext,
 														sizeof(FeathubWriterRow *) * (Size) nrows);
+	FeathubWriterRow *deletion = NULL;
 	int			ndeleted = 0;
 	int			nstored = 0;
 
+	for (int i = 0; i < nrows && writer->event_time >= 0; i++)
+	{
+		if (!rows[i].deleted)
+			continue;
+		rows[i].values[writer->event_time] = TimestampTzGetDatum(rows[i].deleted_at);
+		rows[i].isnull[writer->event_time] = false;
+	}
 	sort_rows(writer, rows, items, nrows);
 	for (int i = 0; i < nrows; i++)
 	{
 		FeathubWriterRow *row = &rows[items[i].row];
+		const SortItem *next = i + 1 < nrows ? &items[i + 1] : NULL;
 
-		if (i + 1 < nrows && same_key(writer, rows, &items[i], &items[i + 1], writer->nkeys))
+		if (row->deleted)
+			deletion = row;
+		if (next && same_key(writer, rows, &items[i], next, writer->nkeys))
+		{
+			if (writer->event_time < 0 || !same_key(writer, rows, &items[i], next, writer->nsort))
+				deletion = NULL;
 			continue;
+		}
+		if (writer->event_time >= 0 && deletion)
+			row = deletion;
+		deletion = NULL;
 		if (row->deleted)
 			deleted[ndeleted++] = row;
 		else
@@ -579,6 +605,7 @@ match_columns(FeathubWriter *writer)
 	Relation	rel = relation_open(writer->relid, AccessShareLock);
 	TupleDesc	table = RelationGetDescr(rel);
 	int			natts = writer->input->natts;
+	char	   *event_time;
 	List	   *key;
 	ListCell   *lc;
 
@@ -614,17 +641,18 @@ match_columns(FeathubWriter *writer)
 		writer->is_key[col] = true;
 		writer->sort_cols[writer->nsort++] = col;
 	}
+	event_time = writer->group ? writer->group->event_time : writer->sink_time;
+	if (event_time)
+	{
+		int			col = input_column(writer, event_time);
+
+		check_key_type(writer, table, event_time, col);
+		writer->event_time = col;
+		writer->event_time_type = getBaseType(TupleDescAttr(writer->input, col)->atttypid);
+		writer->sort_cols[writer->nsort++] = col;
+	}
 	if (writer->group)
 	{
-		if (writer->group->event_time)
-		{
-			int			col = input_column(writer, writer->group->event_time);
-
-			check_key_type(writer, table, writer->group->event_time, col);
-			writer->event_time = col;
-			writer->event_time_type = getBaseType(TupleDescAttr(writer->input, col)->atttypid);
-			writer->sort_cols[writer->nsort++] = col;
-		}
 		if (writer->group->deletes && writer->event_time_type == DATEOID)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

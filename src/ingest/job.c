@@ -46,6 +46,7 @@ typedef struct RewindTarget
 
 static const FeathubConnector *check_source(Oid source);
 static void check_sink(Oid sink);
+static List *sink_key(Oid sink);
 static List *find_targets(const FeathubJob *job, const FeathubConnector *connector,
 						  const char *target, const char *partition);
 static void move_partition(const FeathubJob *job, const FeathubConnector *connector,
@@ -67,7 +68,6 @@ feathub_create_job(PG_FUNCTION_ARGS)
 	FeathubJob	job = {0};
 	TupleDesc	input;
 	FeathubGroup *group;
-	bool		deletes;
 
 	for (int i = 0; i < lengthof(required); i++)
 		if (PG_ARGISNULL(i))
@@ -101,10 +101,21 @@ feathub_create_job(PG_FUNCTION_ARGS)
 	}
 	group = FeathubGroupLoadWritable(job.sink);
 	FeathubCheckColumnsFit(input, job.sink, group ? FeathubGroupHistoryKey(group) :
-						   FeathubForeignSinkKey(job.sink, &deletes));
+						   sink_key(job.sink));
 
 	FeathubJobCreate(&job);
 	PG_RETURN_VOID();
+}
+
+/* The columns of a foreign sink that are compared before they are written. */
+static List *
+sink_key(Oid sink)
+{
+	bool		deletes;
+	List	   *names = FeathubForeignSinkKey(sink, &deletes);
+	char	   *event_time = names ? FeathubForeignSinkEventTime(sink) : NULL;
+
+	return event_time ? lappend(names, event_time) : names;
 }
 
 /* The connector of a source, which the user may read and a job can follow. */

@@ -45,6 +45,7 @@ struct FeathubWriter
 	List	   *sink_key;		/* of a foreign table: names of the columns by
 								 * which rows replace others, or NIL */
 	bool		sink_deletes;	/* and can be deleted */
+	char	   *sink_time;		/* the column whose time guards them, or NULL */
 	bool		bulk;			/* history can be inserted in bulk */
 	TupleDesc	input;
 	TupleDesc	history_desc;	/* input, and feathub_deleted if the group has

@@ -131,6 +131,7 @@ extern void FeathubRedisInsertRows(FeathubModify *modify, TupleTableSlot **slots
 extern void FeathubRedisEndModify(FeathubModify *modify);
 extern List *FeathubRedisKeyColumns(FeathubRelation *rel);
 extern bool FeathubRedisUpserts(FeathubRelation *rel);
+extern AttrNumber FeathubRedisEventTime(FeathubRelation *rel);
 extern bool FeathubRedisUpdateRow(FeathubModify *modify, TupleTableSlot *slot,
 								  Datum *key, bool *key_isnull);
 extern bool FeathubRedisDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull);

@@ -56,6 +56,7 @@ typedef enum RedisScript
 	REDIS_SCRIPT_NONE,
 	REDIS_SCRIPT_OPS,			/* commands of one row */
 	REDIS_SCRIPT_HASHES,		/* new hashes, many at a time */
+	REDIS_SCRIPT_ROWS,			/* commands of many rows, with event times */
 	REDIS_SCRIPT_COUNT
 } RedisScript;
 

@@ -43,6 +43,7 @@ const FeathubConnector FeathubRedisConnector = {
 	.update_row = FeathubRedisUpdateRow,
 	.delete_row = FeathubRedisDeleteRow,
 	.upserts = FeathubRedisUpserts,
+	.event_time = FeathubRedisEventTime,
 	.truncate = FeathubRedisTruncate,
 	.explain_modify = FeathubRedisExplainModify,
 

@@ -11,11 +11,16 @@
 #include "utils/sampling.h"
 
 #include "connectors/redis/redis.h"
+#include "connectors/redis/redis_write.h"
 
 /* Keys removed at a time. */
 #define TRUNCATE_BATCH	1000
 
 static void truncate_table(FeathubRelation *rel);
+static void truncate_guards(RedisTable *table, RedisClient *client, RedisRequest *request);
+static void truncate_node(RedisTable *table, RedisNode *node, const char *pattern,
+						  RedisRequest *scan, RedisRequest *request);
+static void finish_unlinks(RedisRequest *request);
 static void unlink_key(RedisTable *table, RedisRequest *request, const char *key, Size len);
 
 /*
@@ -172,12 +177,73 @@ truncate_table(FeathubRelation *rel)
 		CHECK_FOR_INTERRUPTS();
 		if (request->ncommands == 0)
 			continue;
-		FeathubRedisWait(request);
-		for (int i = 0; i < request->ncommands; i++)
-			(void) FeathubRedisGet(request, i);
+		finish_unlinks(request);
 	}
+	if (table->guard != REDIS_GUARD_NONE)
+		truncate_guards(table, client, request);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+}
+
+/* Wait for the replies. */
+static void
+finish_unlinks(RedisRequest *request)
+{
+	FeathubRedisWait(request);
+	for (int i = 0; i < request->ncommands; i++)
+		(void) FeathubRedisGet(request, i);
+}
+
+/* The keys that keep event times go too, those of deleted rows among them. */
+static void
+truncate_guards(RedisTable *table, RedisClient *client, RedisRequest *request)
+{
+	RedisRequest *scan = FeathubRedisRequestMake(client);
+	StringInfoData pattern;
+	RedisNode **nodes;
+	int			n;
+
+	initStringInfo(&pattern);
+	FeathubRedisGlobEscape(&pattern, table->options->guard_prefix,
+						   strlen(table->options->guard_prefix));
+	appendStringInfoChar(&pattern, '*');
+	nodes = FeathubRedisNodes(client, &n);
+	for (int i = 0; i < n; i++)
+		truncate_node(table, nodes[i], pattern.data, scan, request);
+}
+
+static void
+truncate_node(RedisTable *table, RedisNode *node, const char *pattern, RedisRequest *scan,
+			  RedisRequest *request)
+{
+	RedisBytes *parts = palloc(sizeof(RedisBytes) * Max(table->nkeys, 1));
+	char		cursor[32] = "0";
+
+	do
+	{
+		RedisReply *reply;
+
+		CHECK_FOR_INTERRUPTS();
+		FeathubRedisRequestReset(scan);
+		reply = FeathubRedisCall(scan, FeathubRedisCommand(scan, node, "SCAN", NULL, 0, 5,
+														   (const char *const[]) {cursor, "MATCH", pattern, "COUNT", "1000"}));
+		if (reply->type != REDIS_ARRAY || reply->n != 2 ||
+			reply->elements[0].type != REDIS_STRING || reply->elements[0].len >= sizeof(cursor) ||
+			reply->elements[1].type != REDIS_ARRAY)
+			FeathubRedisBadReply(scan->client, "SCAN");
+		strcpy(cursor, reply->elements[0].str);
+		FeathubRedisRequestReset(request);
+		for (int i = 0; i < reply->elements[1].n; i++)
+		{
+			RedisReply *guard = &reply->elements[1].elements[i];
+			RedisBytes	key;
+
+			if (FeathubRedisGuardedKey(table, guard->str, guard->len, &key) &&
+				FeathubRedisKeyMatch(&table->template, key.data, key.len, parts))
+				FeathubRedisCommand(request, NULL, "UNLINK", guard->str, guard->len, 0, NULL);
+		}
+		finish_unlinks(request);
+	} while (strcmp(cursor, "0") != 0);
 }
 
 static void

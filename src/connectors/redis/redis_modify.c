@@ -23,11 +23,14 @@ typedef struct RedisModifyState
 	RedisRequest *requests[2];
 	int			current;		/* the one to fill next */
 	bool		pending;		/* the other one was sent and not looked at */
+	int			ndeletions;		/* in the current one, that nobody waits for */
 	CmdType		operation;
 	RedisSeen  *moved;			/* keys that this statement gave to rows */
 } RedisModifyState;
 
 static void check_insert(RedisModifyState *state, RedisRequest *request);
+static void send_deletions(RedisModifyState *state);
+static void wait_for_replicas(RedisModifyState *state);
 static void row_exists(RedisModifyState *state, RedisRequest *request, int command)
 			pg_attribute_noreturn();
 static Datum *old_row(FeathubModify *modify, Datum *key, bool *key_isnull);
@@ -110,7 +113,7 @@ FeathubRedisInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots
 	if (state->table->metadata[REDIS_META_ID] != 0 && nslots == 1)
 	{
 		int			attno = state->table->metadata[REDIS_META_ID] - 1;
-		RedisReply *reply = FeathubRedisGet(request, 0);
+		RedisReply *reply = FeathubRedisGetAny(request, 0);
 
 		if (reply->type == REDIS_STRING && slots[0]->tts_isnull[attno])
 		{
@@ -129,9 +132,13 @@ FeathubRedisEndModify(FeathubModify *modify)
 {
 	RedisModifyState *state = modify->state;
 
+	if (state->ndeletions > 0)
+		send_deletions(state);
 	if (state->pending)
 		check_insert(state, state->requests[!state->current]);
 	state->pending = false;
+	if (state->table->options->min_replicas > 0)
+		wait_for_replicas(state);
 }
 
 List *
@@ -145,8 +152,16 @@ FeathubRedisUpserts(FeathubRelation *rel)
 {
 	RedisOptions *options = rel->options;
 
-	return options->write_mode == REDIS_WRITE_UPSERT &&
-		options->kind != REDIS_KIND_STREAM && options->kind != REDIS_KIND_LIST;
+	if (options->write_mode != REDIS_WRITE_UPSERT || options->kind == REDIS_KIND_STREAM)
+		return false;
+	/* elements of a list have no names */
+	return options->kind != REDIS_KIND_LIST || !FeathubRedisTableMake(rel)->element_rows;
+}
+
+AttrNumber
+FeathubRedisEventTime(FeathubRelation *rel)
+{
+	return FeathubRedisTableMake(rel)->event_time;
 }
 
 bool
@@ -159,17 +174,95 @@ FeathubRedisUpdateRow(FeathubModify *modify, TupleTableSlot *slot, Datum *key,
 bool
 FeathubRedisDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull)
 {
-	return send_row(modify, NULL, old_row(modify, key, key_isnull));
+	RedisModifyState *state = modify->state;
+	Datum	   *old_values = old_row(modify, key, key_isnull);
+	FeathubTextModes modes;
+
+	FeathubRedisWriterDeletedAt(state->writer, modify->timed, modify->deleted_at);
+	if (!modify->unasked)
+		return send_row(modify, NULL, old_values);
+	if (state->ndeletions == 0)
+		FeathubRedisRequestReset(state->requests[state->current]);
+	state->writer->together = true;
+	FeathubTextModesSet(&modes, NULL);
+	PG_TRY();
+	{
+		(void) FeathubRedisWriteDelete(state->writer, state->requests[state->current], old_values);
+	}
+	PG_FINALLY();
+	{
+		FeathubTextModesRestore(&modes);
+	}
+	PG_END_TRY();
+	if (++state->ndeletions >= state->table->options->batch_size)
+		send_deletions(state);
+	return true;
 }
 
-/* Wait for the replies of a batch; a row that exists is an error. */
+/* Send deletions that nobody waits for, and look at those sent before. */
+static void
+send_deletions(RedisModifyState *state)
+{
+	RedisRequest *request = state->requests[state->current];
+
+	FeathubRedisWriteRowsEnd(state->writer, request);
+	FeathubRedisSend(request);
+	if (state->pending)
+		check_insert(state, state->requests[!state->current]);
+	state->pending = true;
+	state->current = !state->current;
+	state->ndeletions = 0;
+}
+
+/* What was written here is to be on replicas too, of every master. */
+static void
+wait_for_replicas(RedisModifyState *state)
+{
+	const RedisOptions *options = state->table->options;
+	RedisRequest *request = state->requests[0];
+	RedisNode **nodes;
+	int			n;
+
+	FeathubRedisRequestReset(request);
+	nodes = FeathubRedisNodes(request->client, &n);
+	for (int i = 0; i < n; i++)
+	{
+		/* sooner than we would give the connection up */
+		FeathubRedisBegin(request, nodes[i], 3, "WAIT");
+		FeathubRedisAddInt(request, options->min_replicas);
+		FeathubRedisAddInt(request, options->command_timeout * 900);
+	}
+	FeathubRedisWait(request);
+	for (int i = 0; i < n; i++)
+	{
+		RedisReply *reply = FeathubRedisGet(request, i);
+
+		if (reply->type != REDIS_INTEGER)
+			FeathubRedisBadReply(request->client, "WAIT");
+		if (reply->integer < options->min_replicas)
+			ereport(ERROR,
+					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+					 errmsg("only " INT64_FORMAT " of %d replicas of foreign server \"%s\" have confirmed what was written",
+							reply->integer, options->min_replicas,
+							state->table->rel->server->servername),
+					 errdetail("It is written on the master.")));
+	}
+}
+
+/*
+ * Wait for the replies of a batch; a row that exists is an error.  One that is
+ * older than what is there was left out, and a deletion may find nothing.
+ */
 static void
 check_insert(RedisModifyState *state, RedisRequest *request)
 {
 	FeathubRedisWait(request);
 	for (int i = 0; i < request->ncommands; i++)
 	{
-		if (FeathubRedisOutcome(request, i) != REDIS_ROW_DONE)
+		RedisOutcome outcome = FeathubRedisOutcome(request, i);
+
+		if (outcome == REDIS_ROW_EXISTS ||
+			(outcome == REDIS_ROW_MISSING && state->operation == CMD_INSERT))
 			row_exists(state, request, i);
 	}
 }

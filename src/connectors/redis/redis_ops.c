@@ -91,7 +91,23 @@ FeathubRedisOpsSend(RedisOps *ops, RedisRequest *request)
 	FeathubRedisScriptKeys(request, ops->keys.data, ops->keys.len, ops->nkeys,
 						   ops->key.data, ops->key.len);
 	FeathubRedisAddFormatted(request, ops->data.data, ops->data.len, ops->nwords);
+	if (ops->first_check == REDIS_CHECK_ID)
+		request->commands[command].check = (char) REDIS_CHECK_ID;
 	return command;
+}
+
+/* The script says at the end of an error which of its keys it is about. */
+static void
+name_key(RedisRequest *request, int command, RedisReply *reply)
+{
+	char	   *end = strstr(reply->str, " (key ");
+	int			n = end ? atoi(end + strlen(" (key ")) : 0;
+
+	if (n <= 0)
+		return;
+	*end = '\0';
+	reply->len = end - reply->str;
+	FeathubRedisScriptNameKey(request, command, n);
 }
 
 RedisOutcome
@@ -101,12 +117,25 @@ FeathubRedisOutcome(RedisRequest *request, int command)
 	bool		nothing;
 
 	/* SET ... GET says what was there before: nothing, of a new key */
+	if (reply->type == REDIS_ERROR && request->commands[command].check == REDIS_CHECK_ID &&
+		strstr(reply->str, "is equal or smaller than the target stream top item") != NULL)
+		return REDIS_ROW_DONE;
 	if (reply->type == REDIS_ERROR)
 	{
 		if (strstr(reply->str, "WRONGTYPE") != NULL)
 			reply->str = strstr(reply->str, "WRONGTYPE");
 		reply->len = strlen(reply->str);
+		if (request->commands[command].script == REDIS_SCRIPT_ROWS)
+			name_key(request, command, reply);
 		FeathubRedisRaise(request, command, reply);
+	}
+	if (request->commands[command].script == REDIS_SCRIPT_ROWS)
+	{
+		if (reply->type != REDIS_INTEGER)
+			FeathubRedisBadReply(request->client, "EVALSHA");
+		return reply->integer == -1 ? REDIS_ROW_EXISTS :
+			reply->integer < 0 ? REDIS_ROW_MISSING :
+			reply->integer > 0 ? REDIS_ROW_OLDER : REDIS_ROW_DONE;
 	}
 	if (request->commands[command].script == REDIS_SCRIPT_HASHES)
 	{

@@ -18,6 +18,7 @@ static void check_nodes(const char *name, const char *value);
 static void check_port_host(const char *name, const char *value);
 static void check_pattern(const char *name, const char *value);
 static void check_type(const char *name, const char *value);
+static void check_guard_prefix(const char *name, const char *value);
 static List *parse_nodes(const char *option, const char *value);
 
 static const FeathubOptionValue mode_values[] = {
@@ -52,6 +53,18 @@ static const FeathubOptionValue write_values[] = {
 	{NULL}
 };
 
+static const FeathubOptionValue ttl_from_values[] = {
+	{"write", REDIS_TTL_WRITE},
+	{"event_time", REDIS_TTL_EVENT_TIME},
+	{NULL}
+};
+
+static const FeathubOptionValue old_id_values[] = {
+	{"error", REDIS_OLD_ID_ERROR},
+	{"skip", REDIS_OLD_ID_SKIP},
+	{NULL}
+};
+
 static const FeathubOptionValue invalid_values[] = {
 	{"error", REDIS_INVALID_ERROR},
 	{"skip", REDIS_INVALID_SKIP},
@@ -65,6 +78,7 @@ static const FeathubOptionValue metadata_values[] = {
 	{"field", REDIS_META_FIELD},
 	{"id", REDIS_META_ID},
 	{"time", REDIS_META_TIME},
+	{"event_time", REDIS_META_EVENT_TIME},
 	{NULL}
 };
 
@@ -228,6 +242,31 @@ const FeathubOption FeathubRedisOptions[] = {
 		.description = "Seconds that a key lives after it was written; 0: it stays."
 	},
 	{
+		"ttl_from", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM, FIELD(ttl_from),
+		.values = ttl_from_values, .default_value = "write",
+		.description = "Whether the time to live counts from the write or from the row's event time."
+	},
+	{
+		"guard_prefix", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING, FIELD(guard_prefix),
+		.check = check_guard_prefix, .default_value = "feathub:time:",
+		.description = "What the keys begin with in which event times are kept, where the rows themselves have no place for them."
+	},
+	{
+		"tombstone_ttl", FEATHUB_ON_TABLE, FEATHUB_OPTION_FLOAT, FIELD(tombstone_ttl),
+		.min = 0, .max = INT64CONST(1000000000), .default_value = "0",
+		.description = "Seconds for which the time of a deletion is kept, so that older rows do not come back; 0: forever."
+	},
+	{
+		"on_old_id", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM, FIELD(on_old_id),
+		.values = old_id_values, .default_value = "error",
+		.description = "Whether an entry of a stream fails whose id is given and not greater than the last one's, or is left out as written before (skip)."
+	},
+	{
+		"min_replicas", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_INT, FIELD(min_replicas),
+		.min = 0, .max = 100, .default_value = "0",
+		.description = "Replicas of each master that must have confirmed what a statement wrote, else it is an error (WAIT)."
+	},
+	{
 		"batch_size", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_INT, FIELD(batch_size),
 		.min = 1, .max = 100000, .default_value = "1000",
 		.description = "Rows sent at a time by INSERT and COPY."
@@ -245,6 +284,10 @@ const FeathubOption FeathubRedisOptions[] = {
 	{
 		"metadata", FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM, .values = metadata_values,
 		.description = "What the column shows instead of a value."
+	},
+	{
+		"event_time", FEATHUB_ON_COLUMN, FEATHUB_OPTION_BOOL,
+		.description = "Whether the column's time guards its row: an older row never replaces a newer one. Needs write_mode upsert."
 	},
 	{
 		"field", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
@@ -437,6 +480,17 @@ static void
 check_pattern(const char *name, const char *value)
 {
 	FeathubRedisPatternCheck(value);
+}
+
+/* Option check: not empty, and no braces, which decide about slots of clusters. */
+static void
+check_guard_prefix(const char *name, const char *value)
+{
+	if (value[0] == '\0' || strpbrk(value, "{}") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+				 errhint("It is some text without braces.")));
 }
 
 /* Option check: a type of FeatHub's. */

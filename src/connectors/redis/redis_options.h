@@ -42,6 +42,20 @@ typedef enum RedisWriteMode
 	REDIS_WRITE_UPSERT
 } RedisWriteMode;
 
+/* From when on a time to live is counted. */
+typedef enum RedisTtlFrom
+{
+	REDIS_TTL_WRITE,
+	REDIS_TTL_EVENT_TIME
+} RedisTtlFrom;
+
+/* A stream's entry whose id is not greater than the last one's. */
+typedef enum RedisOldId
+{
+	REDIS_OLD_ID_ERROR,
+	REDIS_OLD_ID_SKIP
+} RedisOldId;
+
 typedef enum RedisInvalidKeys
 {
 	REDIS_INVALID_ERROR,
@@ -57,6 +71,7 @@ typedef enum RedisMetadata
 	REDIS_META_FIELD,			/* name of a hash's field: a row for each */
 	REDIS_META_ID,				/* of a stream's entry */
 	REDIS_META_TIME,			/* of a stream's entry: in its id */
+	REDIS_META_EVENT_TIME,		/* guards the row, kept beside it */
 	REDIS_META_COUNT
 } RedisMetadata;
 
@@ -101,6 +116,11 @@ typedef struct RedisOptions
 	/* table, writing */
 	int			write_mode;		/* RedisWriteMode */
 	double		ttl;			/* s; 0: keys stay */
+	int			ttl_from;		/* RedisTtlFrom */
+	char	   *guard_prefix;	/* of the keys that hold event times */
+	double		tombstone_ttl;	/* s that a deletion is remembered; 0: forever */
+	int			on_old_id;		/* RedisOldId */
+	int			min_replicas;	/* that must have what was written */
 	int			batch_size;		/* rows sent at a time */
 	bool		hash_partial_update;	/* of kind features */
 } RedisOptions;

@@ -14,6 +14,7 @@
 
 #include "connectors/redis/redis_page.h"
 #include "connectors/redis/redis_row.h"
+#include "connectors/redis/redis_write.h"
 
 /* Keys of the first window: nothing is known about their size yet. */
 #define FIRST_WINDOW	100
@@ -24,6 +25,8 @@ static void add_commands(RedisWindow *window, RedisEntry *entry);
 static void add_feature_commands(RedisWindow *window, RedisEntry *entry,
 								 const RedisBytes *parts);
 static void add_checks(RedisWindow *window, RedisEntry *entry);
+static void ask_time(RedisWindow *window, const char *key, Size len);
+static void fill_time(RedisWindow *window, int command, Datum *values, bool *isnull);
 static bool all_nil(const RedisReply *reply);
 static RedisReply *reply_of(RedisWindow *window, int command);
 static bool fill_keys(RedisWindow *window, RedisEntry *entry, Datum *values, bool *isnull);
@@ -57,6 +60,9 @@ FeathubRedisReaderMake(RedisTable *table, RedisClient *client, Bitmapset *needed
 		make_decoder(reader, needed);
 	reader->need_ttl = table->metadata[REDIS_META_TTL] != 0 &&
 		is_needed(needed, table->metadata[REDIS_META_TTL]);
+	reader->need_time = table->metadata[REDIS_META_EVENT_TIME] != 0 &&
+		table->guard == REDIS_GUARD_KEY &&
+		is_needed(needed, table->metadata[REDIS_META_EVENT_TIME]);
 	reader->plain_keys = true;
 	for (int i = 0; i < table->nkeys; i++)
 	{
@@ -323,6 +329,8 @@ add_commands(RedisWindow *window, RedisEntry *entry)
 		FeathubRedisCommand(request, NULL, "GET", key, len, 0, NULL);
 	if (reader->need_ttl)
 		FeathubRedisCommand(request, NULL, "PTTL", key, len, 0, NULL);
+	if (reader->need_time)
+		ask_time(window, key, len);
 	if (request->ncommands > first)
 		entry->command = first;
 }
@@ -336,7 +344,7 @@ add_feature_commands(RedisWindow *window, RedisEntry *entry, const RedisBytes *p
 	RedisTable *table = reader->table;
 	StringInfoData key;
 
-	if (reader->nneeded == 0 && reader->known)
+	if (reader->nneeded == 0 && reader->known && !reader->need_time)
 		return;
 	initStringInfo(&key);
 	entry->command = window->request->ncommands;
@@ -353,6 +361,34 @@ add_feature_commands(RedisWindow *window, RedisEntry *entry, const RedisBytes *p
 							range ? 2 : 0, range ? all : NULL);
 	}
 	pfree(key.data);
+	if (reader->need_time)
+		ask_time(window, window->keys.data + entry->offset, entry->len);
+}
+
+/* The command for the event time that is kept beside a row, of its key. */
+static void
+ask_time(RedisWindow *window, const char *key, Size len)
+{
+	StringInfoData guard;
+
+	initStringInfo(&guard);
+	FeathubRedisGuardKey(window->reader->table, key, len, &guard);
+	FeathubRedisCommand(window->request, NULL, "GET", guard.data, guard.len, 0, NULL);
+	pfree(guard.data);
+}
+
+static void
+fill_time(RedisWindow *window, int command, Datum *values, bool *isnull)
+{
+	RedisReply *reply = FeathubRedisGet(window->request, command);
+	AttrNumber	attnum = window->reader->table->metadata[REDIS_META_EVENT_TIME];
+	TimestampTz time;
+
+	/* a row that others wrote has none */
+	if (reply->type != REDIS_STRING || !FeathubRedisGuardTime(reply->str, reply->len, &time))
+		return;
+	values[attnum - 1] = TimestampTzGetDatum(time);
+	isnull[attnum - 1] = false;
 }
 
 /*
@@ -568,7 +604,10 @@ key_row(RedisWindow *window, RedisEntry *entry, Datum *values, bool *isnull)
 		if (reply->integer == -2)
 			return false;
 		FeathubRedisFillTtl(window, reply->integer, values, isnull);
+		command++;
 	}
+	if (reader->need_time)
+		fill_time(window, command, values, isnull);
 	return true;
 }
 
@@ -582,6 +621,9 @@ feature_row(RedisWindow *window, RedisEntry *entry, Datum *values, bool *isnull)
 
 	if (entry->command < 0)
 		return true;
+	if (reader->need_time)
+		fill_time(window, entry->command + (reader->nneeded > 0 ? reader->nneeded : table->nvalues),
+				  values, isnull);
 	if (reader->nneeded == 0)
 	{
 		for (int i = 0; i < table->nvalues; i++)

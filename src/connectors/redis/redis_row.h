@@ -28,6 +28,7 @@ typedef struct RedisReader
 	int			nneeded;
 	int		   *needed;			/* indexes of table->values */
 	bool		need_ttl;
+	bool		need_time;		/* the event time that is kept beside the row */
 	bool		plain_keys;		/* all key columns are text as it is */
 	bool		text_modes;		/* some key's text depends on the session */
 	bool		known;			/* keys come from SCAN with our type */

@@ -65,10 +65,92 @@ static const char hashes[] =
 "end "
 "return bad";
 
+/*
+ * REDIS_SCRIPT_ROWS: commands of many rows, each guarded by its event time if the
+ * table has one.  Arguments: the guard's kind (RedisGuard) and the hash's field
+ * for kind 'f'; then for each row, if it is guarded: its time ('' for a deletion
+ * that has none), '1' for a deletion, PX or PXAT and a number for the key that
+ * keeps the time (or twice ''), the element for kind 'm'; then for every row how
+ * many keys are its own (of a guarded row the last is the one that keeps the
+ * time), how many words follow, and these as for REDIS_SCRIPT_OPS.
+ *
+ * Times are 20 digits, of which texts of one length compare alike in every
+ * locale; as numbers they would be rounded.  That of a deletion has a 'd' before
+ * it.  A row that is older than what is there is left out, one that is as old as
+ * a deletion too.  The field of a hash may have been written by others, so it is
+ * read with care.
+ *
+ * The reply is the number of rows left out; -1 or -2 as 0 and -1 there.  An error
+ * tells its key's number.
+ */
+static const char rows[] =
+"local mode, field = ARGV[1], ARGV[2] "
+"local call, try, byte = redis.call, redis.pcall, string.byte "
+"local function digits(s) "
+"local a, b, c, d, e, f, g, z = string.match(s, "
+"'^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d)%.?(%d*)(.*)$') "
+"if a and #g <= 6 and (z == '+00' or z == '' or z == 'Z' or z == '+00:00') then "
+"return a .. b .. c .. d .. e .. f .. g .. string.rep('0', 6 - #g) end "
+"end "
+"local function keep(key, value, unit, n) "
+"if unit == '' then call('SET', key, value) else call('SET', key, value, unit, n) end "
+"end "
+"local i, k, left, result, total = 3, 0, 0, 0, #ARGV "
+"while i <= total do "
+"local time, del, unit, ttl, member, old, dead "
+"local guarded, go = mode ~= 'n', true "
+"if guarded then "
+"time, del, unit, ttl, member = ARGV[i], ARGV[i + 1] == '1', ARGV[i + 2], ARGV[i + 3], ARGV[i + 4] "
+"i = i + 5 "
+"end "
+"local nkeys, last = tonumber(ARGV[i]), i + 1 + tonumber(ARGV[i + 1]) "
+"local key, guard = KEYS[k + 1], KEYS[k + nkeys] "
+"i = i + 2 "
+"if guarded then "
+"if mode == 'f' then "
+"old = try('HGET', key, field) "
+"if type(old) == 'table' then return {err = old.err .. ' (key ' .. k + 1 .. ')'} end "
+"if old then "
+"old = digits(old) "
+"if not old then return {err = 'FEATHUBTIME field ' .. field .. ' holds no time (key ' .. k + 1 .. ')'} end "
+"else old = call('GET', guard) end "
+"elseif mode == 'k' then old = call('GET', guard) "
+"else old = call('HGET', guard, member) end "
+"if old and byte(old) == 100 then dead = true old = string.sub(old, 2) end "
+"if old and time ~= '' then "
+"if dead and not del then go = old < time else go = old <= time end "
+"end "
+"if time == '' then time = old end "
+"end "
+"if go then "
+"while i < last do "
+"local check, n = ARGV[i], tonumber(ARGV[i + 1]) "
+"local r = try(unpack(ARGV, i + 2, i + 1 + n)) "
+"if type(r) == 'table' and r.err then return {err = r.err .. ' (key ' .. k + 1 .. ')'} end "
+"if check == '1' and (r == 0 or r == false) then "
+"if not del then return -2 end "
+"result = -2 "
+"end "
+"if check == '0' and r ~= 0 and r ~= false then return -1 end "
+"i = i + 2 + n "
+"end "
+"if del then "
+"if not time then "
+"elseif mode == 'm' then call('HSET', guard, member, 'd' .. time) "
+"else keep(guard, 'd' .. time, unit, ttl) end "
+"elseif mode == 'f' then if dead then call('DEL', guard) end "
+"elseif mode == 'k' then keep(guard, time, unit, ttl) "
+"elseif mode == 'm' then call('HSET', guard, member, time) end "
+"else left = left + 1 end "
+"i, k = last + 1, k + nkeys "
+"end "
+"if result < 0 then return result end "
+"return left";
+
 const char *
 FeathubRedisScriptText(RedisScript script)
 {
-	return script == REDIS_SCRIPT_HASHES ? hashes : ops;
+	return script == REDIS_SCRIPT_ROWS ? rows : script == REDIS_SCRIPT_HASHES ? hashes : ops;
 }
 
 const char *

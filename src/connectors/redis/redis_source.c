@@ -15,6 +15,7 @@
 
 #include "connectors/redis/redis.h"
 #include "connectors/redis/redis_node.h"
+#include "connectors/redis/redis_write.h"
 
 /* Keys that SCAN looks at in one call, at most: it blocks the server. */
 #define MAX_COUNT	10000
@@ -165,6 +166,8 @@ FeathubRedisSourceNext(RedisSource *source, const char **key, Size *len)
 			source->later = true;
 			continue;
 		}
+		if (FeathubRedisIsGuard(source->table, *key, *len))
+			continue;
 		if (source->table->kind == REDIS_KIND_FEATURES)
 		{
 			if (!to_entity(source, key, len))

@@ -28,18 +28,19 @@ static List *key_pattern(const RedisOptions *options);
 static void make_template(RedisTable *table, List *pattern, const char *feature,
 						  RedisTemplate *template);
 static void check_template(RedisTable *table);
+static void check_guard(RedisTable *table);
 static void invalid_table(RedisTable *table, const char *reason, const char *hint)
 			pg_attribute_noreturn();
 
 static const int kind_metadata[] = {
-	[REDIS_KIND_STRING] = META(TTL),
-	[REDIS_KIND_VALUE] = META(TTL),
-	[REDIS_KIND_HASH] = META(TTL) | META(FIELD),
-	[REDIS_KIND_LIST] = META(TTL) | META(INDEX),
-	[REDIS_KIND_SET] = META(TTL),
-	[REDIS_KIND_ZSET] = META(TTL) | META(SCORE),
+	[REDIS_KIND_STRING] = META(TTL) | META(EVENT_TIME),
+	[REDIS_KIND_VALUE] = META(TTL) | META(EVENT_TIME),
+	[REDIS_KIND_HASH] = META(TTL) | META(FIELD) | META(EVENT_TIME),
+	[REDIS_KIND_LIST] = META(TTL) | META(INDEX) | META(EVENT_TIME),
+	[REDIS_KIND_SET] = META(TTL) | META(EVENT_TIME),
+	[REDIS_KIND_ZSET] = META(TTL) | META(SCORE) | META(EVENT_TIME),
 	[REDIS_KIND_STREAM] = META(TTL) | META(ID) | META(TIME),
-	[REDIS_KIND_FEATURES] = 0,
+	[REDIS_KIND_FEATURES] = META(EVENT_TIME),
 };
 
 RedisTable *
@@ -65,6 +66,7 @@ FeathubRedisTableMake(FeathubRelation *rel)
 		make_template(table, pattern, NULL, &table->template);
 	check_template(table);
 	check_values(table);
+	check_guard(table);
 	return table;
 }
 
@@ -211,6 +213,8 @@ sort_columns(RedisTable *table, List *pattern)
 		const char *metadata = FeathubRelationColumnOption(rel, i + 1, "metadata");
 		const char *field = FeathubRelationColumnOption(rel, i + 1, "field");
 		const char *type = FeathubRelationColumnOption(rel, i + 1, "type");
+		const char *event_time = FeathubRelationColumnOption(rel, i + 1, "event_time");
+		bool		is_event_time = false;
 		RedisColumn *column;
 		bool		is_key = false;
 		Oid			base;
@@ -221,6 +225,17 @@ sort_columns(RedisTable *table, List *pattern)
 			(void) parse_bool(key, &is_key);
 		if (patterned && pattern_names(pattern, NameStr(att->attname)))
 			is_key = true;
+		if (event_time)
+			(void) parse_bool(event_time, &is_event_time);
+		if (is_event_time && (is_key || metadata))
+			invalid_table(table, psprintf("column \"%s\" has option \"event_time\" and another one",
+										  NameStr(att->attname)), NULL);
+		if (metadata && FeathubRedisMetadataByName(metadata) == REDIS_META_EVENT_TIME)
+			is_event_time = true;
+		if (is_event_time && table->event_time != 0)
+			invalid_table(table, "two columns are event times", NULL);
+		if (is_event_time)
+			table->event_time = i + 1;
 		if (metadata)
 		{
 			int			kind = FeathubRedisMetadataByName(metadata);
@@ -312,6 +327,10 @@ check_metadata(RedisTable *table, Form_pg_attribute att, int kind)
 		case REDIS_META_ID:
 			ok = type == TEXTOID;
 			wanted = "text";
+			break;
+		case REDIS_META_EVENT_TIME:
+			ok = type == TIMESTAMPTZOID || type == TIMESTAMPOID;
+			wanted = "timestamp with time zone or timestamp";
 			break;
 		case REDIS_META_TIME:
 			ok = type == TIMESTAMPTZOID;
@@ -417,6 +436,55 @@ check_values(RedisTable *table)
 											  table->values[j].attname,
 											  table->values[i].attname), NULL);
 		}
+	}
+}
+
+/* Can the event time guard rows, and where is it kept? */
+static void
+check_guard(RedisTable *table)
+{
+	const RedisOptions *options = table->options;
+	Form_pg_attribute att;
+
+	table->guard = REDIS_GUARD_NONE;
+	if (options->on_old_id != REDIS_OLD_ID_ERROR && table->kind != REDIS_KIND_STREAM)
+		invalid_table(table, "option \"on_old_id\" is for kind \"stream\"", NULL);
+	if (table->event_time == 0)
+	{
+		if (options->ttl_from == REDIS_TTL_EVENT_TIME || options->tombstone_ttl > 0)
+			invalid_table(table, "options \"ttl_from\" and \"tombstone_ttl\" need an event time",
+						  "Add option event_time 'true' to a column.");
+		return;
+	}
+	att = TupleDescAttr(table->rel->tupdesc, table->event_time - 1);
+	if (att->atttypid != TIMESTAMPTZOID && att->atttypid != TIMESTAMPOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+				 errmsg("event time column \"%s\" of foreign table \"%s\" is of type %s",
+						NameStr(att->attname), table->rel->relname,
+						format_type_with_typemod(att->atttypid, att->atttypmod)),
+				 errhint("Make it timestamp with time zone or timestamp.")));
+	if (options->write_mode != REDIS_WRITE_UPSERT)
+		invalid_table(table, "an event time needs option write_mode 'upsert'", NULL);
+	if (table->kind == REDIS_KIND_STREAM || (table->kind == REDIS_KIND_LIST && table->element_rows))
+		invalid_table(table, psprintf("rows of kind \"%s\" are added and replace none, so an event time guards nothing",
+									  FeathubRedisKindName(table->kind)), NULL);
+	if (table->element_rows)
+	{
+		table->guard = REDIS_GUARD_MEMBER;
+		if (options->tombstone_ttl > 0)
+			invalid_table(table, "option \"tombstone_ttl\" is for tables with a row for each key", NULL);
+		if (table->kind != REDIS_KIND_HASH && table->values[0].attnum == table->event_time)
+			invalid_table(table, "the event time cannot be the element itself", NULL);
+		return;
+	}
+	table->guard = REDIS_GUARD_KEY;
+	for (int i = 0; i < table->nvalues && table->kind == REDIS_KIND_HASH; i++)
+	{
+		if (table->values[i].attnum != table->event_time)
+			continue;
+		table->guard = REDIS_GUARD_FIELD;
+		table->guard_field = table->values[i].field;
 	}
 }
 

@@ -22,6 +22,15 @@ typedef struct RedisColumn
 	RedisCodec *codec;			/* after FeathubRedisTableCodecs */
 } RedisColumn;
 
+/* Where the event time is kept that guards a row. */
+typedef enum RedisGuard
+{
+	REDIS_GUARD_NONE = 'n',
+	REDIS_GUARD_FIELD = 'f',	/* in a field of the hash; after a deletion as KEY */
+	REDIS_GUARD_KEY = 'k',		/* in a key of its own */
+	REDIS_GUARD_MEMBER = 'm'	/* in a hash of its own, by the element */
+} RedisGuard;
+
 typedef struct RedisTable
 {
 	FeathubRelation *rel;
@@ -34,6 +43,9 @@ typedef struct RedisTable
 	RedisColumn *values;
 	AttrNumber	metadata[REDIS_META_COUNT];
 	RedisColumn field;			/* the column with metadata field, if any */
+	AttrNumber	event_time;		/* the column that guards rows, or 0 */
+	RedisGuard	guard;
+	const char *guard_field;	/* REDIS_GUARD_FIELD: of the hash */
 	RedisTemplate template;		/* of kind features: of the first feature */
 	RedisTemplate *features;	/* kind features: one for each value column */
 	FeathubConvertSettings *settings;	/* after FeathubRedisTableCodecs */

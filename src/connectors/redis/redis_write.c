@@ -36,6 +36,9 @@ static void make_key(RedisWriter *writer, const Datum *values, const bool *isnul
 					 StringInfo key);
 static int64 row_ttl(RedisWriter *writer, const Datum *values, const bool *isnull);
 static void set_ttl(RedisWriter *writer, int64 ttl, bool new_key);
+static void add_ttl(RedisWriter *writer, int64 ttl);
+static bool from_event(RedisWriter *writer);
+static void refuse_apart(RedisWriter *writer, bool apart);
 static void write_string(RedisWriter *writer, const Datum *values, const bool *isnull,
 						 RedisCheck check, int64 ttl);
 static void write_hash(RedisWriter *writer, const Datum *values, const bool *isnull,
@@ -77,6 +80,7 @@ FeathubRedisWriterMake(RedisTable *table, RedisClient *client, bool with_values)
 	initStringInfo(&writer->old_key);
 	FeathubRedisOpsReset(&writer->ops);
 	reset_rows(&writer->rows);
+	FeathubRedisGuardReset(writer);
 	if (table->kind == REDIS_KIND_VALUE && with_values)
 	{
 		FeathubColumn *columns = palloc0(sizeof(FeathubColumn) * Max(table->nvalues, 1));
@@ -107,8 +111,10 @@ FeathubRedisWriteInsert(RedisWriter *writer, RedisRequest *request,
 	RedisTable *table = writer->table;
 	bool		upsert = table->options->write_mode == REDIS_WRITE_UPSERT;
 	RedisCheck	check = upsert ? REDIS_CHECK_NONE : REDIS_CHECK_ABSENT;
-	int64		ttl = row_ttl(writer, values, isnull);
+	int64		ttl;
 
+	FeathubRedisGuardRow(writer, values, isnull);
+	ttl = row_ttl(writer, values, isnull);
 	FeathubRedisOpsReset(&writer->ops);
 	make_key(writer, values, isnull, &writer->new_key);
 	if (table->kind == REDIS_KIND_FEATURES)
@@ -137,7 +143,7 @@ FeathubRedisWriteInsert(RedisWriter *writer, RedisRequest *request,
 	else
 		write_string(writer, values, isnull, check, ttl);
 	add_to_set(writer);
-	return FeathubRedisOpsSend(&writer->ops, request);
+	return FeathubRedisGuardSend(writer, request, ttl);
 }
 
 int
@@ -150,6 +156,7 @@ FeathubRedisWriteUpdate(RedisWriter *writer, RedisRequest *request,
 	int64		ttl = TTL_LEAVE;
 	bool		moved;
 
+	FeathubRedisGuardRow(writer, values, isnull);
 	if (table->metadata[REDIS_META_TTL] == 0 ||
 		is_target(writer, table->metadata[REDIS_META_TTL]))
 		ttl = row_ttl(writer, values, isnull);
@@ -158,7 +165,8 @@ FeathubRedisWriteUpdate(RedisWriter *writer, RedisRequest *request,
 	make_key(writer, values, isnull, &writer->new_key);
 	moved = writer->old_key.len != writer->new_key.len ||
 		memcmp(writer->old_key.data, writer->new_key.data, writer->new_key.len) != 0;
-	if (moved && (table->kind == REDIS_KIND_FEATURES || table->options->key_set))
+	if (moved && (table->kind == REDIS_KIND_FEATURES || table->options->key_set ||
+				  table->guard != REDIS_GUARD_NONE))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot change key columns of foreign table \"%s\"", table->rel->relname),
@@ -172,7 +180,7 @@ FeathubRedisWriteUpdate(RedisWriter *writer, RedisRequest *request,
 	if (table->element_rows)
 	{
 		update_element(writer, values, isnull, old_values, ttl);
-		return FeathubRedisOpsSend(ops, request);
+		return FeathubRedisGuardSend(writer, request, ttl);
 	}
 	if (moved)
 	{
@@ -190,7 +198,7 @@ FeathubRedisWriteUpdate(RedisWriter *writer, RedisRequest *request,
 		write_elements(writer, values, isnull, REDIS_CHECK_PRESENT, ttl);
 	else
 		write_string(writer, values, isnull, REDIS_CHECK_PRESENT, ttl);
-	return FeathubRedisOpsSend(ops, request);
+	return FeathubRedisGuardSend(writer, request, ttl);
 }
 
 int
@@ -209,6 +217,7 @@ FeathubRedisWriteDelete(RedisWriter *writer, RedisRequest *request, const Datum 
 		bool		apart = features_apart(writer);
 		StringInfoData key;
 
+		refuse_apart(writer, apart);
 		initStringInfo(&key);
 		for (int i = 0; i < table->nvalues; i++)
 		{
@@ -219,12 +228,12 @@ FeathubRedisWriteDelete(RedisWriter *writer, RedisRequest *request, const Datum 
 			op_key(ops, &key);
 			if (apart)
 			{
-				(void) FeathubRedisOpsSend(ops, request);
+				(void) FeathubRedisGuardSend(writer, request, TTL_NONE);
 				FeathubRedisOpsReset(ops);
 			}
 		}
 		if (!apart)
-			(void) FeathubRedisOpsSend(ops, request);
+			(void) FeathubRedisGuardSend(writer, request, TTL_NONE);
 		return first;
 	}
 	FeathubRedisOpsKey(ops, writer->old_key.data, writer->old_key.len);
@@ -252,9 +261,10 @@ FeathubRedisWriteDelete(RedisWriter *writer, RedisRequest *request, const Datum 
 					   table->kind == REDIS_KIND_SET ? "SREM" :
 					   table->kind == REDIS_KIND_ZSET ? "ZREM" : "HDEL");
 		op_key(ops, &writer->old_key);
-		op_bytes(ops, column_bytes(writer, member_column(table), old_values, none));
+		writer->guard.member = column_bytes(writer, member_column(table), old_values, none);
+		op_bytes(ops, writer->guard.member);
 	}
-	return FeathubRedisOpsSend(ops, request);
+	return FeathubRedisGuardSend(writer, request, TTL_NONE);
 }
 
 List *
@@ -343,10 +353,14 @@ row_ttl(RedisWriter *writer, const Datum *values, const bool *isnull)
 			{
 				TimestampTz time = DatumGetTimestampTz(values[attnum - 1]);
 
+				TimestampTz base = GetCurrentTimestamp();
+
 				if (TIMESTAMP_IS_NOEND(time))
 					return TTL_NONE;
-				ms = TIMESTAMP_IS_NOBEGIN(time) ? 0 :
-					ceil((time - GetCurrentTimestamp()) / 1000.0);
+				/* it says when, whatever others count from */
+				if (from_event(writer))
+					base = DatumGetTimestampTz(values[table->event_time - 1]);
+				ms = TIMESTAMP_IS_NOBEGIN(time) ? 0 : ceil((time - base) / 1000.0);
 			}
 			break;
 		default:
@@ -378,15 +392,30 @@ set_ttl(RedisWriter *writer, int64 ttl, bool new_key)
 
 	if (ttl > 0)
 	{
-		FeathubRedisOp(ops, REDIS_CHECK_NONE, 3, "PEXPIRE");
+		FeathubRedisOp(ops, REDIS_CHECK_NONE, 3, from_event(writer) ? "PEXPIREAT" : "PEXPIRE");
 		op_key(ops, &writer->new_key);
-		FeathubRedisOpInt(ops, ttl);
+		add_ttl(writer, ttl);
 	}
 	else if (ttl == TTL_NONE && !new_key)
 	{
 		FeathubRedisOp(ops, REDIS_CHECK_NONE, 2, "PERSIST");
 		op_key(ops, &writer->new_key);
 	}
+}
+
+/* The number for PEXPIRE and PX, or for PEXPIREAT and PXAT. */
+static void
+add_ttl(RedisWriter *writer, int64 ttl)
+{
+	/* what is over already goes at once; 0 would be refused */
+	FeathubRedisOpInt(&writer->ops, from_event(writer) ? Max(writer->guard.base + ttl, 1) : ttl);
+}
+
+/* Do times to live count from the row's event time? */
+static bool
+from_event(RedisWriter *writer)
+{
+	return writer->table->options->ttl_from == REDIS_TTL_EVENT_TIME;
 }
 
 static bool
@@ -452,8 +481,8 @@ write_string(RedisWriter *writer, const Datum *values, const bool *isnull,
 		FeathubRedisOpText(ops, "GET");
 	if (ttl > 0)
 	{
-		FeathubRedisOpText(ops, "PX");
-		FeathubRedisOpInt(ops, ttl);
+		FeathubRedisOpText(ops, from_event(writer) ? "PXAT" : "PX");
+		add_ttl(writer, ttl);
 	}
 	else if (keep)
 		FeathubRedisOpText(ops, "KEEPTTL");
@@ -520,8 +549,10 @@ FeathubRedisWritesRows(RedisWriter *writer)
 {
 	RedisTable *table = writer->table;
 
+	if (table->options->write_mode == REDIS_WRITE_UPSERT)
+		return table->kind != REDIS_KIND_STREAM;
 	return table->kind == REDIS_KIND_HASH && !table->element_rows &&
-		table->options->write_mode == REDIS_WRITE_INSERT && table->options->key_set == NULL;
+		table->options->key_set == NULL;
 }
 
 void
@@ -530,10 +561,17 @@ FeathubRedisWriteRow(RedisWriter *writer, RedisRequest *request,
 {
 	RedisTable *table = writer->table;
 	RedisRows  *rows = &writer->rows;
-	int64		ttl = row_ttl(writer, values, isnull);
+	int64		ttl;
 	int			nset = 0;
 	int			slot = -1;
 
+	if (table->options->write_mode == REDIS_WRITE_UPSERT)
+	{
+		writer->together = true;
+		(void) FeathubRedisWriteInsert(writer, request, values, isnull);
+		return;
+	}
+	ttl = row_ttl(writer, values, isnull);
 	for (int i = 0; i < table->nvalues; i++)
 		nset += !isnull[table->values[i].attnum - 1];
 	if (nset == 0)
@@ -582,6 +620,8 @@ FeathubRedisWriteRowsEnd(RedisWriter *writer, RedisRequest *request)
 	RedisRows  *rows = &writer->rows;
 	int			nwords = table->nvalues + rows->masks + has_ttl(table);
 
+	writer->together = false;
+	(void) FeathubRedisGuardFlush(writer, request);
 	if (rows->nrows == 0)
 		return;
 	(void) FeathubRedisBeginScript(request, REDIS_SCRIPT_HASHES, rows->nrows,
@@ -705,6 +745,8 @@ insert_element(RedisWriter *writer, const Datum *values, const bool *isnull, int
 						NameStr(TupleDescAttr(table->rel->tupdesc, index - 1)->attname),
 						table->rel->relname),
 				 errdetail("A new element goes to the end of its list.")));
+	if (table->guard == REDIS_GUARD_MEMBER && member_column(table) != NULL)
+		writer->guard.member = column_bytes(writer, member_column(table), values, isnull);
 	switch (table->kind)
 	{
 		case REDIS_KIND_LIST:
@@ -751,7 +793,8 @@ insert_entry(RedisWriter *writer, const Datum *values, const bool *isnull)
 		n += !isnull[table->values[i].attnum - 1];
 	if (n == 0)
 		null_value(writer, NULL);
-	FeathubRedisOp(ops, REDIS_CHECK_NONE, 3 + 2 * n, "XADD");
+	FeathubRedisOp(ops, table->options->on_old_id == REDIS_OLD_ID_SKIP ? REDIS_CHECK_ID :
+				   REDIS_CHECK_NONE, 3 + 2 * n, "XADD");
 	op_key(ops, &writer->new_key);
 	if (id != 0 && !isnull[id - 1])
 		FeathubRedisOpText(ops, TextDatumGetCString(values[id - 1]));
@@ -800,6 +843,12 @@ update_element(RedisWriter *writer, const Datum *values, const bool *isnull,
 		old_member.len != new_member.len ||
 		memcmp(old_member.data, new_member.data, new_member.len) != 0;
 
+	if (changed && table->guard != REDIS_GUARD_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change elements of foreign table \"%s\"", table->rel->relname),
+				 errhint("Insert the new element and delete the old one.")));
+	writer->guard.member = new_member;
 	FeathubRedisOp(ops, REDIS_CHECK_PRESENT, 3, probe);
 	op_key(ops, &writer->old_key);
 	op_bytes(ops, old_member);
@@ -853,6 +902,7 @@ write_features(RedisWriter *writer, RedisRequest *request, const Datum *values,
 				 errmsg("write_mode \"insert\" of foreign table \"%s\" needs the keys of a row to share a slot",
 						table->rel->relname),
 				 errhint("Use write_mode 'upsert', or a key_pattern with the key columns between {{ and }}.")));
+	refuse_apart(writer, apart);
 	initStringInfo(&key);
 	if (!apart)
 	{
@@ -881,12 +931,12 @@ write_features(RedisWriter *writer, RedisRequest *request, const Datum *values,
 		write_feature(writer, i, &key, values, isnull, ttl);
 		if (apart)
 		{
-			(void) FeathubRedisOpsSend(ops, request);
+			(void) FeathubRedisGuardSend(writer, request, ttl);
 			FeathubRedisOpsReset(ops);
 		}
 	}
 	if (!apart)
-		(void) FeathubRedisOpsSend(ops, request);
+		(void) FeathubRedisGuardSend(writer, request, ttl);
 	return first;
 }
 
@@ -930,8 +980,8 @@ write_feature(RedisWriter *writer, int n, StringInfo key, const Datum *values,
 		FeathubRedisOpText(ops, "GET");
 		if (ttl > 0)
 		{
-			FeathubRedisOpText(ops, "PX");
-			FeathubRedisOpInt(ops, ttl);
+			FeathubRedisOpText(ops, from_event(writer) ? "PXAT" : "PX");
+			add_ttl(writer, ttl);
 		}
 		return;
 	}
@@ -956,10 +1006,22 @@ write_feature(RedisWriter *writer, int n, StringInfo key, const Datum *values,
 	}
 	if (ttl > 0)
 	{
-		FeathubRedisOp(ops, REDIS_CHECK_NONE, 3, "PEXPIRE");
+		FeathubRedisOp(ops, REDIS_CHECK_NONE, 3, from_event(writer) ? "PEXPIREAT" : "PEXPIRE");
 		op_key(ops, key);
-		FeathubRedisOpInt(ops, ttl);
+		add_ttl(writer, ttl);
 	}
+}
+
+/* A guard is one key: it cannot be written together with keys of other slots. */
+static void
+refuse_apart(RedisWriter *writer, bool apart)
+{
+	if (apart && writer->table->guard != REDIS_GUARD_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the event time of foreign table \"%s\" needs the keys of a row to share a slot",
+						writer->table->rel->relname),
+				 errhint("Use a key_pattern with the key columns between {{ and }}.")));
 }
 
 /* Are the keys of a row in several slots of a cluster? */

@@ -12,7 +12,9 @@ typedef enum RedisCheck
 {
 	REDIS_CHECK_NONE = '-',
 	REDIS_CHECK_ABSENT = '0',	/* the reply must be 0 or nil: else it exists */
-	REDIS_CHECK_PRESENT = '1'	/* and here not: else there is no such row */
+	REDIS_CHECK_PRESENT = '1',	/* and here not: else there is no such row */
+	REDIS_CHECK_ID = 'i'		/* XADD may say that the stream has such an id, or
+								 * a later one: it was written before */
 } RedisCheck;
 
 /* What became of a row. */
@@ -20,7 +22,8 @@ typedef enum RedisOutcome
 {
 	REDIS_ROW_EXISTS = -1,
 	REDIS_ROW_MISSING = 0,
-	REDIS_ROW_DONE = 1
+	REDIS_ROW_DONE = 1,
+	REDIS_ROW_OLDER = 2			/* what is there is newer */
 } RedisOutcome;
 
 /* Commands of a row, as they are added. */
@@ -48,6 +51,29 @@ typedef struct RedisRows
 	bool		masks;			/* some row had a NULL: all have masks */
 } RedisRows;
 
+/* What guards the row being written; see redis_guard.c. */
+typedef struct RedisRowGuard
+{
+	bool		deletes;
+	char		time[21];		/* 20 digits; empty: of a deletion that has none */
+	int64		base;			/* the same in ms since 1970 */
+	const char *unit;			/* PX, PXAT or nothing, and how long the time is kept */
+	int64		ttl;
+	RedisBytes	member;			/* REDIS_GUARD_MEMBER: the element */
+} RedisRowGuard;
+
+/* Rows to be written by one script, REDIS_SCRIPT_ROWS. */
+typedef struct RedisBatch
+{
+	StringInfoData keys;		/* in the protocol's form */
+	StringInfoData words;
+	StringInfoData first_key;	/* for its slot */
+	int			nkeys;
+	int			nwords;
+	int			nrows;
+	int			slot;			/* in a cluster: of all keys */
+} RedisBatch;
+
 typedef struct RedisWriter
 {
 	RedisTable *table;
@@ -56,6 +82,10 @@ typedef struct RedisWriter
 	StringInfoData value;
 	RedisOps	ops;
 	RedisRows	rows;
+	RedisRowGuard guard;
+	RedisBatch	batch;
+	bool		together;		/* rows may wait for others */
+	StringInfoData guard_key;
 	StringInfoData new_key;
 	StringInfoData old_key;
 	Bitmapset  *targets;		/* attnums written; NULL: all */
@@ -78,6 +108,9 @@ extern int	FeathubRedisWriteUpdate(RedisWriter *writer, RedisRequest *request,
 									const Datum *old_values);
 extern int	FeathubRedisWriteDelete(RedisWriter *writer, RedisRequest *request,
 									const Datum *old_values);
+
+/* A deletion as of a time, for FeathubRedisWriteDelete; timed false: as of none. */
+extern void FeathubRedisWriterDeletedAt(RedisWriter *writer, bool timed, TimestampTz at);
 
 /*
  * New rows that can share a script: FeathubRedisWriteRow keeps a row or sends
@@ -103,6 +136,36 @@ extern void FeathubRedisOpWord(RedisOps *ops, const char *word, Size len);
 extern void FeathubRedisOpText(RedisOps *ops, const char *word);
 extern void FeathubRedisOpInt(RedisOps *ops, int64 word);
 extern int	FeathubRedisOpsSend(RedisOps *ops, RedisRequest *request);
+
+/* redis_guard.c */
+
+/* The time of the row to be written, from its values; an error if it has none. */
+extern void FeathubRedisGuardRow(RedisWriter *writer, const Datum *values, const bool *isnull);
+
+/*
+ * Send the row's commands with its guard, or keep them for a script of several
+ * rows if writer->together; ms: how long the row lives, <= 0: it stays.  Returns
+ * the number of the command, or -1.
+ */
+extern int	FeathubRedisGuardSend(RedisWriter *writer, RedisRequest *request, int64 ms);
+
+/* Send what was kept. */
+extern int	FeathubRedisGuardFlush(RedisWriter *writer, RedisRequest *request);
+
+/* Forget it: an error may have left something behind. */
+extern void FeathubRedisGuardReset(RedisWriter *writer);
+
+/* The key that keeps the time of a row whose key is that, and the way back. */
+extern void FeathubRedisGuardKey(const RedisTable *table, const char *key, Size len,
+								 StringInfo out);
+extern bool FeathubRedisGuardedKey(const RedisTable *table, const char *guard, Size len,
+								   RedisBytes *key);
+
+/* Is it such a key, and so none of the table's? */
+extern bool FeathubRedisIsGuard(const RedisTable *table, const char *key, Size len);
+
+/* A kept time as a Datum of the event time column; false: of a deletion, or none. */
+extern bool FeathubRedisGuardTime(const char *text, Size len, TimestampTz *result);
 
 /* redis_feature.c: a jsonb map or array as the words of a command */
 typedef void (*RedisWordFunction) (void *arg, const char *word, Size len);
