@@ -389,13 +389,16 @@ struct FeathubConnector
 
 	/*
 	 * Positions kept in the sink, by which a job writes exactly once: both or
-	 * neither.  "job" names the job among all that write there.  save_positions
+	 * neither.  keeps_positions says whether this table's sink does so, by its
+	 * options (NULL: always).  "job" names the job among all that write there.  save_positions
 	 * is called after a batch's rows and notes what became of it, in the remote
 	 * transaction of the rows.  load_positions is called in a transaction before
 	 * a worker's first batch; it makes what save_positions needs and fills what
-	 * was noted last for each partition.
+	 * was noted last for each partition.  "worker" is the worker's number among
+	 * those of the job: what it left unfinished, its successor may take back.
 	 */
-	void		(*load_positions) (FeathubRelation *rel, const char *job,
+	bool		(*keeps_positions) (FeathubRelation *rel);
+	void		(*load_positions) (FeathubRelation *rel, const char *job, int worker,
 								   FeathubSinkPosition *positions, int n);
 	void		(*save_positions) (FeathubRelation *rel, const char *job,
 								   const FeathubSinkPosition *positions, int n);

@@ -22,6 +22,7 @@ typedef struct FeathubPipeline
 	struct FeathubSinkState *sink;	/* NULL: the sink keeps no positions */
 	bool		deletes;		/* records without value delete */
 	bool		is_group;
+	bool		is_outside;		/* the sink is a foreign table */
 	bool		maintained;		/* the sink has partitions or a retention */
 
 	/* From the source's columns to the writer's input, without a query */

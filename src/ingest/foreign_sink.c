@@ -12,7 +12,8 @@
  * Where rows replace others by key that leaves the same; a sink that keeps
  * positions in the transaction of the rows tells then how far the lost batch
  * went, and its records are not written twice.  The borders of batches may
- * differ, but a lost one began where we still stand.
+ * differ, but a lost one began where we still stand, or before: until we have
+ * caught up with it, the sink goes on to say how far it is.
  */
 #include "postgres.h"
 
@@ -160,14 +161,19 @@ read_refused(Written *written, const char *text)
 }
 
 FeathubSinkState *
-FeathubForeignSinkOpen(const FeathubJob *job, const FeathubStream *stream,
+FeathubForeignSinkOpen(const FeathubJob *job, int worker, const FeathubStream *stream,
 					   char *const *replay_until)
 {
 	const FeathubConnector *connector = FeathubConnectorOfTable(job->sink);
+	const FeathubConnector *source = stream->rel->connector;
+	FeathubRelation *rel;
 	FeathubSinkState *state;
 	FeathubSinkPosition *positions;
 
 	if (connector == NULL || connector->save_positions == NULL)
+		return NULL;
+	rel = FeathubRelationOpen(job->sink, GetUserId());
+	if (connector->keeps_positions != NULL && !connector->keeps_positions(rel))
 		return NULL;
 	state = palloc0(sizeof(FeathubSinkState));
 	state->relid = job->sink;
@@ -179,15 +185,15 @@ FeathubForeignSinkOpen(const FeathubJob *job, const FeathubStream *stream,
 	positions = palloc0(sizeof(FeathubSinkPosition) * (state->n + 1));
 	for (int i = 0; i < state->n; i++)
 		positions[i].partition = stream->partitions[i].name;
-	connector->load_positions(FeathubRelationOpen(job->sink, GetUserId()), state->job,
-							  positions, state->n);
+	connector->load_positions(rel, state->job, worker, positions, state->n);
 	for (int i = 0; i < state->n; i++)
 	{
 		const char *position = stream->partitions[i].position;
 
-		/* the last batch there began where we stand: its commit was lost here */
+		/* we stand in the last batch there: its commit was lost here */
 		if (positions[i].from == NULL || position == NULL ||
-			strcmp(positions[i].from, position) != 0 ||
+			source->compare_positions(positions[i].from, position) > 0 ||
+			source->compare_positions(position, positions[i].next) >= 0 ||
 			(replay_until[i] != NULL && positions[i].epoch != job->epoch))
 			continue;
 		state->written[i].until = positions[i].next;
@@ -218,17 +224,44 @@ FeathubForeignSinkHas(const FeathubSinkState *state, FeathubStream *stream,
 	return true;
 }
 
+/*
+ * The records that the sink has not got of a batch that ends where it has been
+ * before: those refused now, and of those refused then the ones that are still to
+ * come.
+ */
+static char *
+still_refused(const Written *written, const FeathubConnector *source, const char *next,
+			  const char *refused)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	appendStringInfoString(&list, refused ? refused : "");
+	for (int i = 0; i < written->nrefused; i++)
+	{
+		char	   *position = psprintf(INT64_FORMAT, written->refused[i]);
+
+		/* where numbers are no positions, too many do no harm but to be tried */
+		if (source->record_position == NULL && source->compare_positions(position, next) < 0)
+			continue;
+		appendStringInfo(&list, "%s%s", list.len > 0 ? "," : "", position);
+	}
+	return list.len > 0 ? list.data : NULL;
+}
+
 void
 FeathubForeignSinkSave(FeathubSinkState *state, const FeathubJob *job,
 					   const FeathubStream *stream, char *const *refused)
 {
 	FeathubSinkPosition *positions = palloc0(sizeof(FeathubSinkPosition) * (state->n + 1));
 	FeathubRelation *rel = FeathubRelationOpen(state->relid, GetUserId());
+	const FeathubConnector *source = stream->rel->connector;
 	int			n = 0;
 
 	for (int i = 0; i < stream->npartitions; i++)
 	{
 		const FeathubStreamPartition *partition = &stream->partitions[i];
+		const Written *written = &state->written[i];
 
 		if (partition->next_position == NULL)
 			continue;
@@ -237,6 +270,13 @@ FeathubForeignSinkSave(FeathubSinkState *state, const FeathubJob *job,
 		positions[n].next = partition->next_position;
 		positions[n].epoch = job->epoch;
 		positions[n].refused = refused[i];
+		if (written->until != NULL &&
+			source->compare_positions(partition->next_position, written->until) < 0)
+		{
+			positions[n].next = written->until;
+			positions[n].refused = still_refused(written, source, partition->next_position,
+												 refused[i]);
+		}
 		n++;
 	}
 	if (n > 0)

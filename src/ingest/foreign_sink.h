@@ -54,10 +54,12 @@ extern void FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n,
  *		Ask the sink how far it was written, or NULL if it keeps no positions.
  *
  * In a transaction; the stream's partitions have their positions.
+ * worker is this worker's number among those of the job.
  * replay_until[i] is not NULL where a rewind is being replayed: what the sink
  * noted before it does not count.  The result is palloc'd.
  */
 extern FeathubSinkState *FeathubForeignSinkOpen(const FeathubJob *job,
+												int worker,
 												const FeathubStream *stream,
 												char *const *replay_until);
 

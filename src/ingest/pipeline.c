@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "catalog/pg_class.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -88,6 +89,7 @@ open_sink(FeathubPipeline *pipeline)
 	FeathubJobCheckRunnable(job);
 	group = FeathubGroupLoadWritable(job->sink);
 	pipeline->is_group = group != NULL;
+	pipeline->is_outside = get_rel_relkind(job->sink) == RELKIND_FOREIGN_TABLE;
 	pipeline->maintained = group != NULL && (group->partition_interval || group->retention);
 	match_source(pipeline);
 	pipeline->deletes = FeathubWriterDeletes(pipeline->writer);
@@ -98,7 +100,9 @@ open_sink(FeathubPipeline *pipeline)
 bool
 FeathubPipelineIsStale(FeathubPipeline *pipeline)
 {
-	return source_changed;
+	/* an altered foreign table may keep its positions elsewhere, or none at all */
+	return source_changed ||
+		(pipeline->is_outside && pipeline->writer && FeathubWriterIsStale(pipeline->writer));
 }
 
 void

@@ -567,7 +567,7 @@ open_sink(FeathubPipeline *pipeline)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(pipeline->context);
-	pipeline->sink = FeathubForeignSinkOpen(pipeline->job, &pipeline->stream,
+	pipeline->sink = FeathubForeignSinkOpen(pipeline->job, my_slot->worker, &pipeline->stream,
 											pipeline->replay_until);
 	PopActiveSnapshot();
 	CommitTransactionCommand();

@@ -76,7 +76,7 @@ static char *place_folder(const FilePlace *place);
 static char *file_name(const char *job);
 
 void
-FeathubFileLoadPositions(FeathubRelation *rel, const char *job,
+FeathubFileLoadPositions(FeathubRelation *rel, const char *job, int worker,
 						 FeathubSinkPosition *positions, int n)
 {
 	FilePlace  *place = FeathubFilePlaceOf(rel, true);

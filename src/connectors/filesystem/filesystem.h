@@ -271,7 +271,7 @@ extern void FeathubFileInsertRows(FeathubModify *modify, TupleTableSlot **slots,
 extern void FeathubFileEndModify(FeathubModify *modify);
 extern void FeathubFileExplainModify(FeathubModify *modify, ExplainState *es);
 
-extern void FeathubFileLoadPositions(FeathubRelation *rel, const char *job,
+extern void FeathubFileLoadPositions(FeathubRelation *rel, const char *job, int worker,
 									 FeathubSinkPosition *positions, int n);
 extern void FeathubFileSavePositions(FeathubRelation *rel, const char *job,
 									 const FeathubSinkPosition *positions, int n);

@@ -72,8 +72,10 @@ typedef struct KafkaOptions
 
 	/* table, INSERT */
 	int			batch_size;		/* rows a call of insert_rows may bring */
-	bool		transactional;	/* COMMIT and ROLLBACK decide */
+	bool		transactional;	/* COMMIT and ROLLBACK decide; of a job:
+								 * exactly once */
 	char	   *transactional_id;	/* or NULL: made up */
+	char	   *positions_topic;	/* of jobs */
 	int			produce_timeout;	/* s until a message that is not delivered
 									 * is an error */
 } KafkaOptions;
@@ -297,6 +299,22 @@ typedef struct KafkaPartition
 extern KafkaPartition *FeathubKafkaPartitions(KafkaClient *client, const char *topic,
 											  int *npartitions);
 
+/* Is there such a topic?  Asked by a consumer, the broker does not make it. */
+extern bool FeathubKafkaTopicExists(KafkaClient *client, const char *topic);
+
+/*
+ * FeathubKafkaCreateTopic
+ *		Make a topic with one partition; nothing happens if it is there already.
+ *
+ * config has nconfig names and values.  Returns when brokers know the topic.
+ */
+extern void FeathubKafkaCreateTopic(KafkaClient *client, const char *name,
+									const char *const (*config)[2], int nconfig);
+
+/* A setting of a topic, palloc'd; NULL if the broker does not tell us. */
+extern char *FeathubKafkaTopicConfig(KafkaClient *client, const char *topic,
+									 const char *name);
+
 /* Names (char *) of all topics of the server, sorted, without internal ones. */
 extern List *FeathubKafkaTopics(KafkaClient *client);
 
@@ -408,6 +426,13 @@ extern void FeathubKafkaInsertRows(FeathubModify *modify, TupleTableSlot **slots
 extern void FeathubKafkaEndModify(FeathubModify *modify);
 extern bool FeathubKafkaDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull);
 extern void FeathubKafkaExplainModify(FeathubModify *modify, ExplainState *es);
+
+/* kafka_position.c */
+extern bool FeathubKafkaKeepsPositions(FeathubRelation *rel);
+extern void FeathubKafkaLoadPositions(FeathubRelation *rel, const char *job, int worker,
+									  FeathubSinkPosition *positions, int n);
+extern void FeathubKafkaSavePositions(FeathubRelation *rel, const char *job,
+									  const FeathubSinkPosition *positions, int n);
 
 /* kafka_import.c */
 extern const FeathubOption FeathubKafkaImportOptions[];

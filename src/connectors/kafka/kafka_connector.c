@@ -39,6 +39,9 @@ const FeathubConnector FeathubKafkaConnector = {
 	.key_columns = FeathubKafkaKeyColumns,
 	.delete_row = FeathubKafkaDeleteRow,
 	.upserts = FeathubKafkaUpserts,
+	.keeps_positions = FeathubKafkaKeepsPositions,
+	.load_positions = FeathubKafkaLoadPositions,
+	.save_positions = FeathubKafkaSavePositions,
 	.explain_modify = FeathubKafkaExplainModify,
 
 	.import_options = FeathubKafkaImportOptions,

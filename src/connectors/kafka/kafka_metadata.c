@@ -197,6 +197,21 @@ fetch_topic(KafkaClient *client, const char *topic)
 	}
 }
 
+bool
+FeathubKafkaTopicExists(KafkaClient *client, const char *topic)
+{
+	List	   *topics = keep_metadata(fetch_metadata(client, topic));
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+
+	if (topics != NIL)
+		err = ((TopicPartitions *) linitial(topics))->err;
+	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+		return false;
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR && !FeathubKafkaIsTransient(err))
+		FeathubKafkaError(client, err, NULL, "read metadata of", topic, -1);
+	return true;
+}
+
 /*
  * The topics that match a pattern.  Internal ones only if the pattern names
  * their underscores.

@@ -25,6 +25,7 @@
 #define TOPIC_NAME_MAX 249
 
 static void check_topic(const char *name, const char *value);
+static void check_one_topic(const char *name, const char *value);
 static void check_format(const char *name, const char *value);
 static void check_bootstrap_servers(const char *name, const char *value);
 static void check_property(const char *name, const char *value);
@@ -120,12 +121,18 @@ const FeathubOption FeathubKafkaOptions[] = {
 		"transactional", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_BOOL,
 		.offset = offsetof(KafkaOptions, transactional),
 		.default_value = "false",
-		.description = "Whether COMMIT and ROLLBACK of the SQL transaction decide over the messages."
+		.description = "Whether COMMIT and ROLLBACK of the SQL transaction decide over the messages, and jobs write exactly once."
 	},
 	{
 		"transactional_id", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
 		.offset = offsetof(KafkaOptions, transactional_id),
 		.description = "What transactional ids begin with."
+	},
+	{
+		"positions_topic", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
+		.offset = offsetof(KafkaOptions, positions_topic),
+		.check = check_one_topic, .default_value = "__feathub_position",
+		.description = "Compacted topic in which jobs keep what they have written, if the table is transactional."
 	},
 	{
 		"produce_timeout", FEATHUB_ON_SERVER | FEATHUB_ON_TABLE, FEATHUB_OPTION_INT,
@@ -362,6 +369,16 @@ check_topic(const char *name, const char *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("value for option \"%s\" must not be empty", name)));
+}
+
+static void
+check_one_topic(const char *name, const char *value)
+{
+	if (!FeathubKafkaIsTopicName(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+				 errhint("It must be the name of a topic.")));
 }
 
 static void

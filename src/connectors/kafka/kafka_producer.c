@@ -8,27 +8,9 @@
  * messages.
  *
  * Without option "transactional" a message is there once its statement has
- * ended, and ROLLBACK does not take it back.
- *
- * With it, the first write in a SQL transaction begins a Kafka transaction.
- * Every statement still waits for its delivery reports.  The Kafka transaction
- * is committed when the SQL transaction is about to commit (PRE_COMMIT), so
- * that a failure there rolls back the SQL transaction, and aborted when the SQL
- * transaction aborts.  The limits:
- * - After PRE_COMMIT the SQL transaction may still fail: another PRE_COMMIT
- *	 callback, deferred serialization failures, a crash before the commit record
- *	 is flushed.  Then Kafka has committed what PostgreSQL has not.  There is no
- *	 second phase in Kafka's protocol that would close this gap.
- * - A commit whose answer is lost is an error although Kafka may have committed.
- * - A rolled back subtransaction cannot be taken back alone: if it wrote, the
- *	 SQL transaction cannot commit any more.
- * - PREPARE TRANSACTION is refused.
- * - Two tables have two Kafka transactions, committed one after the other.
- * - Kafka answers a commit before its markers are in the partitions: readers
- *	 see the messages a moment after COMMIT.
- * - A SQL transaction longer than transaction.timeout.ms fails at its end.
- * The transactional id names the backend's slot, not its process: a new session
- * in the slot of one that died fences off what that one left open.
+ * ended, and ROLLBACK does not take it back.  With it, see kafka_transaction.c.
+ * The producer of a job that writes exactly once has ways of its own:
+ * kafka_job.c.
  */
 #include "postgres.h"
 
@@ -42,64 +24,28 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "connectors/kafka/kafka_producer.h"
+#include "connectors/kafka/kafka_transaction.h"
 #include "core/compat.h"
 
 /* Producers that a session keeps; each has some threads. */
 #define MAX_PRODUCERS		8
 
-/* ms of a call into the library that may have to be repeated. */
-#define TRANSACTION_SLICE	400
+KafkaProducer *FeathubKafkaProducers = NULL;
 
-/* ms for aborting a transaction when the SQL transaction has failed. */
-#define ABORT_TIMEOUT		800
-
-struct KafkaProducer
-{
-	Oid			relid;
-	Oid			userid;
-	FeathubRelation *rel;		/* its own copy: the client points into it */
-	KafkaClient *client;
-	MemoryContext context;		/* all of the above */
-	char	   *address;		/* the embedded broker's, or NULL */
-	KafkaDelivery *deliveries;	/* statements that run */
-	bool		invalid;		/* options have changed */
-	bool		broken;			/* holds messages of a failed statement */
-
-	/* Transactions */
-	bool		transactional;
-	bool		begun;			/* in this SQL transaction */
-	bool		doomed;			/* it cannot commit any more */
-	int			write_level;	/* deepest subtransaction that wrote; 0: none */
-
-	KafkaProducer *next;
-};
-
-static KafkaProducer *producers = NULL; /* most recently used first */
 static bool callbacks_registered = false;
 static bool exit_registered = false;
 static uintptr_t last_delivery = 0;
 
 static KafkaProducer *find_producer(FeathubRelation *rel);
-static KafkaProducer *make_producer(FeathubRelation *rel);
+static void check_unchanged(KafkaProducer *producer, FeathubRelation *rel);
 static void set_default(KafkaProducer *producer, const char *name, const char *value);
 static void set_transactional(KafkaProducer *producer);
-static void init_transactions(KafkaProducer *producer);
-static void begin_transaction(KafkaProducer *producer);
 static void drop_unusable(void);
-static void drop_producer(KafkaProducer *producer);
 static void release_delivery(void *arg);
 static void note_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
 static void raise_failure(KafkaDelivery *delivery) pg_attribute_noreturn();
-static void raise_library_error(KafkaProducer *producer, rd_kafka_error_t *error,
-								const char *action) pg_attribute_noreturn();
-static void commit_transaction(KafkaProducer *producer);
-static void abort_transaction(KafkaProducer *producer);
 static void register_callbacks(void);
 static void invalidate_producers(Datum arg, int cacheid, uint32 hashvalue);
-static void at_xact_event(XactEvent event, void *arg);
-static void at_subxact_event(SubXactEvent event, SubTransactionId subid,
-							 SubTransactionId parent, void *arg);
 static void at_exit(int code, Datum arg);
 
 /* Statements */
@@ -114,9 +60,19 @@ FeathubKafkaDeliveryBegin(FeathubRelation *rel)
 	drop_unusable();
 	producer = find_producer(rel);
 	if (producer == NULL)
-		producer = make_producer(rel);
+		producer = FeathubKafkaProducerMake(rel, NULL);
+	if (producer->job_id != NULL)
+	{
+		check_unchanged(producer, rel);
+		if (producer->broken)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("the producer of a job that writes to foreign table \"%s\" cannot be used any more",
+							producer->rel->relname)));
+		return producer->job_delivery;
+	}
 	if (producer->transactional)
-		begin_transaction(producer);
+		FeathubKafkaTransactionBegin(producer);
 
 	delivery->producer = producer;
 	delivery->id = ++last_delivery;
@@ -129,14 +85,45 @@ FeathubKafkaDeliveryBegin(FeathubRelation *rel)
 }
 
 void
+FeathubKafkaDeliveryReset(KafkaDelivery *delivery)
+{
+	delivery->id = ++last_delivery;
+	delivery->sent = delivery->reported = 0;
+	delivery->err = RD_KAFKA_RESP_ERR_NO_ERROR;
+	delivery->last_offset = -1;
+}
+
+void
 FeathubKafkaDeliverySend(KafkaDelivery *delivery, const char *topic, int32 partition,
 						 const char *key, Size key_len,
 						 const char *value, Size value_len,
 						 int64 timestamp, rd_kafka_headers_t *headers)
 {
 	KafkaProducer *producer = delivery->producer;
+
+	if (producer->job_id != NULL)
+	{
+		if (FeathubKafkaJobHold(producer, topic, partition, key, key_len, value, value_len,
+								timestamp, headers))
+			return;
+		FeathubKafkaTransactionBegin(producer);
+	}
+	FeathubKafkaProduce(delivery, topic, partition, key, key_len, value, value_len,
+						timestamp, headers);
+}
+
+void
+FeathubKafkaProduce(KafkaDelivery *delivery, const char *topic, int32 partition,
+					const char *key, Size key_len,
+					const char *value, Size value_len,
+					int64 timestamp, rd_kafka_headers_t *headers)
+{
+	KafkaProducer *producer = delivery->producer;
 	rd_kafka_resp_err_t err;
 
+	/* of a job's message that could not be queued */
+	if (delivery->headers != NULL)
+		rd_kafka_headers_destroy(delivery->headers);
 	if (producer->transactional)
 		producer->write_level = Max(producer->write_level,
 									GetCurrentTransactionNestLevel());
@@ -195,6 +182,16 @@ FeathubKafkaDeliveryCheck(KafkaDelivery *delivery)
 void
 FeathubKafkaDeliveryFinish(KafkaDelivery *delivery)
 {
+	/* a job waits once for all of a batch, before it commits */
+	if (delivery->producer->job_id != NULL)
+		FeathubKafkaJobProbe(delivery->producer);
+	else
+		FeathubKafkaDeliveryWait(delivery);
+}
+
+void
+FeathubKafkaDeliveryWait(KafkaDelivery *delivery)
+{
 	KafkaClient *client = delivery->producer->client;
 
 	for (;;)
@@ -242,7 +239,7 @@ release_delivery(void *arg)
 		producer->doomed = true;
 	if (producer->deliveries == NULL && !producer->begun &&
 		(producer->broken || producer->invalid))
-		drop_producer(producer);
+		FeathubKafkaProducerDrop(producer);
 }
 
 /*
@@ -261,6 +258,7 @@ note_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 		if (delivery->id != (uintptr_t) message->_private)
 			continue;
 		delivery->reported++;
+		delivery->last_offset = message->offset;
 		if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && delivery->err == 0)
 		{
 			delivery->err = message->err;
@@ -300,12 +298,15 @@ raise_failure(KafkaDelivery *delivery)
 static KafkaProducer *
 find_producer(FeathubRelation *rel)
 {
-	for (KafkaProducer **link = &producers; *link != NULL; link = &(*link)->next)
+	for (KafkaProducer **link = &FeathubKafkaProducers; *link != NULL; link = &(*link)->next)
 	{
 		KafkaProducer *producer = *link;
 
 		if (producer->relid != rel->relid || producer->userid != rel->userid)
 			continue;
+		/* a job's is for as long as its worker follows what it follows now */
+		if (producer->job_id != NULL)
+			return producer;
 		if (producer->broken && producer->begun)
 			return producer;	/* its transaction is doomed: says so */
 		if (producer->broken || (producer->invalid && !producer->begun))
@@ -319,15 +320,15 @@ find_producer(FeathubRelation *rel)
 			continue;
 		}
 		*link = producer->next;
-		producer->next = producers;
-		producers = producer;
+		producer->next = FeathubKafkaProducers;
+		FeathubKafkaProducers = producer;
 		return producer;
 	}
 	return NULL;
 }
 
-static KafkaProducer *
-make_producer(FeathubRelation *rel)
+KafkaProducer *
+FeathubKafkaProducerMake(FeathubRelation *rel, const char *job_id)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "feathub kafka producer",
@@ -337,12 +338,20 @@ make_producer(FeathubRelation *rel)
 	KafkaOptions *options;
 	int			npartitions;
 
+	register_callbacks();
 	producer->relid = rel->relid;
 	producer->userid = rel->userid;
 	producer->context = context;
 	producer->rel = FeathubRelationOpen(rel->relid, rel->userid);
 	options = producer->rel->options;
 	producer->transactional = options->transactional;
+	if (job_id != NULL)
+	{
+		producer->job_id = pstrdup(job_id);
+		producer->job_delivery = palloc0(sizeof(KafkaDelivery));
+		producer->job_delivery->producer = producer;
+		producer->deliveries = producer->job_delivery;
+	}
 	if (strcmp(options->bootstrap_servers, "embedded") == 0)
 		producer->address = FeathubKafkaEmbeddedAddress();
 
@@ -369,13 +378,30 @@ make_producer(FeathubRelation *rel)
 	 */
 	(void) FeathubKafkaPartitions(producer->client, options->topic, &npartitions);
 	if (producer->transactional)
-		init_transactions(producer);
+		FeathubKafkaTransactionInit(producer);
 
 	/* from here on it outlives the statement */
 	MemoryContextSetParent(context, TopMemoryContext);
-	producer->next = producers;
-	producers = producer;
+	producer->next = FeathubKafkaProducers;
+	FeathubKafkaProducers = producer;
 	return producer;
+}
+
+/* A job's producer stays as it was made: raise an error if the options are others. */
+static void
+check_unchanged(KafkaProducer *producer, FeathubRelation *rel)
+{
+	FeathubRelation *old = producer->rel;
+
+	if (!producer->invalid)
+		return;
+	if (!equal(old->table->options, rel->table->options) ||
+		!equal(old->server->options, rel->server->options) ||
+		!equal(old->user ? old->user->options : NIL, rel->user ? rel->user->options : NIL))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("options of foreign table \"%s\" have been changed", rel->relname)));
+	producer->invalid = false;
 }
 
 /* Set a property that neither the table nor the server gives. */
@@ -393,6 +419,14 @@ set_transactional(KafkaProducer *producer)
 	KafkaOptions *options = producer->rel->options;
 	char	   *id;
 
+	if (producer->job_id != NULL)
+	{
+		FeathubKafkaClientSet(producer->client, "transactional.id", producer->job_id);
+		/* longer than a batch takes to be sent and committed */
+		set_default(producer, "transaction.timeout.ms",
+					psprintf("%d", Max(60, 2 * options->produce_timeout) * 1000));
+		return;
+	}
 	if (options->transactional_id != NULL)
 		id = pstrdup(options->transactional_id);
 	else
@@ -416,19 +450,19 @@ drop_unusable(void)
 	KafkaProducer *next;
 	int			kept = 0;
 
-	for (KafkaProducer *producer = producers; producer != NULL; producer = next)
+	for (KafkaProducer *producer = FeathubKafkaProducers; producer != NULL; producer = next)
 	{
 		next = producer->next;
 		if (producer->deliveries == NULL && !producer->begun &&
 			(producer->invalid || producer->broken || ++kept >= MAX_PRODUCERS))
-			drop_producer(producer);
+			FeathubKafkaProducerDrop(producer);
 	}
 }
 
-static void
-drop_producer(KafkaProducer *producer)
+void
+FeathubKafkaProducerDrop(KafkaProducer *producer)
 {
-	for (KafkaProducer **link = &producers; *link != NULL; link = &(*link)->next)
+	for (KafkaProducer **link = &FeathubKafkaProducers; *link != NULL; link = &(*link)->next)
 	{
 		if (*link == producer)
 		{
@@ -438,128 +472,6 @@ drop_producer(KafkaProducer *producer)
 	}
 	/* what is still queued is not wanted */
 	MemoryContextDelete(producer->context);
-}
-
-/* Transactions */
-
-/* Wait until the transaction coordinator knows us. */
-static void
-init_transactions(KafkaProducer *producer)
-{
-	TimestampTz since = GetCurrentTimestamp();
-	KafkaOptions *options = producer->rel->options;
-
-	for (;;)
-	{
-		rd_kafka_error_t *error;
-
-		CHECK_FOR_INTERRUPTS();
-		FeathubKafkaServe(producer->client);
-		error = rd_kafka_init_transactions(producer->client->rk, TRANSACTION_SLICE);
-		if (error == NULL)
-			return;
-		if (!rd_kafka_error_is_retriable(error) ||
-			TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
-									   options->produce_timeout * 1000))
-			raise_library_error(producer, error, "begin a transaction on");
-		rd_kafka_error_destroy(error);
-		FeathubKafkaCheckTimeout(producer->client, since, "begin a transaction on");
-	}
-}
-
-/* Begin a transaction unless this SQL transaction has one. */
-static void
-begin_transaction(KafkaProducer *producer)
-{
-	rd_kafka_error_t *error;
-
-	if (producer->begun)
-	{
-		if (producer->doomed)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-					 errmsg("cannot write to transactional foreign table \"%s\" any more in this transaction",
-							producer->rel->relname),
-					 errdetail("A statement or subtransaction that wrote to it has failed or was rolled back."),
-					 errhint("Roll back the transaction.")));
-		return;
-	}
-	error = rd_kafka_begin_transaction(producer->client->rk);
-	if (error != NULL)
-	{
-		producer->broken = true;
-		raise_library_error(producer, error, "begin a transaction on");
-	}
-	producer->begun = true;
-	producer->doomed = false;
-	producer->write_level = 0;
-}
-
-/* At PRE_COMMIT: raises an error, and so aborts, if Kafka does not commit. */
-static void
-commit_transaction(KafkaProducer *producer)
-{
-	KafkaOptions *options = producer->rel->options;
-	TimestampTz since = GetCurrentTimestamp();
-
-	if (producer->doomed)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("cannot commit: messages to foreign table \"%s\" cannot be taken back in part",
-						producer->rel->relname),
-				 errdetail("A statement or subtransaction that wrote to it has failed or was rolled back.")));
-	for (;;)
-	{
-		rd_kafka_error_t *error;
-
-		CHECK_FOR_INTERRUPTS();
-		FeathubKafkaServe(producer->client);
-		error = rd_kafka_commit_transaction(producer->client->rk, TRANSACTION_SLICE);
-		if (error == NULL)
-			break;
-		if (!rd_kafka_error_is_retriable(error) ||
-			TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
-									   options->produce_timeout * 1000))
-			raise_library_error(producer, error, "commit a transaction on");
-		rd_kafka_error_destroy(error);
-	}
-	producer->begun = false;
-}
-
-/*
- * At abort: no errors from here.  A producer whose transaction does not abort
- * soon is dropped; the broker aborts it when the transactional id is used
- * again, or in time.
- */
-static void
-abort_transaction(KafkaProducer *producer)
-{
-	rd_kafka_error_t *error;
-
-	producer->begun = false;
-	producer->broken = true;
-	if (producer->client->fatal == RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		error = rd_kafka_abort_transaction(producer->client->rk, ABORT_TIMEOUT);
-		if (error == NULL)
-			producer->broken = false;
-		else
-			rd_kafka_error_destroy(error);
-	}
-	producer->doomed = false;
-}
-
-static void
-raise_library_error(KafkaProducer *producer, rd_kafka_error_t *error, const char *action)
-{
-	rd_kafka_resp_err_t err = rd_kafka_error_code(error);
-	char	   *reason = pstrdup(rd_kafka_error_string(error));
-	KafkaOptions *options = producer->rel->options;
-
-	if (rd_kafka_error_is_fatal(error))
-		producer->broken = true;
-	rd_kafka_error_destroy(error);
-	FeathubKafkaError(producer->client, err, reason, action, options->topic, -1);
 }
 
 /* Callbacks of the server */
@@ -572,8 +484,7 @@ register_callbacks(void)
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, invalidate_producers, (Datum) 0);
 	CacheRegisterSyscacheCallback(USERMAPPINGOID, invalidate_producers, (Datum) 0);
 	CacheRegisterSyscacheCallback(FOREIGNTABLEREL, invalidate_producers, (Datum) 0);
-	RegisterXactCallback(at_xact_event, NULL);
-	RegisterSubXactCallback(at_subxact_event, NULL);
+	FeathubKafkaTransactionRegister();
 	callbacks_registered = true;
 }
 
@@ -581,70 +492,22 @@ register_callbacks(void)
 static void
 invalidate_producers(Datum arg, int cacheid, uint32 hashvalue)
 {
-	for (KafkaProducer *producer = producers; producer != NULL; producer = producer->next)
+	for (KafkaProducer *producer = FeathubKafkaProducers; producer != NULL; producer = producer->next)
 		producer->invalid = true;
-}
-
-static void
-at_xact_event(XactEvent event, void *arg)
-{
-	KafkaProducer *next;
-
-	for (KafkaProducer *producer = producers; producer != NULL; producer = next)
-	{
-		next = producer->next;
-		if (!producer->begun)
-			continue;
-		switch (event)
-		{
-			case XACT_EVENT_PRE_COMMIT:
-				commit_transaction(producer);
-				break;
-			case XACT_EVENT_PRE_PREPARE:
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot PREPARE a transaction that has written to transactional foreign table \"%s\"",
-								producer->rel->relname)));
-				break;
-			case XACT_EVENT_ABORT:
-				abort_transaction(producer);
-				break;
-			default:
-				break;
-		}
-	}
-}
-
-static void
-at_subxact_event(SubXactEvent event, SubTransactionId subid,
-				 SubTransactionId parent, void *arg)
-{
-	int			level = GetCurrentTransactionNestLevel();
-
-	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
-		return;
-	for (KafkaProducer *producer = producers; producer != NULL; producer = producer->next)
-	{
-		if (!producer->begun || producer->write_level < level)
-			continue;
-		if (event == SUBXACT_EVENT_ABORT_SUB)
-			producer->doomed = true;
-		producer->write_level = level - 1;
-	}
 }
 
 /* The clients are about to go: leave nothing that would touch them later. */
 static void
 at_exit(int code, Datum arg)
 {
-	for (KafkaProducer *producer = producers; producer != NULL; producer = producer->next)
+	for (KafkaProducer *producer = FeathubKafkaProducers; producer != NULL; producer = producer->next)
 	{
 		/* or readers of the topic would wait until it times out */
-		if (producer->begun)
-			abort_transaction(producer);
+		if (producer->begun || producer->probing)
+			FeathubKafkaTransactionAbort(producer);
 		for (KafkaDelivery *delivery = producer->deliveries; delivery != NULL;
 			 delivery = delivery->next)
 			delivery->producer = NULL;
 	}
-	producers = NULL;
+	FeathubKafkaProducers = NULL;
 }

@@ -16,6 +16,7 @@ typedef struct KafkaDelivery
 	uintptr_t	id;				/* opaque of its messages */
 	int64		sent;
 	int64		reported;
+	int64		last_offset;	/* of the message reported last */
 	/* the first failure */
 	rd_kafka_resp_err_t err;
 	char		topic[256];
@@ -32,7 +33,8 @@ typedef struct KafkaDelivery
  * Made in the current memory context.  When that goes before all messages have
  * been reported (the statement failed), the producer and what it still holds
  * are dropped.  Of a transactional table, begins the Kafka transaction if it is
- * the first write of the SQL transaction.
+ * the first write of the SQL transaction.  In the worker of a job that writes
+ * there exactly once it is the delivery of the batch.
  */
 extern KafkaDelivery *FeathubKafkaDeliveryBegin(FeathubRelation *rel);
 
@@ -48,10 +50,16 @@ extern void FeathubKafkaDeliverySend(KafkaDelivery *delivery, const char *topic,
 									 const char *value, Size value_len,
 									 int64 timestamp, rd_kafka_headers_t *headers);
 
+/* Begin to count anew: reports of what was sent before are no longer wanted. */
+extern void FeathubKafkaDeliveryReset(KafkaDelivery *delivery);
+
 /* Serve delivery reports; raises an error if one is a failure. */
 extern void FeathubKafkaDeliveryCheck(KafkaDelivery *delivery);
 
-/* Wait until all messages have been confirmed; raises an error otherwise. */
+/*
+ * A statement has ended: wait until all messages have been confirmed, or raise an
+ * error.  A job's messages are waited for when its positions are saved.
+ */
 extern void FeathubKafkaDeliveryFinish(KafkaDelivery *delivery);
 
 #endif							/* FEATHUB_CONNECTORS_KAFKA_KAFKA_PRODUCER_H */

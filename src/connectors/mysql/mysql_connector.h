@@ -290,7 +290,7 @@ extern bool FeathubMysqlUpdateRow(FeathubModify *modify, TupleTableSlot *slot,
 extern bool FeathubMysqlDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull);
 extern void FeathubMysqlTruncate(List *rels, DropBehavior behavior, bool restart_seqs);
 extern bool FeathubMysqlUpserts(FeathubRelation *rel);
-extern void FeathubMysqlLoadPositions(FeathubRelation *rel, const char *job,
+extern void FeathubMysqlLoadPositions(FeathubRelation *rel, const char *job, int worker,
 									  FeathubSinkPosition *positions, int n);
 extern void FeathubMysqlSavePositions(FeathubRelation *rel, const char *job,
 									  const FeathubSinkPosition *positions, int n);

@@ -70,7 +70,7 @@ create_table(FeathubRelation *rel, MysqlConnection *conn)
 }
 
 void
-FeathubMysqlLoadPositions(FeathubRelation *rel, const char *job,
+FeathubMysqlLoadPositions(FeathubRelation *rel, const char *job, int worker,
 						  FeathubSinkPosition *positions, int n)
 {
 	MysqlConnection *conn = FeathubMysqlConnect(rel->server, rel->user, rel->options);
