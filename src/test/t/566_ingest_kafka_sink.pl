@@ -88,6 +88,48 @@ my $sum = $records * ($records + 1) / 2;
 is_there('SELECT count(*), count(DISTINCT n), sum(n) FROM seen', "$records|$records|$sum", 'every record is there once');
 is_there(q{SELECT count(*) FROM (SELECT n - lag(n) OVER (PARTITION BY id ORDER BY part, at) AS step, n,
 	lag(part) OVER (PARTITION BY id ORDER BY part, at) <> part AS moved FROM seen) s WHERE step <= 0 OR moved}, '0', 'in the order of each key');
-note('with what was aborted: ' . sql('SELECT count(*) FROM log'));
+is_there('SELECT count(*) > 0 FROM positions', 't', 'the cluster has the positions');
+like(kafka_tool($kafka, 'org.apache.kafka.tools.TopicCommand', qw(--describe --topic __feathub_position)), qr{cleanup\.policy=compact,}, 'in a compacted topic');
 
+# A commit that was lost here after theirs: the position is where the last batch began.
+sub pause
+{
+	my $job = shift;
+	sql("SELECT feathub.pause_job('$job')");
+	poll_query($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'feathub worker' AND query LIKE '%' || '}
+		  . $job . q{' || '%'});
+	return;
+}
+
+sub lose_commits
+{
+	my ($job, @settings) = @_;
+	pause($job);
+	my $moved = sql(qq{WITH last AS (
+		SELECT DISTINCT ON (k) regexp_replace(k, '.*/', '') AS part, value::jsonb AS v FROM positions
+		 WHERE value IS NOT NULL AND k LIKE '%/' || (SELECT job_id FROM feathub.job WHERE name = '$job') || '/%' ORDER BY k, at DESC),
+	  moved AS (UPDATE feathub.job_position p SET position = v->>'from', mark = NULL FROM last
+		WHERE p.partition = part AND job_id = (SELECT job_id FROM feathub.job WHERE name = '$job') RETURNING 1)
+	SELECT count(*) FROM moved});
+	sql("SELECT feathub.resume_job('$job')");
+	wait_for($job);
+	return $moved;
+}
+is(lose_commits('log'), '3', 'commits of three partitions are lost');
+is_there('SELECT count(*), count(DISTINCT n) FROM seen', "$records|$records", 'which repeats nothing');
+
+# The same with other borders: the batches that come again end before the lost one did.
+pause('log');
+sql(q{INSERT INTO source SELECT i % 500, i, 'y' FROM generate_series(20001, 20300) i});
+sql(q{SELECT feathub.resume_job('log')});
+wait_for('log');
+my $total = $records + 300;
+is_there('SELECT count(*) FROM seen', $total, 'more records');
+sql(q{ALTER SYSTEM SET feathub.batch_rows = 20; SELECT pg_reload_conf()});
+lose_commits('log');
+my $pid = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'feathub worker' LIMIT 1});
+sql("SELECT pg_terminate_backend($pid)");
+lose_commits('log');
+sql(q{ALTER SYSTEM RESET feathub.batch_rows; SELECT pg_reload_conf()});
+is_there('SELECT count(*), count(DISTINCT n) FROM seen', "$total|$total", 'smaller batches repeat nothing either');
 done_testing();
