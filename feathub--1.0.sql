@@ -23,6 +23,7 @@ CREATE TABLE feathub.feature_group (
   deletes pg_catalog.bool NOT NULL DEFAULT false,
   external pg_catalog.bool NOT NULL DEFAULT false,
   refresh_interval pg_catalog.interval,
+  online_store pg_catalog.regclass,
   refreshed_at pg_catalog.timestamptz,
   system_identifier pg_catalog.int8,
   database_oid pg_catalog.oid,
@@ -36,6 +37,7 @@ COMMENT ON COLUMN feathub.feature_group.refreshed_at IS 'when the online table o
 COMMENT ON COLUMN feathub.feature_group.system_identifier IS 'the server where it was refreshed: a restored group waits for refresh_external_feature_group';
 COMMENT ON COLUMN feathub.feature_group.database_oid IS 'the database where it was refreshed';
 COMMENT ON COLUMN feathub.feature_group.online IS 'the online table: the latest row of each primary key';
+COMMENT ON COLUMN feathub.feature_group.online_store IS 'foreign table that gets every change of the online table too: a copy of it in Redis or MySQL';
 COMMENT ON COLUMN feathub.feature_group.tombstone IS 'the last deletion of each key, of a group with deletes';
 COMMENT ON COLUMN feathub.feature_group.source IS 'where its columns, and the records of its job, come from';
 COMMENT ON COLUMN feathub.feature_group.primary_key IS 'the columns that identify the entity';
@@ -102,6 +104,7 @@ CREATE TABLE feathub.job (
   owner pg_catalog.regrole NOT NULL,
   source pg_catalog.regclass NOT NULL,
   sink pg_catalog.regclass NOT NULL,
+  further_sinks pg_catalog.regclass[] NOT NULL DEFAULT '{}',
   query pg_catalog.text,
   workers pg_catalog.int4 NOT NULL DEFAULT 1 CHECK (workers OPERATOR(pg_catalog.>=) 1),
   on_error pg_catalog.text NOT NULL DEFAULT 'dead_letter'
@@ -123,6 +126,7 @@ CREATE TABLE feathub.job (
 ) WITH (fillfactor = 50);
 CREATE INDEX ON feathub.job (sink);
 COMMENT ON TABLE feathub.job IS 'jobs: definitions that workers run; read them in job_status';
+COMMENT ON COLUMN feathub.job.further_sinks IS 'what it writes to beside its first sink, in order';
 COMMENT ON COLUMN feathub.job.owner IS 'the role that its workers run as';
 COMMENT ON COLUMN feathub.job.dead_letters_before IS 'dead letters counted before the last resume: they do not count against max_dead_letters';
 COMMENT ON COLUMN feathub.job.reason IS 'why it is paused or has failed';
@@ -164,6 +168,7 @@ CREATE TABLE feathub.dead_letter_record (
   value pg_catalog.bytea,
   headers pg_catalog.jsonb,
   "timestamp" pg_catalog.timestamptz,
+  sink pg_catalog.text,
   sqlstate pg_catalog.text NOT NULL,
   message pg_catalog.text NOT NULL,
   retries pg_catalog.int4 NOT NULL DEFAULT 0,
@@ -356,18 +361,35 @@ COMMENT ON FUNCTION feathub.embedded_broker_address() IS 'where other Kafka clie
 CREATE FUNCTION feathub.create_job(
   name pg_catalog.text,
   source pg_catalog.regclass,
-  sink pg_catalog.regclass,
+  sink pg_catalog.regclass DEFAULT NULL,
   query pg_catalog.text DEFAULT NULL,
   workers pg_catalog.int4 DEFAULT 1,
   start pg_catalog.text DEFAULT 'earliest',
   on_error pg_catalog.text DEFAULT 'dead_letter',
   max_dead_letters pg_catalog.int4 DEFAULT 10000,
   on_gap pg_catalog.text DEFAULT 'stop',
-  synchronous_commit pg_catalog.bool DEFAULT true)
+  synchronous_commit pg_catalog.bool DEFAULT true,
+  sinks pg_catalog.regclass[] DEFAULT NULL)
 RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_job';
-COMMENT ON FUNCTION feathub.create_job(pg_catalog.text, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool)
-  IS 'follow a source, optionally transform its records, and write to a feature group or table';
+COMMENT ON FUNCTION feathub.create_job(pg_catalog.text, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool, pg_catalog.regclass[])
+  IS 'follow a source, optionally transform its records, and write to one or more feature groups, tables and foreign tables';
+
+CREATE FUNCTION feathub.alter_job(
+  name pg_catalog.text,
+  query pg_catalog.text DEFAULT NULL,
+  workers pg_catalog.int4 DEFAULT NULL,
+  on_error pg_catalog.text DEFAULT NULL,
+  max_dead_letters pg_catalog.int4 DEFAULT NULL,
+  on_gap pg_catalog.text DEFAULT NULL,
+  synchronous_commit pg_catalog.bool DEFAULT NULL,
+  add_sinks pg_catalog.regclass[] DEFAULT NULL,
+  drop_sinks pg_catalog.regclass[] DEFAULT NULL,
+  reset pg_catalog.text[] DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_alter_job';
+COMMENT ON FUNCTION feathub.alter_job(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool, pg_catalog.regclass[], pg_catalog.regclass[], pg_catalog.text[])
+  IS 'change settings of a job, which goes on from its positions; null keeps one, reset names those that go back to their default';
 
 CREATE FUNCTION feathub.drop_job(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false) RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_drop_job';
@@ -471,7 +493,8 @@ CREATE VIEW feathub.job_status WITH (security_barrier) AS
          COALESCE(w.restarts, 0) AS restarts,
          j.start, j.on_error, j.max_dead_letters,
          COALESCE(p.dead_letters, 0) OPERATOR(pg_catalog.-) j.dead_letters_before AS dead_letters_used,
-         j.on_gap, j.synchronous_commit, j.epoch, j.created_at, j.changed_at
+         j.on_gap, j.synchronous_commit, j.epoch, j.created_at, j.changed_at,
+         pg_catalog.array_prepend(j.sink, j.further_sinks) AS sinks
     FROM feathub.job AS j
     LEFT JOIN (
       SELECT job_id, pg_catalog.sum(records)::pg_catalog.int8 AS records, pg_catalog.sum(applied)::pg_catalog.int8 AS applied,
@@ -495,7 +518,8 @@ CREATE VIEW feathub.job_status WITH (security_barrier) AS
 COMMENT ON VIEW feathub.job_status IS 'jobs: what they should do and what they do; own ones, and all for pg_monitor';
 COMMENT ON COLUMN feathub.job_status.job IS 'name';
 COMMENT ON COLUMN feathub.job_status.source IS 'foreign table that it follows';
-COMMENT ON COLUMN feathub.job_status.sink IS 'table that it writes to: the offline table of a feature group, or a plain table';
+COMMENT ON COLUMN feathub.job_status.sink IS 'table that it writes to: the offline table of a feature group, a plain or a foreign table; of several the first';
+COMMENT ON COLUMN feathub.job_status.sinks IS 'all that it writes to';
 COMMENT ON COLUMN feathub.job_status.query IS 'SQL over "batch" that its records go through; null if there is none';
 COMMENT ON COLUMN feathub.job_status.owner IS 'role whose rights it has';
 COMMENT ON COLUMN feathub.job_status.state IS 'running, paused or failed';
@@ -589,7 +613,7 @@ CREATE VIEW feathub.dead_letter WITH (security_barrier) AS
          CASE WHEN pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') THEN d.key END AS key,
          CASE WHEN pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') THEN d.value END AS value,
          CASE WHEN pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') THEN d.headers END AS headers,
-         d."timestamp", d.sqlstate, d.message, d.retries, d.created_at
+         d."timestamp", d.sqlstate, d.message, d.retries, d.created_at, d.sink
     FROM feathub.dead_letter_record AS d
     JOIN feathub.job AS j ON j.job_id OPERATOR(pg_catalog.=) d.job_id
    WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
@@ -599,6 +623,7 @@ COMMENT ON COLUMN feathub.dead_letter.key IS 'the record''s key as it came';
 COMMENT ON COLUMN feathub.dead_letter.value IS 'the record''s value as it came';
 COMMENT ON COLUMN feathub.dead_letter."timestamp" IS 'of the record in its source';
 COMMENT ON COLUMN feathub.dead_letter.sqlstate IS 'error code';
+COMMENT ON COLUMN feathub.dead_letter.sink IS 'the sink that refused it; null if it came to none, being unreadable or refused by the query';
 COMMENT ON COLUMN feathub.dead_letter.message IS 'why it could not be applied';
 COMMENT ON COLUMN feathub.dead_letter.retries IS 'how often it has been tried again';
 COMMENT ON COLUMN feathub.dead_letter.dead_letter_id IS 'number';
@@ -630,10 +655,11 @@ CREATE FUNCTION feathub.create_feature_group(
   max_dead_letters pg_catalog.int4 DEFAULT 10000,
   on_gap pg_catalog.text DEFAULT 'stop',
   synchronous_commit pg_catalog.bool DEFAULT true,
-  job pg_catalog.text DEFAULT NULL)
+  job pg_catalog.text DEFAULT NULL,
+  online_store pg_catalog.regclass DEFAULT NULL)
 RETURNS pg_catalog.regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_create_feature_group';
-COMMENT ON FUNCTION feathub.create_feature_group(pg_catalog.text, pg_catalog.regclass, pg_catalog.text[], pg_catalog.text, pg_catalog.interval, pg_catalog.interval, pg_catalog.interval, pg_catalog.bool, pg_catalog.bool, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool, pg_catalog.text)
+COMMENT ON FUNCTION feathub.create_feature_group(pg_catalog.text, pg_catalog.regclass, pg_catalog.text[], pg_catalog.text, pg_catalog.interval, pg_catalog.interval, pg_catalog.interval, pg_catalog.bool, pg_catalog.bool, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool, pg_catalog.text, pg_catalog.regclass)
   IS 'make the offline and online tables of a feature group, or take over existing ones, and a job if the source can stream';
 
 CREATE FUNCTION feathub.alter_feature_group(
@@ -642,11 +668,17 @@ CREATE FUNCTION feathub.alter_feature_group(
   retention pg_catalog.interval DEFAULT NULL,
   workers pg_catalog.int4 DEFAULT NULL,
   reset pg_catalog.text[] DEFAULT NULL,
-  refresh_interval pg_catalog.interval DEFAULT NULL)
+  refresh_interval pg_catalog.interval DEFAULT NULL,
+  online_store pg_catalog.regclass DEFAULT NULL)
 RETURNS pg_catalog.void
 LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_alter_feature_group';
-COMMENT ON FUNCTION feathub.alter_feature_group(pg_catalog.text, pg_catalog.interval, pg_catalog.interval, pg_catalog.int4, pg_catalog.text[], pg_catalog.interval)
+COMMENT ON FUNCTION feathub.alter_feature_group(pg_catalog.text, pg_catalog.interval, pg_catalog.interval, pg_catalog.int4, pg_catalog.text[], pg_catalog.interval, pg_catalog.regclass)
   IS 'change settings of a feature group; null keeps one, reset names those that go back to their default';
+
+CREATE FUNCTION feathub.refresh_online_store(feature_group pg_catalog.text) RETURNS pg_catalog.int8
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_refresh_online_store';
+COMMENT ON FUNCTION feathub.refresh_online_store(pg_catalog.text)
+  IS 'bring all rows of a feature group''s online table to its online store, and remove what is not among them; returns the rows brought';
 
 CREATE FUNCTION feathub.drop_feature_group(
   feature_group pg_catalog.text,

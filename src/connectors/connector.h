@@ -552,6 +552,14 @@ extern FeathubRelation *FeathubRelationDescribe(Oid relid);
 extern List *FeathubRelationKeyColumns(FeathubRelation *rel);
 
 /*
+ * FeathubConnectorUpsertKey
+ *		The names (char *) of the columns by which rows written to a foreign
+ *		table replace others; NIL if they are added, or if it is none of ours.
+ *		*deletes says whether rows can be deleted by them.
+ */
+extern List *FeathubConnectorUpsertKey(Oid relid, bool *deletes);
+
+/*
  * FeathubConnectorFindOption
  *		The entry for an option as a user may give it: of the connector, common
  *		to connectors ("format"), of one of the formats or a property of the

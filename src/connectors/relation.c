@@ -415,3 +415,24 @@ check_format_name(const char *name, const char *value)
 {
 	(void) FeathubFormatByName(value);
 }
+
+List *
+FeathubConnectorUpsertKey(Oid relid, bool *deletes)
+{
+	FeathubRelation *rel;
+	const FeathubConnector *connector = FeathubConnectorOfTable(relid);
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	*deletes = false;
+	if (connector == NULL)
+		return NIL;
+	rel = FeathubRelationDescribe(relid);
+	if (connector->upserts == NULL || !connector->upserts(rel))
+		return NIL;
+	foreach(lc, FeathubRelationKeyColumns(rel))
+		names = lappend(names, pstrdup(NameStr(TupleDescAttr(rel->tupdesc,
+															 lfirst_int(lc) - 1)->attname)));
+	*deletes = names != NIL && connector->delete_row != NULL;
+	return names;
+}

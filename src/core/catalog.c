@@ -47,14 +47,15 @@ void		(*FeathubJobInterruptHook) (int64 job_id) = NULL;
 
 #define GROUP_COLUMNS \
 	"SELECT feature_group::oid, online::oid, tombstone::oid, source::oid, primary_key, " \
-	"event_time::text, ttl, retention, partition_interval, deletes, external, refresh_interval " \
+	"event_time::text, ttl, retention, partition_interval, deletes, external, refresh_interval, " \
+	"online_store::oid " \
 	"FROM feathub.feature_group "
 
 #define JOB_COLUMNS \
 	"SELECT job_id, name, owner::oid, source::oid, sink::oid, query, workers, on_error, " \
 	"max_dead_letters, (SELECT coalesce(sum(p.dead_letters), 0)::int8 FROM feathub.job_position AS p " \
 	"WHERE p.job_id = job.job_id) - dead_letters_before, start, on_gap, synchronous_commit, state, " \
-	"reason, epoch, system_identifier, database_oid FROM feathub.job "
+	"reason, epoch, system_identifier, database_oid, further_sinks::oid[] FROM feathub.job "
 
 static Oid	extension_owner(void);
 static FeathubGroup *group_from_tuple(HeapTuple tuple, TupleDesc desc);
@@ -301,6 +302,7 @@ group_from_tuple(HeapTuple tuple, TupleDesc desc)
 	group->deletes = DatumGetBool(SPI_getbinval(tuple, desc, 10, &isnull));
 	group->external = DatumGetBool(SPI_getbinval(tuple, desc, 11, &isnull));
 	group->refresh_interval = get_interval(tuple, desc, 12);
+	group->store = get_oid(tuple, desc, 13);
 	return group;
 }
 
@@ -309,15 +311,16 @@ FeathubGroupInsert(const FeathubGroup *group)
 {
 	static FeathubStatement statement = {
 		.sql = "INSERT INTO feathub.feature_group (feature_group, online, tombstone, source, "
-		"primary_key, event_time, ttl, retention, partition_interval, deletes, external, refresh_interval) "
-		"VALUES ($1, $2, $3, $4, $5, $6::name, $7, $8, $9, $10, $11, $12)",
-		.nargs = 12,
+		"primary_key, event_time, ttl, retention, partition_interval, deletes, external, refresh_interval, "
+		"online_store) "
+		"VALUES ($1, $2, $3, $4, $5, $6::name, $7, $8, $9, $10, $11, $12, $13)",
+		.nargs = 13,
 		.argtypes = {REGCLASSOID, REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEARRAYOID,
-		TEXTOID, INTERVALOID, INTERVALOID, INTERVALOID, BOOLOID, BOOLOID, INTERVALOID}
+		TEXTOID, INTERVALOID, INTERVALOID, INTERVALOID, BOOLOID, BOOLOID, INTERVALOID, REGCLASSOID}
 	};
 	FeathubCatalogScope scope;
-	Datum		values[12];
-	char		nulls[13] = "            ";
+	Datum		values[13];
+	char		nulls[14] = "             ";
 	Datum	   *names = (Datum *) palloc(sizeof(Datum) * list_length(group->primary_key));
 	int			nnames = 0;
 	ListCell   *lc;
@@ -340,6 +343,7 @@ FeathubGroupInsert(const FeathubGroup *group)
 	SET(9, false, BoolGetDatum(group->deletes));
 	SET(10, false, BoolGetDatum(group->external));
 	SET(11, group->refresh_interval == NULL, IntervalPGetDatum(group->refresh_interval));
+	SET(12, !OidIsValid(group->store), ObjectIdGetDatum(group->store));
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, nulls);
@@ -350,18 +354,19 @@ void
 FeathubGroupUpdate(const FeathubGroup *group)
 {
 	static FeathubStatement statement = {
-		.sql = "UPDATE feathub.feature_group SET ttl = $2, retention = $3, refresh_interval = $4 "
-		"WHERE feature_group = $1",
-		.nargs = 4, .argtypes = {REGCLASSOID, INTERVALOID, INTERVALOID, INTERVALOID}
+		.sql = "UPDATE feathub.feature_group SET ttl = $2, retention = $3, refresh_interval = $4, "
+		"online_store = $5 WHERE feature_group = $1",
+		.nargs = 5, .argtypes = {REGCLASSOID, INTERVALOID, INTERVALOID, INTERVALOID, REGCLASSOID}
 	};
 	FeathubCatalogScope scope;
-	Datum		values[4];
-	char		nulls[5] = "    ";
+	Datum		values[5];
+	char		nulls[6] = "     ";
 
 	SET(0, false, ObjectIdGetDatum(group->relid));
 	SET(1, group->ttl == NULL, IntervalPGetDatum(group->ttl));
 	SET(2, group->retention == NULL, IntervalPGetDatum(group->retention));
 	SET(3, group->refresh_interval == NULL, IntervalPGetDatum(group->refresh_interval));
+	SET(4, !OidIsValid(group->store), ObjectIdGetDatum(group->store));
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, nulls);
 	FeathubCatalogLeave(&scope);
@@ -489,11 +494,11 @@ List *
 FeathubJobsOfSink(Oid sink, bool lock)
 {
 	static FeathubStatement plain = {
-		.sql = JOB_COLUMNS "WHERE sink = $1 ORDER BY job_id",
+		.sql = JOB_COLUMNS "WHERE sink = $1 OR $1 = ANY (further_sinks) ORDER BY job_id",
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
 	static FeathubStatement locking = {
-		.sql = JOB_COLUMNS "WHERE sink = $1 ORDER BY job_id FOR NO KEY UPDATE",
+		.sql = JOB_COLUMNS "WHERE sink = $1 OR $1 = ANY (further_sinks) ORDER BY job_id FOR NO KEY UPDATE",
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
@@ -503,6 +508,25 @@ FeathubJobsOfSink(Oid sink, bool lock)
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(lock ? &locking : &plain, values, NULL);
+	jobs = collect_jobs(caller);
+	FeathubCatalogLeave(&scope);
+	return jobs;
+}
+
+List *
+FeathubJobsOfRelations(Datum relations)
+{
+	static FeathubStatement statement = {
+		.sql = JOB_COLUMNS "WHERE source::oid = ANY ($1) OR sink::oid = ANY ($1) "
+		"OR further_sinks::oid[] && $1 ORDER BY job_id FOR UPDATE",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	FeathubCatalogScope scope;
+	List	   *jobs;
+
+	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&statement, &relations, NULL);
 	jobs = collect_jobs(caller);
 	FeathubCatalogLeave(&scope);
 	return jobs;
@@ -527,6 +551,8 @@ job_from_tuple(HeapTuple tuple, TupleDesc desc)
 {
 	FeathubJob *job = (FeathubJob *) palloc0(sizeof(FeathubJob));
 	bool		isnull;
+	Datum	   *sinks;
+	int			nsinks;
 
 	job->job_id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
 	job->name = get_string(tuple, desc, 2);
@@ -547,6 +573,11 @@ job_from_tuple(HeapTuple tuple, TupleDesc desc)
 	job->is_local =
 		DatumGetInt64(SPI_getbinval(tuple, desc, 17, &isnull)) == (int64) GetSystemIdentifier() &&
 		DatumGetObjectId(SPI_getbinval(tuple, desc, 18, &isnull)) == MyDatabaseId;
+	job->sinks = list_make1_oid(job->sink);
+	deconstruct_array(DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 19, &isnull)), OIDOID,
+					  sizeof(Oid), true, TYPALIGN_INT, &sinks, NULL, &nsinks);
+	for (int i = 0; i < nsinks; i++)
+		job->sinks = lappend_oid(job->sinks, DatumGetObjectId(sinks[i]));
 	return job;
 }
 
@@ -634,7 +665,7 @@ FeathubJobCheckRunnable(const FeathubJob *job)
 	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(job->owner));
 	bool		can_login;
 	char	   *owner;
-	FeathubGroup *group;
+	ListCell   *lc;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
@@ -664,12 +695,19 @@ FeathubJobCheckRunnable(const FeathubJob *job)
 						 quote_identifier(database), quote_identifier(owner))));
 	}
 
-	check_job_table(job, job->sink, "sink");
-	group = FeathubGroupLoad(job->sink);
-	if (group != NULL && OidIsValid(group->online))
-		check_job_table(job, group->online, "online table");
-	if (group != NULL && OidIsValid(group->tombstone))
-		check_job_table(job, group->tombstone, "tombstone table");
+	foreach(lc, job->sinks)
+	{
+		FeathubGroup *group;
+
+		check_job_table(job, lfirst_oid(lc), "sink");
+		group = FeathubGroupLoad(lfirst_oid(lc));
+		if (group != NULL && OidIsValid(group->online))
+			check_job_table(job, group->online, "online table");
+		if (group != NULL && OidIsValid(group->tombstone))
+			check_job_table(job, group->tombstone, "tombstone table");
+		if (group != NULL && OidIsValid(group->store))
+			check_job_table(job, group->store, "online store");
+	}
 
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(job->source)))
 		ereport(ERROR,
@@ -727,22 +765,36 @@ check_job_table(const FeathubJob *job, Oid relid, const char *role)
  * Jobs: writing
  */
 
+static const char *const on_error_names[] = {"dead_letter", "stop", "skip"};
+
+/* All sinks but the first, as regclass[]. */
+static Datum
+further_sinks(const FeathubJob *job)
+{
+	int			n = list_length(job->sinks) - 1;
+	Datum	   *sinks = palloc(sizeof(Datum) * (n + 1));
+
+	for (int i = 0; i < n; i++)
+		sinks[i] = ObjectIdGetDatum(list_nth_oid(job->sinks, i + 1));
+	return PointerGetDatum(construct_array(sinks, n, REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT));
+}
+
 int64
 FeathubJobInsert(const FeathubJob *job)
 {
 	static FeathubStatement statement = {
 		.sql = "INSERT INTO feathub.job (name, owner, source, sink, query, workers, on_error, "
-		"max_dead_letters, start, on_gap, synchronous_commit, system_identifier, database_oid) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+		"max_dead_letters, start, on_gap, synchronous_commit, system_identifier, database_oid, "
+		"further_sinks) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
 		"ON CONFLICT (name) DO NOTHING RETURNING job_id",
-		.nargs = 13,
+		.nargs = 14,
 		.argtypes = {TEXTOID, REGROLEOID, REGCLASSOID, REGCLASSOID, TEXTOID, INT4OID, TEXTOID,
-		INT4OID, TEXTOID, TEXTOID, BOOLOID, INT8OID, OIDOID}
+		INT4OID, TEXTOID, TEXTOID, BOOLOID, INT8OID, OIDOID, REGCLASSARRAYOID}
 	};
-	static const char *const on_error_names[] = {"dead_letter", "stop", "skip"};
 	FeathubCatalogScope scope;
-	Datum		values[13];
-	char		nulls[14] = "             ";
+	Datum		values[14];
+	char		nulls[15] = "              ";
 	int64		job_id;
 	bool		isnull;
 
@@ -759,7 +811,7 @@ FeathubJobInsert(const FeathubJob *job)
 	SET(10, false, BoolGetDatum(job->synchronous_commit));
 	SET(11, false, Int64GetDatum((int64) GetSystemIdentifier()));
 	SET(12, false, ObjectIdGetDatum(MyDatabaseId));
-#undef SET
+	SET(13, false, further_sinks(job));
 
 	FeathubCatalogEnter(&scope);
 	if (FeathubCatalogExecute(&statement, values, nulls) == 0)
@@ -911,17 +963,41 @@ FeathubJobResume(const FeathubJob *job, bool keep_state)
 }
 
 void
-FeathubJobSetWorkers(int64 job_id, int workers)
+FeathubJobUpdate(const FeathubJob *job)
 {
 	static FeathubStatement statement = {
-		.sql = "UPDATE feathub.job SET workers = $2, epoch = epoch + 1, "
-		"changed_at = pg_catalog.now() WHERE job_id = $1",
-		.nargs = 2, .argtypes = {INT8OID, INT4OID}
+		.sql = "UPDATE feathub.job SET sink = $2, further_sinks = $3, query = $4, workers = $5, "
+		"on_error = $6, max_dead_letters = $7, on_gap = $8, synchronous_commit = $9, "
+		"epoch = epoch + 1, changed_at = pg_catalog.now() WHERE job_id = $1",
+		.nargs = 9, .argtypes = {INT8OID, REGCLASSOID, REGCLASSARRAYOID, TEXTOID, INT4OID, TEXTOID,
+		INT4OID, TEXTOID, BOOLOID}
 	};
-	Datum		values[2] = {Int64GetDatum(job_id), Int32GetDatum(workers)};
+	Datum		values[9];
+	char		nulls[10] = "         ";
 
-	interrupt_workers(job_id);
-	change_job(&statement, values, NULL);
+	SET(0, false, Int64GetDatum(job->job_id));
+	SET(1, false, ObjectIdGetDatum(linitial_oid(job->sinks)));
+	SET(2, false, further_sinks(job));
+	SET(3, job->query == NULL, CStringGetTextDatum(job->query));
+	SET(4, false, Int32GetDatum(job->workers));
+	SET(5, false, CStringGetTextDatum(on_error_names[job->on_error]));
+	SET(6, false, Int32GetDatum(job->max_dead_letters));
+	SET(7, false, CStringGetTextDatum(job->on_gap));
+	SET(8, false, BoolGetDatum(job->synchronous_commit));
+#undef SET
+	interrupt_workers(job->job_id);
+	change_job(&statement, values, nulls);
+}
+
+bool
+FeathubJobForgetSink(FeathubJob *job, Oid sink)
+{
+	if (list_length(job->sinks) < 2 || !list_member_oid(job->sinks, sink))
+		return false;
+	job->sinks = list_delete_oid(job->sinks, sink);
+	job->sink = linitial_oid(job->sinks);
+	FeathubJobUpdate(job);
+	return true;
 }
 
 void

@@ -22,6 +22,7 @@ typedef struct FeathubGroup
 	Oid			online;			/* InvalidOid: none */
 	Oid			tombstone;		/* InvalidOid: no deletes */
 	Oid			source;			/* InvalidOid: none */
+	Oid			store;			/* foreign table that copies online; InvalidOid: none */
 	List	   *primary_key;	/* of char *: column names */
 	char	   *event_time;		/* column name or NULL */
 	Interval   *ttl;			/* or NULL */
@@ -46,7 +47,8 @@ typedef struct FeathubJob
 	char	   *name;
 	Oid			owner;
 	Oid			source;			/* the foreign table it follows */
-	Oid			sink;			/* a group's offline table, or a plain table */
+	Oid			sink;			/* a group's offline, a plain or a foreign table */
+	List	   *sinks;			/* Oids of all that it writes to, sink first */
 	char	   *query;			/* or NULL */
 	int			workers;
 	FeathubOnError on_error;
@@ -130,7 +132,7 @@ extern List *FeathubGroupsAll(void);
  *		Write a group's row; the caller has checked the rights.
  *
  * Dependencies of its tables follow by a trigger.  Update writes what can be
- * altered: ttl, retention and refresh_interval.
+ * altered: ttl, retention, refresh_interval and store.
  */
 extern void FeathubGroupInsert(const FeathubGroup *group);
 extern void FeathubGroupUpdate(const FeathubGroup *group);
@@ -200,13 +202,22 @@ extern void FeathubJobAdopt(FeathubJob *job);
  * What the SQL functions on jobs do, once rights are checked and the row is
  * locked.  All but Delete raise the epoch, so that running workers stop.
  * Resume makes this database the job's own, and with keep_state no more than
- * that.
+ * that.  Update writes what can be altered: sinks, query, workers, on_error,
+ * max_dead_letters, on_gap and synchronous_commit.
  */
 extern void FeathubJobRestart(int64 job_id);
 extern void FeathubJobPause(int64 job_id, const char *reason);
 extern void FeathubJobResume(const FeathubJob *job, bool keep_state);
-extern void FeathubJobSetWorkers(int64 job_id, int workers);
+extern void FeathubJobUpdate(const FeathubJob *job);
 extern void FeathubJobDelete(int64 job_id);
+
+/*
+ * FeathubJobForgetSink
+ *		Take a sink out of a job, which goes on with the others.
+ *
+ * False, with nothing done, if it has no other.  The job is locked.
+ */
+extern bool FeathubJobForgetSink(FeathubJob *job, Oid sink);
 
 /*
  * FeathubJobMovePosition
@@ -223,6 +234,9 @@ extern int64 FeathubDeadLettersDelete(int64 job_id, TimestampTz before);
 /* Write state and reason; 'failed' from a worker only while epoch is its own. */
 extern bool FeathubJobSetState(int64 job_id, int64 epoch, const char *state,
 							   const char *reason);
+
+/* The jobs (FeathubJob *) with that source or one of these sinks, locked. */
+extern List *FeathubJobsOfRelations(Datum relations);
 
 /*
  * Ask that schedulers of this database look at the jobs once this transaction

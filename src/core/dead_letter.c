@@ -75,7 +75,8 @@ FeathubDeadLettersLoad(int64 job_id, int64 after, int max)
 }
 
 void
-FeathubDeadLetterDone(int64 dead_letter_id, bool applied, int sqlerrcode, const char *message)
+FeathubDeadLetterDone(int64 dead_letter_id, bool applied, int sqlerrcode, const char *message,
+					  const char *sink)
 {
 	static FeathubStatement remove = {
 		.sql = "DELETE FROM feathub.dead_letter_record WHERE dead_letter_id = $1",
@@ -83,11 +84,11 @@ FeathubDeadLetterDone(int64 dead_letter_id, bool applied, int sqlerrcode, const 
 	};
 	static FeathubStatement keep = {
 		.sql = "UPDATE feathub.dead_letter_record SET retries = retries + 1,"
-		" sqlstate = $2, message = $3 WHERE dead_letter_id = $1",
-		.nargs = 3,.argtypes = {INT8OID, TEXTOID, TEXTOID}
+		" sqlstate = $2, message = $3, sink = $4 WHERE dead_letter_id = $1",
+		.nargs = 4,.argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID}
 	};
 	FeathubCatalogScope scope;
-	Datum		values[3] = {Int64GetDatum(dead_letter_id)};
+	Datum		values[4] = {Int64GetDatum(dead_letter_id)};
 
 	FeathubCatalogEnter(&scope);
 	if (applied)
@@ -96,7 +97,8 @@ FeathubDeadLetterDone(int64 dead_letter_id, bool applied, int sqlerrcode, const 
 	{
 		values[1] = CStringGetTextDatum(unpack_sql_state(sqlerrcode));
 		values[2] = CStringGetTextDatum(message);
-		FeathubCatalogExecute(&keep, values, NULL);
+		values[3] = sink ? CStringGetTextDatum(sink) : (Datum) 0;
+		FeathubCatalogExecute(&keep, values, sink ? NULL : "   n");
 	}
 	FeathubCatalogLeave(&scope);
 }

@@ -22,9 +22,10 @@ extern List *FeathubDeadLettersLoad(int64 job_id, int64 after, int max);
 
 /*
  * FeathubDeadLetterDone
- *		Remove a letter that was applied, or note why it was not.
+ *		Remove a letter that was applied, or note why it was not; sink is the one
+ *		that refused it, or NULL.
  */
 extern void FeathubDeadLetterDone(int64 dead_letter_id, bool applied, int sqlerrcode,
-								  const char *message);
+								  const char *message, const char *sink);
 
 #endif							/* FEATHUB_CORE_DEAD_LETTER_H */

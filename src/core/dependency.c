@@ -97,6 +97,13 @@ FeathubDependenciesCheck(void)
 		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = j.source) "
 		"OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = j.sink) FOR UPDATE"
 	};
+	static FeathubStatement sinks = {
+		.sql = "UPDATE feathub.job AS j SET sink = s.sinks[1], further_sinks = s.sinks[2:] "
+		"FROM (SELECT k.job_id, array_agg(u.sink ORDER BY u.number) AS sinks FROM feathub.job AS k "
+		"CROSS JOIN LATERAL unnest(array_prepend(k.sink, k.further_sinks)) WITH ORDINALITY AS u (sink, number) "
+		"WHERE EXISTS (SELECT FROM pg_class AS c WHERE c.oid = u.sink) GROUP BY k.job_id) AS s "
+		"WHERE s.job_id = j.job_id AND cardinality(s.sinks) <= cardinality(j.further_sinks)"
+	};
 	static FeathubStatement groups = {
 		.sql = "DELETE FROM feathub.feature_group AS g "
 		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = g.feature_group) "
@@ -106,10 +113,15 @@ FeathubDependenciesCheck(void)
 		.sql = "UPDATE feathub.feature_group AS g SET source = NULL "
 		"WHERE g.source IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = g.source)"
 	};
+	static FeathubStatement stores = {
+		.sql = "UPDATE feathub.feature_group AS g SET online_store = NULL "
+		"WHERE g.online_store IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = g.online_store)"
+	};
 	FeathubCatalogScope scope;
 	int			njobs;
 
 	FeathubCatalogEnter(&scope);
+	(void) FeathubCatalogExecute(&sinks, NULL, NULL);
 	njobs = FeathubCatalogExecute(&jobs, NULL, NULL);
 	log_removed("job");
 	for (int i = 0; i < njobs; i++)
@@ -123,6 +135,7 @@ FeathubDependenciesCheck(void)
 	(void) FeathubCatalogExecute(&groups, NULL, NULL);
 	log_removed("feature group");
 	(void) FeathubCatalogExecute(&sources, NULL, NULL);
+	(void) FeathubCatalogExecute(&stores, NULL, NULL);
 	FeathubCatalogLeave(&scope);
 
 	FeathubDependenciesMake(InvalidOid);

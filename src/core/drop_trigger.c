@@ -3,11 +3,14 @@
  *		Event triggers: what happens to groups and jobs when their tables go.
  *
  *	offline table   its group and the jobs that write to it go with it
+ *	online store, a foreign table   refused while a group has it; CASCADE takes it
+ *		from the group, which goes on without
  *	online or tombstone table   refused; pg_depend does that, this is the
  *		second line of defence
  *	source, or sink that is no group   refused while a job uses it; CASCADE
  *		drops the job and leaves a group's tables: history does not vanish
  *		because its source is gone
+ *	one of a job's sinks   as above, but the job goes on with the others
  *	key column, event time column, key index   refused, and so is renaming
  *	feature view   its row goes with it, and by pg_depend its online function,
  *		which cannot be dropped alone
@@ -52,6 +55,7 @@ static void load_dropped(DroppedObjects *dropped);
 static bool drop_cascades(Node *parsetree);
 static void drop_jobs(DroppedObjects *dropped, Datum relations, bool cascade);
 static void drop_groups(DroppedObjects *dropped, Datum relations);
+static void drop_stores(DroppedObjects *dropped, Datum relations, bool cascade);
 static void drop_views(Datum relations);
 static void drop_training_data(Datum relations);
 static void check_functions(void);
@@ -86,6 +90,7 @@ feathub_on_drop(PG_FUNCTION_ARGS)
 
 		drop_jobs(&dropped, relations, drop_cascades(trigger->parsetree));
 		drop_groups(&dropped, relations);
+		drop_stores(&dropped, relations, drop_cascades(trigger->parsetree));
 		drop_views(relations);
 		drop_training_data(relations);
 	}
@@ -212,63 +217,72 @@ drop_cascades(Node *parsetree)
 	return false;
 }
 
+static bool
+is_dropped(DroppedObjects *dropped, Oid relid)
+{
+	for (int i = 0; i < dropped->nrelations; i++)
+		if (DatumGetObjectId(dropped->relations[i]) == relid)
+			return true;
+	return false;
+}
+
+/* Refuse to drop what another object needs. */
+static void
+refuse_drop(DroppedObjects *dropped, Oid relid, const char *kind, const char *name)
+{
+	const char *object = dropped_name(dropped, relid);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop %s because other objects depend on it", object),
+			 errdetail("%s %s depends on %s", kind, name, object),
+			 errhint("Use DROP ... CASCADE to drop the dependent objects too.")));
+}
+
 /*
- * Delete the jobs whose source or sink is gone, or refuse.  A job whose source
- * and sink go together needs no CASCADE, as with the server's own objects.
+ * Delete the jobs whose source or all sinks are gone, take sinks that are gone
+ * out of the others, or refuse.  A job whose source and sinks go together needs
+ * no CASCADE, as with the server's own objects.
  */
 static void
 drop_jobs(DroppedObjects *dropped, Datum relations, bool cascade)
 {
-	static FeathubStatement statement = {
-		.sql = "SELECT j.job_id, j.name, j.source::oid, j.sink::oid, "
-		"j.sink::oid = ANY ($1), j.source::oid = ANY ($1) OR g.feature_group IS NOT NULL "
-		"FROM feathub.job AS j LEFT JOIN feathub.feature_group AS g ON g.feature_group = j.sink "
-		"WHERE j.source::oid = ANY ($1) OR j.sink::oid = ANY ($1) ORDER BY j.job_id FOR UPDATE OF j",
-		.nargs = 1, .argtypes = {OIDARRAYOID}
-	};
-	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
-	List	   *job_ids = NIL;
 	ListCell   *lc;
-	int			count;
+	ListCell   *ls;
 
-	FeathubCatalogEnter(&scope);
-	count = FeathubCatalogExecute(&statement, &relations, NULL);
-	for (int i = 0; i < count; i++)
+	foreach(lc, FeathubJobsOfRelations(relations))
 	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		char	   *name = SPI_getvalue(tuple, desc, 2);
-		Oid			source = DatumGetObjectId(SPI_getbinval(tuple, desc, 3, &isnull));
-		Oid			sink = DatumGetObjectId(SPI_getbinval(tuple, desc, 4, &isnull));
-		bool		sink_dropped = DatumGetBool(SPI_getbinval(tuple, desc, 5, &isnull));
-		bool		goes_along = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull));
-		int64	   *job_id;
-		MemoryContext old;
+		FeathubJob *job = (FeathubJob *) lfirst(lc);
+		bool		source_dropped = is_dropped(dropped, job->source);
+		Oid			in_the_way = source_dropped ? job->source : InvalidOid;
+		List	   *gone = NIL;
 
-		if (!cascade && !(sink_dropped && goes_along))
+		foreach(ls, job->sinks)
+			if (is_dropped(dropped, lfirst_oid(ls)))
+			{
+				gone = lappend_oid(gone, lfirst_oid(ls));
+				if (!source_dropped && FeathubGroupLoad(lfirst_oid(ls)) == NULL)
+					in_the_way = lfirst_oid(ls);
+			}
+		if (source_dropped && list_length(gone) == list_length(job->sinks))
+			in_the_way = InvalidOid;
+		if (!cascade && OidIsValid(in_the_way))
+			refuse_drop(dropped, in_the_way, "job", psprintf("\"%s\"", job->name));
+
+		if (source_dropped || list_length(gone) == list_length(job->sinks))
 		{
-			const char *object = dropped_name(dropped, sink_dropped ? sink : source);
-
-			ereport(ERROR,
-					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-					 errmsg("cannot drop %s because other objects depend on it", object),
-					 errdetail("job \"%s\" depends on %s", name, object),
-					 errhint("Use DROP ... CASCADE to drop the dependent objects too.")));
+			ereport(NOTICE, (errmsg("drop cascades to job \"%s\"", job->name)));
+			FeathubJobDelete(job->job_id);
+			continue;
 		}
-		ereport(NOTICE, (errmsg("drop cascades to job \"%s\"", name)));
-
-		old = MemoryContextSwitchTo(caller);
-		job_id = (int64 *) palloc(sizeof(int64));
-		*job_id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-		job_ids = lappend(job_ids, job_id);
-		MemoryContextSwitchTo(old);
+		foreach(ls, gone)
+		{
+			ereport(NOTICE,
+					(errmsg("job \"%s\" goes on without its sink %s", job->name,
+							dropped_name(dropped, lfirst_oid(ls)))));
+			FeathubJobForgetSink(job, lfirst_oid(ls));
+		}
 	}
-	FeathubCatalogLeave(&scope);
-
-	foreach(lc, job_ids)
-		FeathubJobDelete(*(int64 *) lfirst(lc));
 }
 
 /* Delete the groups whose table is gone; forget sources that are gone. */
@@ -306,6 +320,38 @@ drop_groups(DroppedObjects *dropped, Datum relations)
 				 errmsg("cannot drop %s because table %s requires it",
 						dropped_name(dropped, part), FeathubQualifiedName(group)),
 				 errhint("You can drop table %s instead.", FeathubQualifiedName(group))));
+	}
+	FeathubCatalogLeave(&scope);
+}
+
+/* Take online stores that are gone from their groups, or refuse. */
+static void
+drop_stores(DroppedObjects *dropped, Datum relations, bool cascade)
+{
+	static FeathubStatement statement = {
+		.sql = "UPDATE feathub.feature_group AS g SET online_store = NULL "
+		"FROM feathub.feature_group AS f WHERE f.feature_group = g.feature_group "
+		"AND f.online_store::oid = ANY ($1) RETURNING g.feature_group::oid, f.online_store::oid",
+		.nargs = 1, .argtypes = {OIDARRAYOID}
+	};
+	FeathubCatalogScope scope;
+	int			count;
+
+	FeathubCatalogEnter(&scope);
+	count = FeathubCatalogExecute(&statement, &relations, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		bool		isnull;
+		char	   *group = FeathubQualifiedName(DatumGetObjectId(SPI_getbinval(tuple, SPI_tuptable->tupdesc,
+																				1, &isnull)));
+		Oid			store = DatumGetObjectId(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &isnull));
+
+		if (!cascade)
+			refuse_drop(dropped, store, "feature group", group);
+		ereport(NOTICE,
+				(errmsg("feature group %s goes on without its online store %s", group,
+						dropped_name(dropped, store))));
 	}
 	FeathubCatalogLeave(&scope);
 }
@@ -462,9 +508,10 @@ is_group_column(const FeathubGroup *group, Oid relid, const char *name)
 {
 	ListCell   *lc;
 
-	if (relid != group->relid && relid != group->online && relid != group->tombstone)
+	if (relid != group->relid && relid != group->online && relid != group->tombstone &&
+		relid != group->store)
 		return false;
-	if (group->event_time && strcmp(group->event_time, name) == 0)
+	if (relid != group->store && group->event_time && strcmp(group->event_time, name) == 0)
 		return true;
 	if (group->deletes && relid == group->relid && strcmp(FEATHUB_DELETED_COLUMN, name) == 0)
 		return true;

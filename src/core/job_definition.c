@@ -16,7 +16,6 @@
 
 static char *read_text(FunctionCallInfo fcinfo, int arg, const char *name);
 static char *read_start(const char *value);
-static FeathubOnError read_on_error(const char *value);
 
 void
 FeathubJobReadArguments(FunctionCallInfo fcinfo, int first, FeathubJob *job)
@@ -40,19 +39,11 @@ FeathubJobReadArguments(FunctionCallInfo fcinfo, int first, FeathubJob *job)
 	job->workers = PG_GETARG_INT32(first);
 	FeathubJobCheckWorkers(job->workers);
 	job->start = read_start(read_text(fcinfo, first + 1, "start"));
-	job->on_error = read_on_error(read_text(fcinfo, first + 2, "on_error"));
+	job->on_error = FeathubJobReadOnError(read_text(fcinfo, first + 2, "on_error"));
 	job->max_dead_letters = PG_GETARG_INT32(first + 3);
-	if (job->max_dead_letters < -1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_dead_letters must be greater than or equal to %d", -1),
-				 errdetail("%d stands for no limit.", -1)));
+	FeathubJobCheckMaxDeadLetters(job->max_dead_letters);
 	job->on_gap = read_text(fcinfo, first + 4, "on_gap");
-	if (strcmp(job->on_gap, "stop") != 0 && strcmp(job->on_gap, "skip") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for on_gap: \"%s\"", job->on_gap),
-				 errhint("Valid values are: skip, stop.")));
+	FeathubJobCheckOnGap(job->on_gap);
 	job->synchronous_commit = PG_GETARG_BOOL(first + 5);
 }
 
@@ -98,8 +89,28 @@ read_start(const char *value)
 	return JsonEncodeDateTime(result, TimestampTzGetDatum(time), TIMESTAMPTZOID, &utc);
 }
 
-static FeathubOnError
-read_on_error(const char *value)
+void
+FeathubJobCheckMaxDeadLetters(int max_dead_letters)
+{
+	if (max_dead_letters < -1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_dead_letters must be greater than or equal to %d", -1),
+				 errdetail("%d stands for no limit.", -1)));
+}
+
+void
+FeathubJobCheckOnGap(const char *value)
+{
+	if (strcmp(value, "stop") != 0 && strcmp(value, "skip") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for on_gap: \"%s\"", value),
+				 errhint("Valid values are: skip, stop.")));
+}
+
+FeathubOnError
+FeathubJobReadOnError(const char *value)
 {
 	if (strcmp(value, "dead_letter") == 0)
 		return FEATHUB_ON_ERROR_DEAD_LETTER;

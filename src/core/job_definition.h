@@ -25,8 +25,14 @@
  */
 extern void FeathubJobReadArguments(FunctionCallInfo fcinfo, int first, FeathubJob *job);
 
-/* Raise an error unless a job may have that many workers. */
+/*
+ * Each reads or checks one of them: INVALID_PARAMETER_VALUE for what it cannot
+ * be.
+ */
 extern void FeathubJobCheckWorkers(int workers);
+extern FeathubOnError FeathubJobReadOnError(const char *value);
+extern void FeathubJobCheckMaxDeadLetters(int max_dead_letters);
+extern void FeathubJobCheckOnGap(const char *value);
 
 /*
  * FeathubJobCreate

@@ -228,19 +228,20 @@ FeathubDeadLettersInsert(int64 job_id, FeathubDeadLetter *letters, int n)
 	static SPIPlanPtr plan = NULL;
 	FeathubCatalogScope scope;
 	Oid			types[] = {
-		INT8OID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID
+		INT8OID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID,
+		TEXTOID
 	};
 
 	FeathubCatalogEnter(&scope);
 	keep_plan(&plan,
 			  "INSERT INTO feathub.dead_letter_record"
-			  " (job_id, partition, sequence, key, value, headers, \"timestamp\", sqlstate, message)"
-			  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", 9, types);
+			  " (job_id, partition, sequence, key, value, headers, \"timestamp\", sqlstate, message, sink)"
+			  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)", 10, types);
 	for (int i = 0; i < n; i++)
 	{
 		FeathubDeadLetter *letter = &letters[i];
-		char		nulls[10] = "         ";
-		Datum		values[9];
+		char		nulls[11] = "          ";
+		Datum		values[10];
 
 		values[0] = Int64GetDatum(job_id);
 		values[1] = CStringGetTextDatum(letter->partition);
@@ -253,10 +254,12 @@ FeathubDeadLettersInsert(int64 job_id, FeathubDeadLetter *letters, int n)
 		values[6] = TimestampTzGetDatum(letter->timestamp);
 		values[7] = CStringGetTextDatum(unpack_sql_state(letter->sqlerrcode));
 		values[8] = CStringGetTextDatum(letter->message);
+		values[9] = letter->sink ? CStringGetTextDatum(letter->sink) : (Datum) 0;
 		nulls[3] = letter->key ? ' ' : 'n';
 		nulls[4] = letter->value ? ' ' : 'n';
 		nulls[5] = letter->headers_isnull ? 'n' : ' ';
 		nulls[6] = letter->timestamp == DT_NOBEGIN ? 'n' : ' ';
+		nulls[9] = letter->sink ? ' ' : 'n';
 		execute_plan(plan, values, nulls, SPI_OK_INSERT);
 	}
 	FeathubCatalogLeave(&scope);

@@ -45,6 +45,7 @@ typedef struct FeathubDeadLetter
 	Datum		headers;		/* jsonb */
 	bool		headers_isnull;
 	TimestampTz timestamp;		/* DT_NOBEGIN: none */
+	const char *sink;			/* that refused it, or NULL */
 	int			sqlerrcode;
 	const char *message;
 } FeathubDeadLetter;

@@ -45,7 +45,6 @@ static void check_owner(Oid relid);
 static int64 refresh(const FeathubGroup *group);
 static char *make_refresh(const FeathubGroup *group);
 static List *common_columns(const FeathubGroup *group);
-static char *equality_operator(Oid type);
 
 PG_FUNCTION_INFO_V1(feathub_create_external_feature_group);
 PG_FUNCTION_INFO_V1(feathub_refresh_external_feature_group);
@@ -275,7 +274,7 @@ make_refresh(const FeathubGroup *group)
 		appendStringInfo(&key, "%s%s", key.len ? ", " : "", name);
 		appendStringInfo(&given, "%s%s IS NOT NULL", given.len ? " AND " : "", name);
 		appendStringInfo(&same, "%sl.%s %s o.%s", same.len ? " AND " : "",
-						 name, equality_operator(type), name);
+						 name, FeathubGroupEqualityOperator(type), name);
 	}
 	if (group->event_time)
 		appendStringInfo(&given, " AND %s IS NOT NULL", quote_identifier(group->event_time));
@@ -320,8 +319,8 @@ common_columns(const FeathubGroup *group)
 }
 
 /* The equality that the table's key uses: citext has one of its own. */
-static char *
-equality_operator(Oid type)
+char *
+FeathubGroupEqualityOperator(Oid type)
 {
 	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_EQ_OPR);
 	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(entry->eq_opr));

@@ -30,6 +30,7 @@
 #include "core/job_definition.h"
 #include "core/view_catalog.h"
 #include "features/feature_group.h"
+#include "features/online_store.h"
 #include "features/partition.h"
 
 /* Arguments of create_feature_group, in order. */
@@ -46,7 +47,8 @@ enum
 	ARG_ONLINE,
 	ARG_QUERY,
 	ARG_JOB_FIRST,
-	ARG_JOB_NAME = ARG_JOB_FIRST + FEATHUB_JOB_ARGUMENTS
+	ARG_JOB_NAME = ARG_JOB_FIRST + FEATHUB_JOB_ARGUMENTS,
+	ARG_ONLINE_STORE
 };
 
 /* Of a retention, in years. */
@@ -86,8 +88,15 @@ feathub_create_feature_group(PG_FUNCTION_ARGS)
 	read_source(fcinfo, &request);
 
 	FeathubGroupMakeTables(&request);
+	if (!PG_ARGISNULL(ARG_ONLINE_STORE))
+	{
+		group->store = PG_GETARG_OID(ARG_ONLINE_STORE);
+		FeathubOnlineStoreCheck(group);
+	}
 	FeathubGroupInsert(group);
 	CommandCounterIncrement();
+	if (OidIsValid(group->store))
+		(void) FeathubOnlineStoreFill(group, false);
 	if (group->partition_interval != NULL)
 		FeathubPartitionsMaintain(group->relid);
 	create_group_job(fcinfo, &request);
@@ -348,13 +357,15 @@ create_group_job(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 	job.owner = GetUserId();
 	job.source = request->group->source;
 	job.sink = request->group->relid;
+	job.sinks = list_make1_oid(job.sink);
 	if (!PG_ARGISNULL(ARG_QUERY))
 		job.query = text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY));
 	FeathubJobCreate(&job);
 }
 
 /*
- * feathub.alter_feature_group(feature_group, ttl, retention, workers, reset, refresh_interval)
+ * feathub.alter_feature_group(feature_group, ttl, retention, workers, reset,
+ * refresh_interval, online_store)
  *
  * NULL keeps a setting; reset names those that go back to their defaults.
  */
@@ -375,7 +386,8 @@ feathub_alter_feature_group(PG_FUNCTION_ARGS)
 	FeathubExtensionRequire();
 	group = FeathubGroupFind(PG_GETARG_TEXT_PP(0), false);
 	jobs = FeathubJobsOfSink(group->relid, true);
-	LockRelationOid(group->relid, ShareUpdateExclusiveLock);
+	/* so that no batch begins without a new store and ends after it was filled */
+	LockRelationOid(group->relid, PG_ARGISNULL(6) ? ShareUpdateExclusiveLock : ShareRowExclusiveLock);
 
 	value = group->ttl;
 	if (!PG_ARGISNULL(4))
@@ -405,7 +417,15 @@ feathub_alter_feature_group(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("external feature group \"%s\" cannot have a retention", get_rel_name(group->relid))));
 
+	if (!PG_ARGISNULL(6))
+	{
+		group->store = PG_GETARG_OID(6);
+		FeathubOnlineStoreCheck(group);
+	}
+
 	FeathubGroupUpdate(group);
+	if (!PG_ARGISNULL(6))
+		(void) FeathubOnlineStoreFill(group, false);
 	if (ttl_given)
 		tell_views(group->relid);
 	/* plans and workers that know the group look again */
@@ -419,7 +439,10 @@ feathub_alter_feature_group(PG_FUNCTION_ARGS)
 		FeathubJob *job = (FeathubJob *) lfirst(lc);
 
 		if (workers > 0 && workers != job->workers)
-			FeathubJobSetWorkers(job->job_id, workers);
+		{
+			job->workers = workers;
+			FeathubJobUpdate(job);
+		}
 	}
 	PG_RETURN_VOID();
 }
@@ -459,13 +482,15 @@ reset_settings(ArrayType *names, FeathubGroup *group, int *workers)
 			group->retention = NULL;
 		else if (strcmp(name, "refresh_interval") == 0)
 			group->refresh_interval = NULL;
+		else if (strcmp(name, "online_store") == 0)
+			group->store = InvalidOid;
 		else if (strcmp(name, "workers") == 0)
 			*workers = 1;
 		else
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unrecognized setting of a feature group: \"%s\"", name),
-					 errhint("Settings that can be reset are: refresh_interval, retention, ttl, workers.")));
+					 errhint("Settings that can be reset are: online_store, refresh_interval, retention, ttl, workers.")));
 	}
 }
 
@@ -493,7 +518,8 @@ feathub_drop_feature_group(PG_FUNCTION_ARGS)
 	if (group != NULL)
 	{
 		foreach(lc, FeathubJobsOfSink(group->relid, true))
-			FeathubJobDelete(((FeathubJob *) lfirst(lc))->job_id);
+			if (!FeathubJobForgetSink((FeathubJob *) lfirst(lc), group->relid))
+				FeathubJobDelete(((FeathubJob *) lfirst(lc))->job_id);
 		LockRelationOid(group->relid, keep_tables ? ShareUpdateExclusiveLock : AccessExclusiveLock);
 		/* somebody else may have dropped it while we waited */
 		group = FeathubGroupFind(PG_GETARG_TEXT_PP(0), PG_GETARG_BOOL(2));

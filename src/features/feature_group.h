@@ -61,6 +61,9 @@ extern char *FeathubGroupReadText(FunctionCallInfo fcinfo, int arg, const char *
 /* The group of that name, or NULL; the current user must own its relation. */
 extern FeathubGroup *FeathubGroupFind(text *name, bool missing_ok);
 
+/* The equality that a key of that type uses, as OPERATOR(schema.name). */
+extern char *FeathubGroupEqualityOperator(Oid type);
+
 /* Run a command as the current user. */
 extern void FeathubGroupRunCommand(const char *sql);
 

@@ -46,7 +46,15 @@ typedef struct RecordState
 	bool		left_out;		/* good, but the query gave no row for it */
 	int			sqlerrcode;
 	char	   *message;
+	const char *sink;			/* that refused it, or NULL */
 } RecordState;
+
+/* The rows of a range that go to one sink. */
+typedef struct SinkRows
+{
+	FeathubWriterRow *rows;
+	int			n;
+} SinkRows;
 
 /* A batch while it is applied. */
 typedef struct Batch
@@ -65,7 +73,8 @@ typedef struct Batch
 	Datum	   *values;			/* decoded: natts per record */
 	bool	   *isnull;
 
-	/* Rows for the writer, of the records that are being applied */
+	/* Rows of the records that are being applied, for the sinks to pick from */
+	int			for_sink;		/* the one that they are made for, or -1: all */
 	MemoryContext range_context;	/* for what they need no longer than that */
 	FeathubWriterRow *rows;
 	int			nrows;
@@ -88,9 +97,10 @@ static void apply_with_care(Batch *batch, int from, int to);
 static void make_rows(Batch *batch, int from, int to);
 static void run_query(Batch *batch, int from, int to);
 static void receive_row(void *arg, int64 arrival, Datum *values, bool *isnull);
-static void check_rows(Batch *batch);
+static void pick_rows(Batch *batch, int s, SinkRows *part);
+static void check_rows(Batch *batch, SinkRows *parts);
 static void keep_bad_records(Batch *batch);
-static void save_in_sink(Batch *batch);
+static void save_in_sink(Batch *batch, FeathubPipelineSink *sink);
 static void stop_at_batch(Batch *batch, const ErrorData *edata);
 static void describe_batch(void *arg);
 
@@ -211,8 +221,9 @@ run_transaction(Batch *batch)
 		defer_nothing();
 	batch->begun = true;
 	apply_once(batch);
-	if (pipeline->sink && batch->nadvances > 0)
-		save_in_sink(batch);
+	for (int i = 0; i < pipeline->nsinks; i++)
+		if (pipeline->sinks[i].state && batch->nadvances > 0)
+			save_in_sink(batch, &pipeline->sinks[i]);
 	keep_bad_records(batch);
 	if (batch->nadvances > 0)
 		FeathubPositionsCount(pipeline->job->job_id, batch->advances, batch->nadvances);
@@ -289,8 +300,9 @@ FeathubApplyBatch(FeathubPipeline *pipeline, FeathubRecord *records, int n)
 
 	/* committed: this is where we stand now */
 	MemoryContextSwitchTo(pipeline->context);
-	if (pipeline->sink)
-		FeathubForeignSinkCommitted(pipeline->sink, pipeline->rel->connector, stream);
+	for (int i = 0; i < pipeline->nsinks; i++)
+		if (pipeline->sinks[i].state)
+			FeathubForeignSinkCommitted(pipeline->sinks[i].state, pipeline->rel->connector, stream);
 	for (int i = 0; i < stream->npartitions; i++)
 	{
 		FeathubStreamPartition *partition = &stream->partitions[i];
@@ -335,17 +347,43 @@ apply_once(Batch *batch)
 	}
 }
 
-/* Note that a record is bad; the message is kept in the batch's context. */
+/*
+ * Note that a record is bad, and the sink that refused it; the message is kept
+ * in the batch's context.
+ */
 static void
 refuse_record(Batch *batch, int i, int sqlerrcode, const char *message)
 {
+	FeathubPipeline *pipeline = batch->pipeline;
 	RecordState *state = &batch->states[i];
 
 	if (state->fate != RECORD_GOOD)
 		return;					/* the first reason stands */
 	state->fate = RECORD_BAD;
 	state->sqlerrcode = sqlerrcode;
-	state->message = MemoryContextStrdup(batch->pipeline->batch_context, message);
+	state->message = MemoryContextStrdup(pipeline->batch_context, message);
+	state->sink = pipeline->current >= 0 ? pipeline->sinks[pipeline->current].name : NULL;
+}
+
+/*
+ * Does the sink leave the record out?  A group without deletes passes over
+ * deletions; what a plain table gets of one is its key.
+ */
+static bool
+sink_skips(const FeathubPipelineSink *sink, const FeathubRecord *record)
+{
+	if (sink->deletes)
+		return false;
+	return record->change == FEATHUB_CHANGE_DELETE || (record->value == NULL && sink->is_group);
+}
+
+static bool
+all_skip(FeathubPipeline *pipeline, const FeathubRecord *record)
+{
+	for (int i = 0; i < pipeline->nsinks; i++)
+		if (!sink_skips(&pipeline->sinks[i], record))
+			return false;
+	return true;
 }
 
 /* Decode one record into its place. */
@@ -361,13 +399,13 @@ decode_record(Batch *batch, int i)
 	FeathubDecodeError error = {0};
 	bool		good;
 
-	if (batch->records[i].value == NULL && pipeline->is_group && !pipeline->deletes)
+	record->change = FEATHUB_CHANGE_UPSERT;
+	record->change_time = DT_NOBEGIN;
+	if (record->value == NULL && all_skip(pipeline, record))
 	{
 		batch->states[i].fate = RECORD_SKIPPED;
 		return;
 	}
-	record->change = FEATHUB_CHANGE_UPSERT;
-	record->change_time = DT_NOBEGIN;
 	if (batch->stored)
 		good = connector->decode_stored(&pipeline->stream, batch->partitions[i],
 										&batch->records[i], batch->headers[i],
@@ -378,7 +416,7 @@ decode_record(Batch *batch, int i)
 	if (!good)
 		refuse_record(batch, i, error.sqlerrcode, error.message);
 	else if (record->change == FEATHUB_CHANGE_NONE ||
-			 (record->change == FEATHUB_CHANGE_DELETE && !pipeline->deletes))
+			 (record->change == FEATHUB_CHANGE_DELETE && all_skip(pipeline, record)))
 		batch->states[i].fate = RECORD_SKIPPED;
 }
 
@@ -430,22 +468,66 @@ decode_records(Batch *batch)
 	}
 }
 
-/* Make rows of the good records from .. to - 1 and write them. */
+/*
+ * Must rows be made for each sink by itself?  After a lost batch one may have
+ * records that another has not; and rows that belong to no record cannot be
+ * picked from afterwards.
+ */
+static bool
+made_apart(Batch *batch)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+
+	for (int i = 0; i < pipeline->nsinks; i++)
+	{
+		FeathubPipelineSink *sink = &pipeline->sinks[i];
+
+		if (sink->state && !batch->stored && FeathubForeignSinkIsAhead(sink->state))
+			return true;
+		if (pipeline->transform && !FeathubTransformIsRowWise(pipeline->transform) &&
+			(sink->deletes != pipeline->sinks[0].deletes || sink->is_group != pipeline->sinks[0].is_group))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Make rows of the good records from .. to - 1 and write them to all sinks: one
+ * run of the query, and a record that a sink refuses is taken from the others.
+ */
 static void
 apply_range(Batch *batch, int from, int to)
 {
-	FeathubWriterCounts counts = {0};
+	FeathubPipeline *pipeline = batch->pipeline;
+	SinkRows   *parts = palloc0(sizeof(SinkRows) * pipeline->nsinks);
+	bool		apart = made_apart(batch);
 
-	batch->nrows = 0;
-	if (batch->pipeline->transform)
-		run_query(batch, from, to);
-	else
-		make_rows(batch, from, to);
-	check_rows(batch);
-	FeathubWriterApply(batch->pipeline->writer, batch->rows, batch->nrows, batch->now, &counts);
-	batch->counts.applied += counts.applied;
-	batch->counts.duplicates += counts.duplicates;
-	batch->counts.expired += counts.expired;
+	pipeline->current = -1;
+	for (int s = 0; s < pipeline->nsinks; s++)
+	{
+		if (s == 0 || apart)
+		{
+			batch->for_sink = apart ? s : -1;
+			batch->nrows = 0;
+			if (pipeline->transform)
+				run_query(batch, from, to);
+			else
+				make_rows(batch, from, to);
+		}
+		pick_rows(batch, s, &parts[s]);
+	}
+	check_rows(batch, parts);
+	for (int s = 0; s < pipeline->nsinks; s++)
+	{
+		FeathubWriterCounts counts = {0};
+
+		pipeline->current = s;
+		FeathubWriterApply(pipeline->sinks[s].writer, parts[s].rows, parts[s].n, batch->now, &counts);
+		batch->counts.applied += counts.applied;
+		batch->counts.duplicates += counts.duplicates;
+		batch->counts.expired += counts.expired;
+	}
+	pipeline->current = -1;
 }
 
 /*
@@ -522,8 +604,7 @@ add_row(Batch *batch, int i)
 	}
 	row = &batch->rows[batch->nrows++];
 	row->arrival = i;
-	row->deleted = pipeline->deletes &&
-		(record->value == NULL || record->change == FEATHUB_CHANGE_DELETE);
+	row->deleted = record->value == NULL || record->change == FEATHUB_CHANGE_DELETE;
 	if (record->change_time != DT_NOBEGIN)
 		row->deleted_at = record->change_time;
 	else if (record->timestamp != DT_NOBEGIN)
@@ -543,17 +624,26 @@ add_row(Batch *batch, int i)
 	return row;
 }
 
-/* Is the record in the sink already?  It is a duplicate then. */
+/* Is the record one that rows are to be made of? */
 static bool
-written_before(Batch *batch, int i)
+takes_part(Batch *batch, int i)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
+	FeathubRecord *record = &batch->records[i];
+	FeathubPipelineSink *sink;
 
-	if (pipeline->sink == NULL || batch->stored ||
-		!FeathubForeignSinkHas(pipeline->sink, &pipeline->stream, &batch->records[i]))
+	if (batch->states[i].fate != RECORD_GOOD)
 		return false;
-	batch->counts.duplicates++;
-	return true;
+	if (batch->for_sink < 0)
+		return true;
+	sink = &pipeline->sinks[batch->for_sink];
+	if (sink_skips(sink, record))
+		return false;
+	if (sink->state == NULL || batch->stored ||
+		!FeathubForeignSinkHas(sink->state, &pipeline->stream, record))
+		return true;
+	batch->counts.duplicates++;	/* it is in the sink already */
+	return false;
 }
 
 /* Without a query: the source's columns are the rows. */
@@ -569,22 +659,11 @@ make_rows(Batch *batch, int from, int to)
 		bool	   *isnull = batch->isnull + (size_t) natts * i;
 		FeathubWriterRow *row;
 
-		if (batch->states[i].fate != RECORD_GOOD || written_before(batch, i))
+		if (!takes_part(batch, i))
 			continue;
 		row = add_row(batch, i);
-		if (pipeline->identity)
-		{
-			row->values = values;
-			row->isnull = isnull;
-			continue;
-		}
-		row->values = palloc(sizeof(Datum) * pipeline->ncolumns);
-		row->isnull = palloc(sizeof(bool) * pipeline->ncolumns);
-		for (int j = 0; j < pipeline->ncolumns; j++)
-		{
-			row->values[j] = values[pipeline->columns[j]];
-			row->isnull[j] = isnull[pipeline->columns[j]];
-		}
+		row->values = values;
+		row->isnull = isnull;
 	}
 }
 
@@ -602,7 +681,7 @@ run_query(Batch *batch, int from, int to)
 
 	for (int i = from; i < to; i++)
 	{
-		if (batch->states[i].fate != RECORD_GOOD || written_before(batch, i))
+		if (!takes_part(batch, i))
 			continue;
 		for (int j = 0; j < pipeline->ncolumns; j++)
 		{
@@ -650,21 +729,52 @@ receive_row(void *arg, int64 arrival, Datum *values, bool *isnull)
 }
 
 /*
- * Take out the rows that cannot be written, with all other rows of their
- * record; note watermarks.
+ * The rows that go to a sink, with its columns.  Rows of several sinks may
+ * share values, but not those of deletions, into which a writer puts a time.
  */
 static void
-check_rows(Batch *batch)
+pick_rows(Batch *batch, int s, SinkRows *part)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
-	int			nrefused = 0;
-	int			kept = 0;
+	FeathubPipelineSink *sink = &pipeline->sinks[s];
 
+	part->rows = pipeline->nsinks == 1 ? batch->rows :
+		MemoryContextAllocHuge(CurrentMemoryContext,
+							   sizeof(FeathubWriterRow) * (Size) (batch->nrows + 1));
 	for (int i = 0; i < batch->nrows; i++)
 	{
-		FeathubWriterRow *row = &batch->rows[i];
+		FeathubWriterRow row = batch->rows[i];	/* which may be what is picked */
+		FeathubWriterRow *picked;
+
+		if (row.arrival >= 0 && sink_skips(sink, &batch->records[row.arrival]))
+			continue;
+		picked = &part->rows[part->n++];
+		*picked = row;
+		picked->deleted = row.deleted && sink->deletes;
+		if (sink->identity && (pipeline->nsinks == 1 || !picked->deleted))
+			continue;
+		picked->values = palloc(sizeof(Datum) * (sink->ncolumns + 1));
+		picked->isnull = palloc(sizeof(bool) * (sink->ncolumns + 1));
+		for (int j = 0; j < sink->ncolumns; j++)
+		{
+			picked->values[j] = row.values[sink->columns[j]];
+			picked->isnull[j] = row.isnull[sink->columns[j]];
+		}
+	}
+}
+
+/* Refuse the records of rows that a sink cannot take. */
+static void
+refuse_rows(Batch *batch, int s, SinkRows *part)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+
+	pipeline->current = s;
+	for (int i = 0; i < part->n; i++)
+	{
+		FeathubWriterRow *row = &part->rows[i];
 		int			sqlerrcode;
-		char	   *reason = FeathubWriterRefuses(pipeline->writer, row, &sqlerrcode);
+		char	   *reason = FeathubWriterRefuses(pipeline->sinks[s].writer, row, &sqlerrcode);
 
 		if (reason == NULL)
 			continue;
@@ -673,28 +783,46 @@ check_rows(Batch *batch)
 							errmsg("the query of job \"%s\" gave a row that cannot be written: %s",
 								   pipeline->job->name, reason)));
 		refuse_record(batch, (int) row->arrival, sqlerrcode, reason);
-		nrefused++;
 	}
-	for (int i = 0; i < batch->nrows; i++)
+	pipeline->current = -1;
+}
+
+/*
+ * Take out the rows that cannot be written, with all other rows of their
+ * record, for whatever sink; note watermarks.
+ */
+static void
+check_rows(Batch *batch, SinkRows *parts)
+{
+	FeathubPipeline *pipeline = batch->pipeline;
+
+	for (int s = 0; s < pipeline->nsinks; s++)
+		refuse_rows(batch, s, &parts[s]);
+	for (int s = 0; s < pipeline->nsinks; s++)
 	{
-		FeathubWriterRow *row = &batch->rows[i];
+		SinkRows   *part = &parts[s];
+		int			kept = 0;
 
-		if (nrefused > 0 && row->arrival >= 0 &&
-			batch->states[row->arrival].fate != RECORD_GOOD)
-			continue;
-		if (!row->deleted && row->arrival >= 0 && !batch->stored)
+		for (int i = 0; i < part->n; i++)
 		{
-			int			partition = batch->records[row->arrival].partition;
-			TimestampTz at = FeathubWriterEventTime(pipeline->writer, row);
+			FeathubWriterRow *row = &part->rows[i];
 
-			if (!TIMESTAMP_NOT_FINITE(at))
-				batch->watermarks[partition] = Max(batch->watermarks[partition], at);
+			if (row->arrival >= 0 && batch->states[row->arrival].fate != RECORD_GOOD)
+				continue;
+			if (!row->deleted && row->arrival >= 0 && !batch->stored)
+			{
+				int			partition = batch->records[row->arrival].partition;
+				TimestampTz at = FeathubWriterEventTime(pipeline->sinks[s].writer, row);
+
+				if (!TIMESTAMP_NOT_FINITE(at))
+					batch->watermarks[partition] = Max(batch->watermarks[partition], at);
+			}
+			if (kept < i)
+				part->rows[kept] = *row;
+			kept++;
 		}
-		if (kept < i)
-			batch->rows[kept] = *row;
-		kept++;
+		part->n = kept;
 	}
-	batch->nrows = kept;
 }
 
 /* Raise what was wrong with a batch whose query is not row-wise, as the job's end. */
@@ -777,6 +905,7 @@ keep_bad_records(Batch *batch)
 		letter->headers = pipeline->rel->connector->record_headers(stream, record,
 																   &letter->headers_isnull);
 		letter->timestamp = record->timestamp;
+		letter->sink = state->sink;
 		letter->sqlerrcode = state->sqlerrcode;
 		letter->message = state->message;
 	}
@@ -790,7 +919,7 @@ keep_bad_records(Batch *batch)
 
 /* Tell a sink that keeps positions of this batch, and what it did not get. */
 static void
-save_in_sink(Batch *batch)
+save_in_sink(Batch *batch, FeathubPipelineSink *sink)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
 	int			n = pipeline->stream.npartitions;
@@ -799,25 +928,28 @@ save_in_sink(Batch *batch)
 
 	for (int i = 0; i < batch->n; i++)
 	{
-		StringInfo *list = &lists[batch->records[i].partition];
+		FeathubRecord *record = &batch->records[i];
+		StringInfo *list = &lists[record->partition];
 
-		if (batch->states[i].fate != RECORD_BAD)
+
+		if (batch->states[i].fate != RECORD_BAD ||
+			FeathubForeignSinkHas(sink->state, &pipeline->stream, record))
 			continue;
 		if (*list == NULL)
 			*list = makeStringInfo();
 		else
 			appendStringInfoChar(*list, ',');
-		appendStringInfo(*list, INT64_FORMAT, batch->records[i].sequence);
+		appendStringInfo(*list, INT64_FORMAT, record->sequence);
 	}
 	for (int i = 0; i < n; i++)
 		refused[i] = lists[i] ? lists[i]->data : NULL;
-	FeathubForeignSinkSave(pipeline->sink, pipeline->job, &pipeline->stream, refused);
+	FeathubForeignSinkSave(sink->state, pipeline->job, &pipeline->stream, refused);
 }
 
 void
 FeathubApplyStored(FeathubPipeline *pipeline, FeathubRecord *records,
 				   const char **partitions, Datum *headers, bool *headers_isnull,
-				   int n, char **fates, int *codes)
+				   int n, char **fates, int *codes, const char **sinks)
 {
 	Batch		batch = {
 		.pipeline = pipeline,.records = records,.n = n,.careful = true,
@@ -836,6 +968,7 @@ FeathubApplyStored(FeathubPipeline *pipeline, FeathubRecord *records,
 	{
 		fates[i] = batch.states[i].fate == RECORD_BAD ? pstrdup(batch.states[i].message) : NULL;
 		codes[i] = batch.states[i].sqlerrcode;
+		sinks[i] = batch.states[i].sink;
 	}
 	MemoryContextReset(pipeline->batch_context);
 }
@@ -846,7 +979,11 @@ describe_batch(void *arg)
 {
 	FeathubPipeline *pipeline = arg;
 
-	if (pipeline->sink_name)
-		errcontext("applying a batch of job \"%s\" to table \"%s\"",
-				   pipeline->job->name, pipeline->sink_name);
+	int			s = pipeline->nsinks == 1 ? 0 : pipeline->current;
+
+	if (s < 0)
+		errcontext("applying a batch of job \"%s\"", pipeline->job->name);
+	else if (pipeline->sinks[s].name)
+		errcontext("applying a batch of job \"%s\" to table %s",
+				   pipeline->job->name, pipeline->sinks[s].name);
 }

@@ -125,6 +125,9 @@ feathub_backfill(PG_FUNCTION_ARGS)
 					 errmsg("feature group \"%s\" has no online table", b.name),
 					 errhint("Leave out online => true.")));
 		check_rights(b.group->online);
+		if (OidIsValid(b.group->store) &&
+			pg_class_aclcheck(b.group->store, GetUserId(), ACL_INSERT) != ACLCHECK_OK)
+			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, get_rel_name(b.group->store));
 	}
 
 	prepare_query(&b, query);

@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -33,8 +34,10 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+#include "connectors/connector.h"
 #include "core/describe.h"
 #include "ingest/deletions.h"
+#include "ingest/foreign_sink.h"
 #include "ingest/writer_internal.h"
 
 /* The schema of an operator. */
@@ -99,6 +102,50 @@ read_instants(FeathubWriter *writer, void *arg)
 	}
 }
 
+/*
+ * SPI result of DELETION_ONLINE: the keys that are gone, in the store's order,
+ * and the deletions' times.
+ */
+static void
+delete_in_store(FeathubWriter *writer, void *arg)
+{
+	int			n = (int) SPI_processed;
+	int			nkeys = n > 0 ? SPI_tuptable->tupdesc->natts - 1 : 0;
+	FeathubWriterRow **rows = palloc(sizeof(FeathubWriterRow *) * (n + 1));
+	int		   *cols = palloc(sizeof(int) * (nkeys + 1));
+
+	if (n == 0)
+		return;
+	for (int i = 0; i < nkeys; i++)
+		cols[i] = i;
+	for (int i = 0; i < n; i++)
+	{
+		rows[i] = palloc0(sizeof(FeathubWriterRow));
+		rows[i]->values = palloc(sizeof(Datum) * (nkeys + 1));
+		rows[i]->isnull = palloc(sizeof(bool) * (nkeys + 1));
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+						  rows[i]->values, rows[i]->isnull);
+		/* without an event time the order of arrival is all that counts */
+		rows[i]->deleted_at = rows[i]->isnull[nkeys] ? GetCurrentTransactionStartTimestamp() :
+			DatumGetTimestampTz(rows[i]->values[nkeys]);
+	}
+	FeathubForeignSinkDelete(writer->group->store, rows, n, cols);
+}
+
+/* Have DELETION_ONLINE return the keys that it deletes, for the group's store. */
+static void
+return_store_keys(StringInfo sql, FeathubWriter *writer)
+{
+	bool		deletes;
+	ListCell   *lc;
+
+	appendStringInfoString(sql, " RETURNING ");
+	foreach(lc, FeathubConnectorUpsertKey(writer->group->store, &deletes))
+		appendStringInfo(sql, "t.%s, ", quote_identifier(lfirst(lc)));
+	appendStringInfoString(sql, "s.feathub_at");
+	writer->deletion_stmts[DELETION_ONLINE].result = delete_in_store;
+}
+
 void
 FeathubDeletionsPrepare(FeathubWriter *writer)
 {
@@ -121,6 +168,8 @@ FeathubDeletionsPrepare(FeathubWriter *writer)
 	if (writer->event_time >= 0)
 		appendStringInfo(&sql, " AND t.%s OPERATOR(pg_catalog.<=) s.feathub_at",
 						 quote_identifier(group->event_time));
+	if (OidIsValid(group->store))
+		return_store_keys(&sql, writer);
 	writer->deletion_stmts[DELETION_ONLINE].sql = sql.data;
 	if (writer->event_time < 0)
 		return;					/* arrival alone decides: nothing to compare */

@@ -67,27 +67,6 @@ FeathubForeignSinkCheck(Oid relid)
 						rel->relname, rel->format->name)));
 }
 
-List *
-FeathubForeignSinkKey(Oid relid, bool *deletes)
-{
-	FeathubRelation *rel;
-	const FeathubConnector *connector = FeathubConnectorOfTable(relid);
-	List	   *names = NIL;
-	ListCell   *lc;
-
-	*deletes = false;
-	if (connector == NULL)
-		return NIL;
-	rel = FeathubRelationDescribe(relid);
-	if (connector->upserts == NULL || !connector->upserts(rel))
-		return NIL;
-	foreach(lc, FeathubRelationKeyColumns(rel))
-		names = lappend(names, pstrdup(NameStr(TupleDescAttr(rel->tupdesc,
-															 lfirst_int(lc) - 1)->attname)));
-	*deletes = names != NIL && connector->delete_row != NULL;
-	return names;
-}
-
 char *
 FeathubForeignSinkEventTime(Oid relid)
 {
@@ -161,10 +140,10 @@ read_refused(Written *written, const char *text)
 }
 
 FeathubSinkState *
-FeathubForeignSinkOpen(const FeathubJob *job, int worker, const FeathubStream *stream,
+FeathubForeignSinkOpen(const FeathubJob *job, Oid sink, int worker, const FeathubStream *stream,
 					   char *const *replay_until)
 {
-	const FeathubConnector *connector = FeathubConnectorOfTable(job->sink);
+	const FeathubConnector *connector = FeathubConnectorOfTable(sink);
 	const FeathubConnector *source = stream->rel->connector;
 	FeathubRelation *rel;
 	FeathubSinkState *state;
@@ -172,14 +151,14 @@ FeathubForeignSinkOpen(const FeathubJob *job, int worker, const FeathubStream *s
 
 	if (connector == NULL || connector->save_positions == NULL)
 		return NULL;
-	rel = FeathubRelationOpen(job->sink, GetUserId());
+	rel = FeathubRelationOpen(sink, GetUserId());
 	if (connector->keeps_positions != NULL && !connector->keeps_positions(rel))
 		return NULL;
 	state = palloc0(sizeof(FeathubSinkState));
-	state->relid = job->sink;
-	/* a restored copy of the job is another one */
-	state->job = psprintf(UINT64_FORMAT "/%u/" INT64_FORMAT, GetSystemIdentifier(),
-						  MyDatabaseId, job->job_id);
+	state->relid = sink;
+	/* a restored copy of the job is another one, and so is another sink of it */
+	state->job = psprintf(UINT64_FORMAT "/%u/%u/" INT64_FORMAT, GetSystemIdentifier(),
+						  MyDatabaseId, sink, job->job_id);
 	state->n = stream->npartitions;
 	state->written = palloc0(sizeof(Written) * (state->n + 1));
 	positions = palloc0(sizeof(FeathubSinkPosition) * (state->n + 1));
@@ -202,6 +181,15 @@ FeathubForeignSinkOpen(const FeathubJob *job, int worker, const FeathubStream *s
 	}
 	pfree(positions);
 	return state;
+}
+
+bool
+FeathubForeignSinkIsAhead(const FeathubSinkState *state)
+{
+	for (int i = 0; i < state->n; i++)
+		if (state->written[i].until != NULL)
+			return true;
+	return false;
 }
 
 bool

@@ -9,8 +9,9 @@
 #include "ingest/group_writer.h"
 
 /*
- * What a worker knows of the positions that its sink keeps, in the order of
- * the stream's partitions.
+ * What a worker knows of the positions that a sink keeps, in the order of the
+ * stream's partitions.  Each sink of a job has its own: after a failure one may
+ * have a batch that another has not.
  */
 typedef struct FeathubSinkState FeathubSinkState;
 
@@ -21,15 +22,6 @@ typedef struct FeathubSinkState FeathubSinkState;
  *		whatever is wrong with its options.
  */
 extern void FeathubForeignSinkCheck(Oid relid);
-
-/*
- * FeathubForeignSinkKey
- *		The names (char *) of the columns by which rows written to the table
- *		replace others; NIL if they are added, or if it is no foreign table of
- *		ours.  *deletes says whether rows can
- *		be deleted by them.
- */
-extern List *FeathubForeignSinkKey(Oid relid, bool *deletes);
 
 /*
  * FeathubForeignSinkEventTime
@@ -43,7 +35,7 @@ extern char *FeathubForeignSinkEventTime(Oid relid);
  *		Delete rows by key, in the current transaction.
  *
  * rows has n deletions of different keys; cols are the places of the key
- * columns in a row, in the order of FeathubForeignSinkKey.  A row that is not
+ * columns in a row, in the order of FeathubConnectorUpsertKey.  A row that is not
  * there is no error.
  */
 extern void FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n,
@@ -58,10 +50,13 @@ extern void FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n,
  * replay_until[i] is not NULL where a rewind is being replayed: what the sink
  * noted before it does not count.  The result is palloc'd.
  */
-extern FeathubSinkState *FeathubForeignSinkOpen(const FeathubJob *job,
+extern FeathubSinkState *FeathubForeignSinkOpen(const FeathubJob *job, Oid sink,
 												int worker,
 												const FeathubStream *stream,
 												char *const *replay_until);
+
+/* Has the sink got records that are still to come here? */
+extern bool FeathubForeignSinkIsAhead(const FeathubSinkState *state);
 
 /* Has the sink got this record already, written by a batch that we lost? */
 extern bool FeathubForeignSinkHas(const FeathubSinkState *state,
@@ -73,7 +68,8 @@ extern bool FeathubForeignSinkHas(const FeathubSinkState *state,
  *		Have the sink note a batch, in the transaction of its rows.
  *
  * refused[i] are the sequence numbers of partition i's records that were not
- * written, joined by commas, or NULL.
+ * written, joined by commas, or NULL.  Where a lost batch went farther, that
+ * stays noted.
  */
 extern void FeathubForeignSinkSave(FeathubSinkState *state, const FeathubJob *job,
 								   const FeathubStream *stream, char *const *refused);

@@ -120,7 +120,7 @@ FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flags)
 		writer->flags &= ~FEATHUB_WRITE_ONLINE;
 	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
 	{
-		writer->sink_key = FeathubForeignSinkKey(relid, &writer->sink_deletes);
+		writer->sink_key = FeathubConnectorUpsertKey(relid, &writer->sink_deletes);
 		writer->sink_time = writer->sink_key ? FeathubForeignSinkEventTime(relid) : NULL;
 	}
 	match_columns(writer);
@@ -780,6 +780,33 @@ upsert_statement(FeathubWriter *writer, Oid table, TupleDesc desc, const char *s
 	return sql.data;
 }
 
+/*
+ * The same upsert, and what it changed goes to the group's store: late rows do
+ * not, and of two workers the one that comes later in the online table, whose
+ * row stays locked until the commit, comes later there too.
+ */
+static char *
+copy_to_store(FeathubWriter *writer, const char *upsert)
+{
+	Relation	rel = relation_open(writer->group->store, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && !att->attgenerated)
+			appendStringInfo(&names, "%s%s", names.len ? ", " : "",
+							 quote_identifier(NameStr(att->attname)));
+	}
+	relation_close(rel, NoLock);
+	return psprintf("WITH changed AS (%s RETURNING %s) INSERT INTO %s (%s) SELECT %s FROM changed",
+					upsert, names.data, FeathubQualifiedName(writer->group->store),
+					names.data, names.data);
+}
+
 static void
 build_statements(FeathubWriter *writer)
 {
@@ -826,6 +853,8 @@ build_statements(FeathubWriter *writer)
 		}
 		writer->latest_stmt.sql = upsert_statement(writer, group->online, writer->input,
 												   "feathub_latest", filter, writer->nkeys, guard);
+		if (OidIsValid(group->store))
+			writer->latest_stmt.sql = copy_to_store(writer, writer->latest_stmt.sql);
 		if (group->deletes)
 			FeathubDeletionsPrepare(writer);
 	}
@@ -843,7 +872,8 @@ note_relcache_change(Datum arg, Oid relid)
 
 		if (!OidIsValid(relid) || relid == writer->relid ||
 			(writer->group && (relid == writer->group->online ||
-							   relid == writer->group->tombstone)))
+							   relid == writer->group->tombstone ||
+							   relid == writer->group->store)))
 			writer->stale = true;
 	}
 }

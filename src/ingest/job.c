@@ -22,10 +22,9 @@
 #include "connectors/connector.h"
 #include "core/catalog.h"
 #include "core/compat.h"
-#include "core/describe.h"
 #include "core/job_definition.h"
 #include "core/position.h"
-#include "ingest/foreign_sink.h"
+#include "ingest/job_sinks.h"
 
 /* Arguments of create_job, in order. */
 enum
@@ -34,7 +33,8 @@ enum
 	ARG_SOURCE,
 	ARG_SINK,
 	ARG_QUERY,
-	ARG_JOB_FIRST
+	ARG_JOB_FIRST,
+	ARG_SINKS = ARG_JOB_FIRST + FEATHUB_JOB_ARGUMENTS
 };
 
 /* A partition that a rewind moves. */
@@ -44,9 +44,6 @@ typedef struct RewindTarget
 	char	   *position;
 } RewindTarget;
 
-static const FeathubConnector *check_source(Oid source);
-static void check_sink(Oid sink);
-static List *sink_key(Oid sink);
 static List *find_targets(const FeathubJob *job, const FeathubConnector *connector,
 						  const char *target, const char *partition);
 static void move_partition(const FeathubJob *job, const FeathubConnector *connector,
@@ -64,16 +61,18 @@ PG_FUNCTION_INFO_V1(feathub_delete_dead_letters);
 Datum
 feathub_create_job(PG_FUNCTION_ARGS)
 {
-	static const char *const required[] = {"name", "source", "sink"};
 	FeathubJob	job = {0};
-	TupleDesc	input;
-	FeathubGroup *group;
 
-	for (int i = 0; i < lengthof(required); i++)
+	for (int i = ARG_NAME; i <= ARG_SOURCE; i++)
 		if (PG_ARGISNULL(i))
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument \"%s\" must not be null", required[i])));
+					 errmsg("argument \"%s\" must not be null", i == ARG_NAME ? "name" : "source")));
+	if (PG_ARGISNULL(ARG_SINK) && PG_ARGISNULL(ARG_SINKS))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", "sink"),
+				 errhint("Give one in sink, or several in sinks.")));
 	FeathubExtensionRequire();
 	job.name = text_to_cstring(PG_GETARG_TEXT_PP(ARG_NAME));
 	if (job.name[0] == '\0' || strlen(job.name) >= NAMEDATALEN)
@@ -83,114 +82,21 @@ feathub_create_job(PG_FUNCTION_ARGS)
 				 errdetail("A name has between 1 and %d bytes.", NAMEDATALEN - 1)));
 	job.owner = GetUserId();
 	job.source = PG_GETARG_OID(ARG_SOURCE);
-	job.sink = PG_GETARG_OID(ARG_SINK);
-	FeathubJobReadArguments(fcinfo, ARG_JOB_FIRST, &job);
-	(void) check_source(job.source);
-	check_sink(job.sink);
-	if (job.source == job.sink)
+	if (!PG_ARGISNULL(ARG_SINK))
+		job.sinks = list_make1_oid(PG_GETARG_OID(ARG_SINK));
+	if (!PG_ARGISNULL(ARG_SINKS))
+		job.sinks = FeathubJobAddSinks(job.sinks, PG_GETARG_ARRAYTYPE_P(ARG_SINKS), "sinks");
+	if (job.sinks == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a job cannot write to its own source \"%s\"", get_rel_name(job.sink)),
-				 errdetail("It would follow what it writes and never end.")));
-
-	input = FeathubSourceDescribe(job.source);
+				 errmsg("a job needs a sink")));
+	job.sink = linitial_oid(job.sinks);
+	FeathubJobReadArguments(fcinfo, ARG_JOB_FIRST, &job);
 	if (!PG_ARGISNULL(ARG_QUERY))
-	{
 		job.query = text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY));
-		input = FeathubQueryDescribe(job.query, input);
-	}
-	group = FeathubGroupLoadWritable(job.sink);
-	FeathubCheckColumnsFit(input, job.sink, group ? FeathubGroupHistoryKey(group) :
-						   sink_key(job.sink));
-
+	FeathubJobCheckDefinition(&job);
 	FeathubJobCreate(&job);
 	PG_RETURN_VOID();
-}
-
-/* The columns of a foreign sink that are compared before they are written. */
-static List *
-sink_key(Oid sink)
-{
-	bool		deletes;
-	List	   *names = FeathubForeignSinkKey(sink, &deletes);
-	char	   *event_time = names ? FeathubForeignSinkEventTime(sink) : NULL;
-
-	return event_time ? lappend(names, event_time) : names;
-}
-
-/* The connector of a source, which the user may read and a job can follow. */
-static const FeathubConnector *
-check_source(Oid source)
-{
-	const FeathubConnector *connector;
-	AclResult	acl;
-
-	if (get_rel_name(source) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", source)));
-	acl = pg_class_aclcheck(source, GetUserId(), ACL_SELECT);
-	if (acl != ACLCHECK_OK)
-		aclcheck_error(acl, get_relkind_objtype(get_rel_relkind(source)), get_rel_name(source));
-	LockRelationOid(source, AccessShareLock);
-
-	connector = FeathubConnectorOfSource(source);
-	if (connector == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("a job cannot follow \"%s\"", get_rel_name(source)),
-				 errdetail("The source of a job is a foreign table of feathub's whose system has a stream, and whose options say what to follow.")));
-
-	/* what is wrong with its options is better known now than by the worker */
-	(void) FeathubRelationOpen(source, GetUserId());
-	return connector;
-}
-
-/* A sink is a table of the user's own. */
-static void
-check_sink(Oid sink)
-{
-	char	   *name = get_rel_name(sink);
-	char		relkind = get_rel_relkind(sink);
-	ListCell   *lc;
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", sink)));
-	if (!object_ownercheck(RelationRelationId, sink, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind), name);
-	LockRelationOid(sink, AccessShareLock);
-	if (relkind == RELKIND_FOREIGN_TABLE)
-	{
-		FeathubForeignSinkCheck(sink);
-		return;
-	}
-	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("a job cannot write to \"%s\"", name),
-				 errdetail("The sink of a job is a feature group, a table or a foreign table.")));
-	foreach(lc, FeathubGroupsAll())
-	{
-		FeathubGroup *group = (FeathubGroup *) lfirst(lc);
-
-		if (sink == group->online || sink == group->tombstone)
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("a job cannot write to \"%s\"", name),
-					 errdetail("It belongs to feature group %s.", FeathubQualifiedName(group->relid)),
-					 errhint("Use the feature group as the sink.")));
-	}
-	if (get_rel_persistence(sink) == RELPERSISTENCE_TEMP)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("a job cannot write to temporary table \"%s\"", name)));
-	if (get_rel_persistence(sink) == RELPERSISTENCE_UNLOGGED)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("a job cannot write to unlogged table \"%s\"", name),
-				 errdetail("It is emptied by a crash, while the job's positions remain.")));
 }
 
 /* feathub.drop_job(name, if_exists): false if there was none. */

@@ -45,18 +45,15 @@ run_maintenance(Oid sink)
 	CommitTransactionCommand();
 }
 
-void
-FeathubMaintenanceRun(FeathubPipeline *pipeline)
+/* The same; a failure is a warning. */
+static void
+maintain_sink(FeathubPipelineSink *sink)
 {
 	MemoryContext context = CurrentMemoryContext;
 
-	if (!pipeline->maintained ||
-		!TimestampDifferenceExceeds(last_run, GetCurrentTimestamp(), MAINTENANCE_INTERVAL))
-		return;
-	last_run = GetCurrentTimestamp();
 	PG_TRY();
 	{
-		run_maintenance(pipeline->job->sink);
+		run_maintenance(sink->relid);
 	}
 	PG_CATCH();
 	{
@@ -69,12 +66,22 @@ FeathubMaintenanceRun(FeathubPipeline *pipeline)
 		MemoryContextSwitchTo(context);
 		ereport(WARNING,
 				(errcode(edata->sqlerrcode),
-				 errmsg("could not maintain feature group \"%s\": %s",
-						pipeline->sink_name, edata->message)));
+				 errmsg("could not maintain feature group %s: %s", sink->name, edata->message)));
 		FreeErrorData(edata);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+}
+
+void
+FeathubMaintenanceRun(FeathubPipeline *pipeline)
+{
+	if (!TimestampDifferenceExceeds(last_run, GetCurrentTimestamp(), MAINTENANCE_INTERVAL))
+		return;
+	last_run = GetCurrentTimestamp();
+	for (int i = 0; i < pipeline->nsinks; i++)
+		if (pipeline->sinks[i].maintained)
+			maintain_sink(&pipeline->sinks[i]);
 }
 
 void

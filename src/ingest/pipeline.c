@@ -1,6 +1,6 @@
 /*
  * pipeline.c
- *		Open what a job needs: source, query, sink.
+ *		Open what a job needs: source, query, sinks.
  */
 #include "postgres.h"
 
@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -26,8 +27,10 @@ static bool callbacks_registered = false;
 
 static void note_relcache_change(Datum arg, Oid relid);
 static void note_server_change(Datum arg, int cacheid, uint32 hashvalue);
-static void open_sink(FeathubPipeline *pipeline);
-static void match_source(FeathubPipeline *pipeline);
+static void list_sinks(FeathubPipeline *pipeline);
+static void open_sinks(FeathubPipeline *pipeline);
+static TupleDesc open_query(FeathubPipeline *pipeline);
+static void match_sink(FeathubPipelineSink *sink, TupleDesc rows, bool leave_out, bool *taken);
 
 FeathubPipeline *
 FeathubPipelineOpen(FeathubJob *job)
@@ -54,7 +57,8 @@ FeathubPipelineOpen(FeathubJob *job)
 	pipeline->stream.start = job->start;
 	pipeline->stream.skip_gaps = strcmp(job->on_gap, "skip") == 0;
 	pipeline->stream.context = context;
-	open_sink(pipeline);
+	list_sinks(pipeline);
+	open_sinks(pipeline);
 
 	watched_source = job->source;
 	source_changed = false;
@@ -69,31 +73,79 @@ FeathubPipelineOpen(FeathubJob *job)
 	return pipeline;
 }
 
-/* Open the query and the sink, in a context of their own. */
+/* How late a sink is written: the less of it can be taken back, the later. */
+static int
+sink_rank(Oid relid)
+{
+	const FeathubConnector *connector = FeathubConnectorOfTable(relid);
+
+	if (connector == NULL)
+		return 0;
+	if (connector->save_positions == NULL)
+		return 2;
+	if (connector->keeps_positions && !connector->keeps_positions(FeathubRelationDescribe(relid)))
+		return 2;
+	return 1;
+}
+
+/* The job's sinks, in the order in which they are written. */
 static void
-open_sink(FeathubPipeline *pipeline)
+list_sinks(FeathubPipeline *pipeline)
+{
+	FeathubJob *job = pipeline->job;
+	ListCell   *lc;
+
+	pipeline->sinks = palloc0(sizeof(FeathubPipelineSink) * list_length(job->sinks));
+	pipeline->current = -1;
+	foreach(lc, job->sinks)
+	{
+		LockRelationOid(lfirst_oid(lc), AccessShareLock);
+		if (get_rel_name(lfirst_oid(lc)) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("the sink of job \"%s\" does not exist", job->name)));
+	}
+	for (int rank = 0; rank <= 2; rank++)
+		foreach(lc, job->sinks)
+			if (sink_rank(lfirst_oid(lc)) == rank)
+				pipeline->sinks[pipeline->nsinks++].relid = lfirst_oid(lc);
+}
+
+/* Open the query and the sinks, in a context of their own. */
+static void
+open_sinks(FeathubPipeline *pipeline)
 {
 	FeathubJob *job = pipeline->job;
 	MemoryContext context = AllocSetContextCreate(pipeline->context, "feathub sink",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	FeathubGroup *group;
+	TupleDesc	rows;
+	bool	   *taken;
 
-	LockRelationOid(job->sink, AccessShareLock);
-	pipeline->sink_name = get_rel_name(job->sink);
-	if (pipeline->sink_name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the sink of job \"%s\" does not exist", job->name)));
-	/* the table may have another owner now, whose triggers would run as ours */
-	FeathubJobCheckRunnable(job);
-	group = FeathubGroupLoadWritable(job->sink);
-	pipeline->is_group = group != NULL;
-	pipeline->is_outside = get_rel_relkind(job->sink) == RELKIND_FOREIGN_TABLE;
-	pipeline->maintained = group != NULL && (group->partition_interval || group->retention);
-	match_source(pipeline);
-	pipeline->deletes = FeathubWriterDeletes(pipeline->writer);
 	pipeline->sink_context = context;
+	/* a table may have another owner now, whose triggers would run as ours */
+	FeathubJobCheckRunnable(job);
+	rows = open_query(pipeline);
+	taken = palloc0(sizeof(bool) * (rows->natts + 1));
+	for (int i = 0; i < pipeline->nsinks; i++)
+	{
+		FeathubPipelineSink *sink = &pipeline->sinks[i];
+		FeathubGroup *group = FeathubGroupLoadWritable(sink->relid);
+
+		sink->name = FeathubQualifiedName(sink->relid);
+		sink->is_group = group != NULL;
+		sink->maintained = group != NULL && (group->partition_interval || group->retention);
+		sink->foreign = get_rel_relkind(sink->relid) == RELKIND_FOREIGN_TABLE;
+		sink->outside = sink->foreign || (group != NULL && OidIsValid(group->store));
+		match_sink(sink, rows, job->query == NULL || pipeline->nsinks > 1, taken);
+		sink->deletes = FeathubWriterDeletes(sink->writer);
+	}
+	for (int i = 0; job->query && i < rows->natts; i++)
+		if (!taken[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of the query of job \"%s\" is in none of its sinks",
+							NameStr(TupleDescAttr(rows, i)->attname), job->name)));
 	MemoryContextSwitchTo(old);
 }
 
@@ -101,24 +153,46 @@ bool
 FeathubPipelineIsStale(FeathubPipeline *pipeline)
 {
 	/* an altered foreign table may keep its positions elsewhere, or none at all */
-	return source_changed ||
-		(pipeline->is_outside && pipeline->writer && FeathubWriterIsStale(pipeline->writer));
+	for (int i = 0; i < pipeline->nsinks; i++)
+		if (pipeline->sinks[i].foreign && pipeline->sinks[i].writer &&
+			FeathubWriterIsStale(pipeline->sinks[i].writer))
+			return true;
+	return source_changed;
 }
 
 void
 FeathubPipelineRefresh(FeathubPipeline *pipeline)
 {
-	/* with its lock, nobody can give the sink away or put a trigger on it */
-	LockRelationOid(pipeline->job->sink, RowExclusiveLock);
-	if (!FeathubWriterIsStale(pipeline->writer))
-		return;
-	FeathubJobCheckRunnable(pipeline->job);
-	/* should opening fail, nothing is left to point to */
-	pipeline->sink_name = NULL;
-	pipeline->transform = NULL;
-	pipeline->writer = NULL;
-	MemoryContextDelete(pipeline->sink_context);
-	open_sink(pipeline);
+	bool		stale = false;
+	bool		outside = false;
+
+	/* with their locks, nobody can give a sink away or put a trigger on it */
+	for (int i = 0; i < pipeline->nsinks; i++)
+	{
+		LockRelationOid(pipeline->sinks[i].relid, RowExclusiveLock);
+		stale |= pipeline->sinks[i].writer == NULL ||
+			FeathubWriterIsStale(pipeline->sinks[i].writer);
+	}
+	if (stale)
+	{
+		FeathubJobCheckRunnable(pipeline->job);
+		/* should opening fail, nothing is left to point to */
+		for (int i = 0; i < pipeline->nsinks; i++)
+		{
+			pipeline->sinks[i].name = NULL;
+			pipeline->sinks[i].writer = NULL;
+		}
+		pipeline->transform = NULL;
+		MemoryContextDelete(pipeline->sink_context);
+		open_sinks(pipeline);
+	}
+
+	/* what is outside cannot be taken back if our commit is lost */
+	for (int i = 0; i < pipeline->nsinks; i++)
+		outside |= pipeline->sinks[i].outside;
+	SetConfigOption("synchronous_commit",
+					pipeline->job->synchronous_commit || outside ? "on" : "off",
+					PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void
@@ -139,43 +213,63 @@ sink_takes(TupleDesc sink, const char *name)
 }
 
 /*
- * Find which of the source's columns go into "batch" or, without a query, into
- * the sink: there, one that the sink has not is left out, so that either side
- * may get a new column first.
+ * Open the query, if there is one.  Returns the columns of the rows that go to
+ * the sinks: its own, or the source's, dropped ones too.
+ */
+static TupleDesc
+open_query(FeathubPipeline *pipeline)
+{
+	TupleDesc	source = pipeline->rel->tupdesc;
+	TupleDesc	batch;
+	int			n = 0;
+
+	if (pipeline->job->query == NULL)
+		return source;
+	pipeline->columns = palloc(sizeof(int) * (source->natts + 1));
+	for (int i = 0; i < source->natts; i++)
+		if (!TupleDescAttr(source, i)->attisdropped && !TupleDescAttr(source, i)->attgenerated)
+			pipeline->columns[n++] = i;
+	pipeline->ncolumns = n;
+	batch = CreateTemplateTupleDesc(n);
+	for (int i = 0; i < n; i++)
+		TupleDescCopyEntry(batch, i + 1, source, pipeline->columns[i] + 1);
+	pipeline->transform = FeathubTransformBegin(pipeline->job->query, batch);
+	return FeathubTransformOutput(pipeline->transform);
+}
+
+/*
+ * Find which columns of the rows go into a sink, by name, and open its writer.
+ * With leave_out, one that the sink has not is left out: without a query, so
+ * that either side may get a new column first; with several sinks, so that each
+ * gets its own.  taken notes the columns that go somewhere.
  */
 static void
-match_source(FeathubPipeline *pipeline)
+match_sink(FeathubPipelineSink *sink, TupleDesc rows, bool leave_out, bool *taken)
 {
-	FeathubJob *job = pipeline->job;
-	TupleDesc	source = pipeline->rel->tupdesc;
-	Relation	sink = table_open(job->sink, AccessShareLock);
+	Relation	rel = table_open(sink->relid, AccessShareLock);
 	TupleDesc	input;
 	int			n = 0;
 
-	pipeline->columns = palloc(sizeof(int) * (source->natts + 1));
-	for (int i = 0; i < source->natts; i++)
+	sink->columns = palloc(sizeof(int) * (rows->natts + 1));
+	for (int i = 0; i < rows->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(source, i);
+		Form_pg_attribute att = TupleDescAttr(rows, i);
 
 		if (att->attisdropped || att->attgenerated)
 			continue;
-		if (job->query == NULL && !sink_takes(RelationGetDescr(sink), NameStr(att->attname)))
+		if (leave_out && !sink_takes(RelationGetDescr(rel), NameStr(att->attname)))
 			continue;
-		pipeline->columns[n++] = i;
+		taken[i] = true;
+		sink->columns[n++] = i;
 	}
-	pipeline->ncolumns = n;
-	pipeline->identity = n == source->natts;
+	sink->ncolumns = n;
+	sink->identity = n == rows->natts;
 	input = CreateTemplateTupleDesc(n);
 	for (int i = 0; i < n; i++)
-		TupleDescCopyEntry(input, i + 1, source, pipeline->columns[i] + 1);
-	if (job->query)
-	{
-		pipeline->transform = FeathubTransformBegin(job->query, input);
-		input = FeathubTransformOutput(pipeline->transform);
-	}
-	pipeline->writer = FeathubWriterBegin(job->sink, input,
-										  FEATHUB_WRITE_OFFLINE | FEATHUB_WRITE_ONLINE);
-	table_close(sink, NoLock);
+		TupleDescCopyEntry(input, i + 1, rows, sink->columns[i] + 1);
+	sink->writer = FeathubWriterBegin(sink->relid, input,
+									  FEATHUB_WRITE_OFFLINE | FEATHUB_WRITE_ONLINE);
+	table_close(rel, NoLock);
 }
 
 static void

@@ -93,6 +93,7 @@ retry_some(FeathubPipeline *pipeline, List *letters, int64 *last_id)
 	bool	   *headers_isnull = palloc(sizeof(bool) * n);
 	char	  **fates = palloc0(sizeof(char *) * n);
 	int		   *codes = palloc0(sizeof(int) * n);
+	const char **sinks = palloc0(sizeof(char *) * n);
 	int64		applied = 0;
 	ListCell   *lc;
 	int			i = 0;
@@ -114,7 +115,8 @@ retry_some(FeathubPipeline *pipeline, List *letters, int64 *last_id)
 		*last_id = letter->dead_letter_id;
 		i++;
 	}
-	FeathubApplyStored(pipeline, records, partitions, headers, headers_isnull, n, fates, codes);
+	FeathubApplyStored(pipeline, records, partitions, headers, headers_isnull, n, fates, codes,
+					   sinks);
 	i = 0;
 	foreach(lc, letters)
 	{
@@ -122,7 +124,8 @@ retry_some(FeathubPipeline *pipeline, List *letters, int64 *last_id)
 
 		if (fates[i] == NULL)
 			applied++;
-		FeathubDeadLetterDone(letter->dead_letter_id, fates[i] == NULL, codes[i], fates[i]);
+		FeathubDeadLetterDone(letter->dead_letter_id, fates[i] == NULL, codes[i], fates[i],
+							  sinks[i]);
 		i++;
 	}
 	return applied;

@@ -18,7 +18,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "mb/pg_wchar.h"
@@ -63,7 +62,7 @@ static void run_job(FeathubJob *job);
 static void follow(FeathubPipeline *pipeline);
 static void stop_if_asked(FeathubJob *job);
 static bool assign_partitions(FeathubPipeline *pipeline);
-static void open_sink(FeathubPipeline *pipeline);
+static void ask_sinks(FeathubPipeline *pipeline);
 static bool partition_is_mine(const char *name);
 static int	collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max);
 static void report_batch(FeathubPipeline *pipeline, FeathubRecord *records, int n);
@@ -309,11 +308,6 @@ run_job(FeathubJob *job)
 			proc_exit(0);
 		MemoryContextSwitchTo(context);
 		pipeline = FeathubPipelineOpen(job);
-		/* what is outside cannot be taken back if our commit is lost */
-		SetConfigOption("synchronous_commit",
-						job->synchronous_commit ||
-						get_rel_relkind(job->sink) == RELKIND_FOREIGN_TABLE ? "on" : "off",
-						PGC_SUSET, PGC_S_OVERRIDE);
 		MemoryContextSwitchTo(pipeline->context);
 		pipeline->rel->connector->open_stream(&pipeline->stream);
 		PopActiveSnapshot();
@@ -553,22 +547,24 @@ assign_partitions(FeathubPipeline *pipeline)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("job \"%s\" has been changed by another session", job->name)));
 	connector->start_stream(stream);
-	open_sink(pipeline);
+	ask_sinks(pipeline);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return n > 0;
 }
 
-/* What the sink knows of our partitions, if it keeps positions. */
+/* What the sinks know of our partitions, those that keep positions. */
 static void
-open_sink(FeathubPipeline *pipeline)
+ask_sinks(FeathubPipeline *pipeline)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(pipeline->context);
-	pipeline->sink = FeathubForeignSinkOpen(pipeline->job, my_slot->worker, &pipeline->stream,
-											pipeline->replay_until);
+	for (int i = 0; i < pipeline->nsinks; i++)
+		pipeline->sinks[i].state = FeathubForeignSinkOpen(pipeline->job, pipeline->sinks[i].relid,
+														  my_slot->worker, &pipeline->stream,
+														  pipeline->replay_until);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 }
