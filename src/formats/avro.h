@@ -9,6 +9,7 @@
 #define FEATHUB_FORMATS_AVRO_H
 
 #include "formats/container.h"
+#include "formats/schema_registry.h"
 #include "formats/shape.h"
 
 typedef enum FeathubAvroType
@@ -44,6 +45,7 @@ struct FeathubAvroNode
 	int			nchildren;		/* fields; branches; 1 of ARRAY and MAP */
 	FeathubAvroNode **children;
 	char	  **fields;			/* of RECORD: names */
+	JsonbValue **defaults;		/* of RECORD: of each field, or NULL */
 	int			null_branch;	/* of UNION, or -1 */
 	int			value_branch;	/* of UNION: the only one that is not null, or -1 */
 };
@@ -75,6 +77,7 @@ struct FeathubAvroWriter
 	const FeathubAvroNode *node;
 	FeathubConverter *type;		/* NULL: always null */
 	FmgrInfo	output;
+	bool		as_json;		/* a document, by avro_json.c */
 	int			column;			/* of a top-level field: attnum - 1, or -1 */
 	int			nchildren;
 	FeathubAvroWriter **children;	/* of RECORD: by field; of ARRAY: items */
@@ -94,16 +97,33 @@ struct FeathubAvroWriter
 extern FeathubAvroNode *FeathubAvroParseSchema(const char *json, Size len, int code,
 											   const char *where);
 
-/* The schema in which rows with these columns are written. */
+/* The same of a registry's schema, with the types of those that it refers to. */
+extern FeathubAvroNode *FeathubAvroParseRegistered(const FeathubRegistrySchema *schema, int code,
+												   const char *where);
+
+/* The schema in which rows with these columns are written: a record of that name. */
 extern char *FeathubAvroMakeSchema(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns,
-								   char **names);
+								   char **names, const char *record);
+
+/* Is it made of the characters that Avro's names have? */
+extern bool FeathubAvroValidName(const char *name);
 
 /*
  * The field of a record of that name, without regard to case if there is
- * none with; -1 if there is none at all.
+ * none with; -1 if there is none at all, -2 if there are several.
  */
-extern int	FeathubAvroFindField(const FeathubAvroNode *record, const char *name,
-								 const char *where);
+extern int	FeathubAvroFindField(const FeathubAvroNode *record, const char *name);
+
+/* The fingerprint (CRC-64-AVRO) of a schema's canonical form. */
+extern uint64 FeathubAvroFingerprint(const FeathubAvroNode *root);
+
+/* The branch of a union that is not null, if there is one only; else the node. */
+static inline const FeathubAvroNode *
+FeathubAvroValueNode(const FeathubAvroNode *node)
+{
+	return node->type == AVRO_UNION && node->value_branch >= 0 ?
+		node->children[node->value_branch] : node;
+}
 
 /* avro_decode.c */
 extern FeathubAvroReader *FeathubAvroReaderMake(const FeathubAvroNode *node,
@@ -131,6 +151,20 @@ extern FeathubAvroWriter *FeathubAvroWriterMake(const FeathubAvroNode *node,
 extern void FeathubAvroWriteValue(const FeathubAvroWriter *writer, Datum value, bool isnull,
 								  const char *column, StringInfo out);
 extern void FeathubAvroWriteLong(int64 value, StringInfo out);
+
+/* avro_json.c */
+
+/*
+ * FeathubAvroWriteJson
+ *		A JSON value as a node says; column is for messages.
+ *
+ * Objects are records and maps, numbers also times and dates as Avro keeps
+ * them, strings also what else has a text.  Of a union the first branch that
+ * the value fits.  is_default: it stands in a schema, where a character of
+ * a string is a byte.  Raises an error for a value that fits nowhere.
+ */
+extern void FeathubAvroWriteJson(const FeathubAvroNode *node, const JsonbValue *value,
+								 bool is_default, const char *column, StringInfo out);
 
 /* avro_codec.c */
 typedef enum FeathubAvroCodec

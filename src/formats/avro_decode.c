@@ -441,29 +441,21 @@ push_value(FeathubAvroCursor *cursor, const FeathubAvroNode *node, FeathubConver
 	return true;
 }
 
-/* The node of a union's only branch that is not null. */
-static const FeathubAvroNode *
-value_node(const FeathubAvroNode *node)
-{
-	return node->type == AVRO_UNION && node->value_branch >= 0 ?
-		node->children[node->value_branch] : node;
-}
-
 FeathubAvroReader *
 FeathubAvroReaderMake(const FeathubAvroNode *node, FeathubConverter *type)
 {
 	FeathubAvroReader *reader = palloc0(sizeof(FeathubAvroReader));
-	const FeathubAvroNode *inner = value_node(node);
+	const FeathubAvroNode *inner = FeathubAvroValueNode(node);
 
 	check_stack_depth();
 	reader->node = node;
 	reader->type = type;
 	if (inner->type == AVRO_ARRAY && type->kind == FEATHUB_CONVERT_ARRAY)
 	{
-		while (value_node(inner)->type == AVRO_ARRAY)
+		while (FeathubAvroValueNode(inner)->type == AVRO_ARRAY)
 		{
 			reader->ndims++;
-			inner = value_node(inner)->children[0];
+			inner = FeathubAvroValueNode(inner)->children[0];
 		}
 		reader->element = FeathubAvroReaderMake(inner, type->element);
 	}

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/uuid.h"
 
@@ -55,12 +56,25 @@ is_string(FeathubConvertKind kind)
 		kind == FEATHUB_CONVERT_BPCHAR;
 }
 
+/* Is it a document, and the node a type that documents are written as? */
+static bool
+writes_json(const FeathubAvroNode *node, const FeathubConverter *type)
+{
+	const FeathubAvroNode *inner = FeathubAvroValueNode(node);
+
+	return (type->kind == FEATHUB_CONVERT_JSON || type->kind == FEATHUB_CONVERT_JSONB) &&
+		(inner->type == AVRO_ARRAY || inner->type == AVRO_MAP || inner->type == AVRO_RECORD ||
+		 inner->shape->kind == FEATHUB_SHAPE_UNION);
+}
+
 /* Can values of the type be written as that node, which is no union? */
 static bool
 can_write(const FeathubAvroNode *node, const FeathubConverter *type)
 {
 	FeathubConvertKind kind = type->kind;
 
+	if (writes_json(node, type))
+		return true;
 	switch (node->shape->kind)
 	{
 		case FEATHUB_SHAPE_BOOL:
@@ -88,6 +102,7 @@ can_write(const FeathubAvroNode *node, const FeathubConverter *type)
 		case FEATHUB_SHAPE_INTERVAL:
 			return type->base == INTERVALOID;
 		case FEATHUB_SHAPE_TEXT:
+		case FEATHUB_SHAPE_JSON:
 			return kind != FEATHUB_CONVERT_ARRAY && kind != FEATHUB_CONVERT_COMPOSITE &&
 				kind != FEATHUB_CONVERT_BYTEA;
 		case FEATHUB_SHAPE_ENUM:
@@ -187,6 +202,9 @@ FeathubAvroWriterMake(const FeathubAvroNode *node, FeathubConverter *type, const
 	writer->node = node;
 	writer->type = type;
 	writer->column = -1;
+	writer->as_json = type != NULL && writes_json(node, type);
+	if (writer->as_json)
+		return writer;
 	if (node->type == AVRO_UNION)
 	{
 		bind_union(writer, column);
@@ -486,6 +504,27 @@ write_record(const FeathubAvroWriter *writer, Datum value, const char *column, S
 	}
 }
 
+static void
+write_document(const FeathubAvroWriter *writer, Datum value, const char *column, StringInfo out)
+{
+	Jsonb	   *jsonb;
+	JsonbValue	root;
+
+	/* a json's text is any that jsonb takes */
+	if (writer->type->kind == FEATHUB_CONVERT_JSON)
+		value = DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(value)));
+	jsonb = DatumGetJsonbP(value);
+	if (JB_ROOT_IS_SCALAR(jsonb))
+		root = *getIthJsonbValueFromContainer(&jsonb->root, 0);
+	else
+	{
+		root.type = jbvBinary;
+		root.val.binary.data = &jsonb->root;
+		root.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
+	}
+	FeathubAvroWriteJson(writer->node, &root, false, column, out);
+}
+
 void
 FeathubAvroWriteValue(const FeathubAvroWriter *writer, Datum value, bool isnull,
 					  const char *column, StringInfo out)
@@ -501,6 +540,11 @@ FeathubAvroWriteValue(const FeathubAvroWriter *writer, Datum value, bool isnull,
 					(errcode(ERRCODE_NOT_NULL_VIOLATION),
 					 errmsg("null value of column \"%s\" cannot be written", column),
 					 errdetail("The Avro schema does not allow null there.")));
+		return;
+	}
+	if (writer->as_json)
+	{
+		write_document(writer, value, column, out);
 		return;
 	}
 	if (node->type == AVRO_UNION)

@@ -1,6 +1,6 @@
 /*
  * avro_file.c
- *		Format avro: options, object container files, and single records.
+ *		Format avro: object container files.  (Messages are in avro_message.c.)
  *
  * A file has a header with the schema and a marker of 16 bytes, which stands
  * behind each block as well.  Where blocks are is told nowhere, and a large
@@ -16,7 +16,7 @@
 
 #include "core/compat.h"
 #include "core/guc.h"
-#include "formats/avro.h"
+#include "formats/avro_message.h"
 #include "formats/format_private.h"
 
 #define SYNC_LEN 16
@@ -25,90 +25,6 @@
 #define UNIT_BYTES (16 * 1024 * 1024)
 #define READ_BYTES (256 * 1024)
 #define MAX_HEADER (16 * 1024 * 1024)
-
-typedef struct AvroOptions
-{
-	char	   *schema;
-	int64		block_bytes;
-	int			codec;			/* FeathubAvroCodec */
-	char	   *column_name;	/* of a column */
-	int			missing_columns;
-	char	   *timezone;
-} AvroOptions;
-
-enum
-{
-	MISSING_NULL,
-	MISSING_ERROR
-};
-
-static void check_schema(const char *option, const char *value);
-
-static const FeathubOptionValue missing_values[] = {
-	{"null", MISSING_NULL},
-	{"error", MISSING_ERROR},
-	{NULL, 0}
-};
-
-static const FeathubOptionValue codec_values[] = {
-	{"null", FEATHUB_AVRO_NULL},
-	{"deflate", FEATHUB_AVRO_DEFLATE},
-	{"snappy", FEATHUB_AVRO_SNAPPY},
-	{"zstandard", FEATHUB_AVRO_ZSTANDARD},
-	{"xz", FEATHUB_AVRO_XZ},
-	{NULL, 0}
-};
-
-static const FeathubOption avro_options[] = {
-	{
-		"avro_schema", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
-		.offset = offsetof(AvroOptions, schema), .check = check_schema,
-		.description = "The schema to write with, as JSON; without it one is made from the columns. Messages need it to be read as well."
-	},
-	{
-		"block_bytes", FEATHUB_ON_TABLE, FEATHUB_OPTION_INT64,
-		.offset = offsetof(AvroOptions, block_bytes), .min = 1024, .max = 256 * 1024 * 1024,
-		.default_value = "65536",
-		.description = "Bytes of records, before compression, after which a block of a file ends."
-	},
-	{
-		"codec", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
-		.offset = offsetof(AvroOptions, codec), .values = codec_values,
-		.default_value = "deflate",
-		.description = "Compression of the blocks of files that are written."
-	},
-	{
-		"column_name", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
-		.offset = offsetof(AvroOptions, column_name),
-		.description = "The column's name in the schema, if it is not the same."
-	},
-	{
-		"missing_columns", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
-		.offset = offsetof(AvroOptions, missing_columns), .values = missing_values,
-		.default_value = "null",
-		.description = "What a column is that a schema does not have: null in every row, or an error."
-	},
-	{
-		"timezone", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
-		.offset = offsetof(AvroOptions, timezone), .check = FeathubTimezoneCheck,
-		.default_value = "UTC",
-		.description = "The zone in which times without zone are read by columns with one, and the other way round."
-	},
-	{.name = NULL}
-};
-
-/* The records of one schema, as rows. */
-typedef struct RecordReader
-{
-	const FeathubAvroNode *root;
-	bool		is_record;		/* or any other type: one field, "value" */
-	int			nfields;
-	FeathubAvroReader **readers;	/* by field; NULL: not wanted */
-	const FeathubColumn **columns;
-	int			nmissing;
-	AttrNumber *missing;		/* columns that are always null */
-	FeathubConvertSettings *settings;	/* of each column */
-} RecordReader;
 
 typedef struct AvroReader
 {
@@ -120,7 +36,7 @@ typedef struct AvroReader
 	FeathubAvroCodec codec;
 	unsigned char sync[SYNC_LEN];
 	int64		header_end;		/* where the first marker begins */
-	RecordReader records;
+	FeathubAvroRecordReader records;
 
 	int64		unit_end;		/* markers from here on are of another unit */
 	int64		marker;			/* the marker before the next block */
@@ -132,36 +48,13 @@ typedef struct AvroReader
 	MemoryContext row_context;
 } AvroReader;
 
-typedef struct AvroDecoder
-{
-	FeathubDecoder base;
-	RecordReader records;
-	MemoryContext scratch;
-} AvroDecoder;
-
-/* Writes rows as records of a schema. */
-typedef struct RecordWriter
-{
-	char	   *schema;
-	int			nfields;
-	FeathubAvroWriter **writers;
-	const char **names;			/* columns, or fields that have none */
-} RecordWriter;
-
-typedef struct AvroEncoder
-{
-	FeathubEncoder base;
-	RecordWriter records;
-	MemoryContext scratch;
-} AvroEncoder;
-
 typedef struct AvroWriter
 {
 	FeathubFileWriter base;
 	FeathubOutput *output;
-	AvroOptions *options;
+	FeathubAvroOptions *options;
 	MemoryContext context;
-	RecordWriter records;
+	FeathubAvroRecordWriter records;
 	unsigned char sync[SYNC_LEN];
 	StringInfoData block;
 	StringInfoData compressed;
@@ -170,131 +63,12 @@ typedef struct AvroWriter
 } AvroWriter;
 
 static void
-check_schema(const char *option, const char *value)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "feathub avro schema",
-												  ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-
-	(void) FeathubAvroParseSchema(value, strlen(value), ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
-								  psprintf("option \"%s\"", option));
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-}
-
-static void
 damaged(const char *file, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("could not read Avro file \"%s\"", file),
 			 errdetail_internal("%s", detail)));
-}
-
-static AvroOptions *
-column_options(const void *options, const FeathubColumn *column)
-{
-	AvroOptions *own = FeathubFormatColumnOptions(&FeathubAvroFormat, options, column);
-
-	if (own->column_name == NULL)
-		own->column_name = pstrdup(column->name);
-	return own;
-}
-
-/* Match columns with the fields of a schema. */
-static void
-make_record_reader(RecordReader *records, const FeathubAvroNode *root, int ncolumns,
-				   FeathubColumn *columns, void *options, const char *name, const char *where,
-				   MemoryContext scratch)
-{
-	records->root = root;
-	records->is_record = root->type == AVRO_RECORD;
-	records->nfields = records->is_record ? root->nchildren : 1;
-	records->readers = palloc0(sizeof(FeathubAvroReader *) * Max(records->nfields, 1));
-	records->columns = palloc0(sizeof(FeathubColumn *) * Max(records->nfields, 1));
-	records->missing = palloc0(sizeof(AttrNumber) * Max(ncolumns, 1));
-	records->settings = palloc0(sizeof(FeathubConvertSettings) * Max(ncolumns, 1));
-	for (int i = 0; i < ncolumns; i++)
-	{
-		AvroOptions *own = column_options(options, &columns[i]);
-		FeathubConvertSettings *settings = &records->settings[i];
-		FeathubConverter *type;
-		FeathubDecodeError error;
-		FeathubShape shape;
-		int			field;
-
-		settings->zone = FeathubTimezone(own->timezone);
-		settings->scratch = scratch;
-		type = FeathubConverterMake(columns[i].typid, columns[i].typmod, settings);
-		if (records->is_record)
-			field = FeathubAvroFindField(root, own->column_name, where);
-		else
-			field = strcmp(own->column_name, "value") == 0 ? 0 : -1;
-		if (field < 0)
-		{
-			if (own->missing_columns == MISSING_ERROR)
-				ereport(ERROR,
-						(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
-						 errmsg("%s has no field for column \"%s\"", where, columns[i].name)));
-			if (!FeathubConvertNull(type, &error))
-				ereport(ERROR,
-						(errcode(error.sqlerrcode),
-						 errmsg("%s has no field for column \"%s\": %s", where, columns[i].name,
-								error.message)));
-			records->missing[records->nmissing++] = columns[i].attnum;
-			continue;
-		}
-		if (records->readers[field] != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
-					 errmsg("columns \"%s\" and \"%s\" are the same field of %s",
-							records->columns[field]->name, columns[i].name, where)));
-		shape = records->is_record ? *root->shape->children[field] : *root->shape;
-		shape.name = own->column_name;
-		FeathubShapeCheckFits(&shape, type, name, &columns[i]);
-		records->readers[field] = FeathubAvroReaderMake(records->is_record ?
-														root->children[field] : root, type);
-		records->columns[field] = &columns[i];
-	}
-}
-
-/*
- * One record.  Returns false if a value is bad (the rest has been read all the
- * same, and the first one is told) or the data damaged.
- */
-static bool
-read_record(RecordReader *records, FeathubAvroCursor *cursor, Datum *values, bool *isnull,
-			FeathubDecodeError *error)
-{
-	bool		ok = true;
-
-	for (int i = 0; i < records->nmissing; i++)
-		isnull[records->missing[i] - 1] = true;
-	for (int i = 0; i < records->nfields; i++)
-	{
-		FeathubDecodeError problem;
-		int			at;
-
-		if (records->readers[i] == NULL)
-		{
-			if (!FeathubAvroSkipValue(cursor, records->root->type == AVRO_RECORD ?
-									  records->root->children[i] : records->root, error))
-				return false;
-			continue;
-		}
-		at = records->columns[i]->attnum - 1;
-		if (FeathubAvroReadValue(cursor, records->readers[i], &values[at], &isnull[at], &problem))
-			continue;
-		if (ok || cursor->damaged)
-		{
-			*error = problem;
-			(void) FeathubDecodeFailColumn(error, records->columns[i]);
-		}
-		ok = false;
-		if (cursor->damaged)
-			return false;
-	}
-	return ok;
 }
 
 /* Read len bytes at offset into buf, which has been emptied. */
@@ -428,8 +202,9 @@ avro_open_reader(FeathubInput *input, TupleDesc tupdesc, int ncolumns, FeathubCo
 												ALLOCSET_DEFAULT_SIZES);
 	initStringInfo(&reader->raw);
 	initStringInfo(&reader->block);
-	make_record_reader(&reader->records, root, ncolumns, columns, options, input->name,
-					   psprintf("file \"%s\"", input->name), reader->row_context);
+	(void) FeathubAvroMatchRecords(&reader->records, &FeathubAvroFormat, root, ncolumns, columns,
+								   options, input->name, psprintf("file \"%s\"", input->name),
+								   reader->row_context, NULL);
 	return &reader->base;
 }
 
@@ -567,7 +342,7 @@ avro_read_row(FeathubFileReader *base, Datum *values, bool *isnull, FeathubDecod
 	reader->cursor.depth = 0;
 	MemoryContextReset(reader->row_context);
 	old = MemoryContextSwitchTo(reader->row_context);
-	ok = read_record(&reader->records, &reader->cursor, values, isnull, error);
+	ok = FeathubAvroReadRecord(&reader->records, &reader->cursor, values, isnull, error);
 	MemoryContextSwitchTo(old);
 	if (!ok && reader->cursor.damaged)
 		damaged(reader->input->name, psprintf("%s.", error->message));
@@ -608,73 +383,6 @@ avro_describe(FeathubInput *input, void *options)
 	return result;
 }
 
-/* Match the fields of the schema to write with the columns. */
-static void
-make_record_writer(RecordWriter *records, TupleDesc tupdesc, int ncolumns,
-				   FeathubColumn *columns, AvroOptions *options)
-{
-	FeathubConvertSettings *settings = palloc0(sizeof(FeathubConvertSettings));
-	char	  **names = palloc(sizeof(char *) * Max(ncolumns, 1));
-	bool	   *used = palloc0(Max(ncolumns, 1));
-	const FeathubAvroNode *root;
-
-	for (int i = 0; i < ncolumns; i++)
-		names[i] = column_options(options, &columns[i])->column_name;
-	records->schema = options->schema ? options->schema :
-		FeathubAvroMakeSchema(tupdesc, ncolumns, columns, names);
-	root = FeathubAvroParseSchema(records->schema, strlen(records->schema),
-								  ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE, "option \"avro_schema\"");
-	if (root->type != AVRO_RECORD)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("the schema of option \"avro_schema\" must be a record")));
-	records->nfields = root->nchildren;
-	records->writers = palloc0(sizeof(FeathubAvroWriter *) * Max(root->nchildren, 1));
-	records->names = palloc0(sizeof(char *) * Max(root->nchildren, 1));
-	for (int i = 0; i < root->nchildren; i++)
-	{
-		int			found = -1;
-
-		for (int k = 0; k < ncolumns; k++)
-		{
-			if (FeathubAvroFindField(root, names[k], "option \"avro_schema\"") == i)
-				found = k;
-		}
-		records->names[i] = found < 0 ? root->fields[i] : columns[found].name;
-		records->writers[i] =
-			FeathubAvroWriterMake(root->children[i],
-								  found < 0 ? NULL : FeathubConverterMake(columns[found].typid,
-																		  columns[found].typmod,
-																		  settings),
-								  records->names[i]);
-		if (found >= 0)
-		{
-			used[found] = true;
-			records->writers[i]->column = columns[found].attnum - 1;
-		}
-	}
-	for (int i = 0; i < ncolumns; i++)
-	{
-		if (!used[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_COLUMN_NAME_NOT_FOUND),
-					 errmsg("option \"avro_schema\" has no field for column \"%s\"",
-							columns[i].name)));
-	}
-}
-
-static void
-write_record(const RecordWriter *records, Datum *values, bool *isnull, StringInfo out)
-{
-	for (int i = 0; i < records->nfields; i++)
-	{
-		int			at = records->writers[i]->column;
-
-		FeathubAvroWriteValue(records->writers[i], at < 0 ? (Datum) 0 : values[at],
-							  at < 0 || isnull[at], records->names[i], out);
-	}
-}
-
 static void
 put_pair(StringInfo out, const char *key, const char *value)
 {
@@ -694,7 +402,8 @@ avro_open_writer(FeathubOutput *output, TupleDesc tupdesc, int ncolumns, Feathub
 	writer->options = options;
 	writer->context = CurrentMemoryContext;
 	FeathubAvroCodecCheck(writer->options->codec);
-	make_record_writer(&writer->records, tupdesc, ncolumns, columns, options);
+	FeathubAvroMakeRecordWriter(&writer->records, &FeathubAvroFormat, NULL, tupdesc, ncolumns,
+								columns, options);
 	if (!pg_strong_random(writer->sync, SYNC_LEN))
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -745,7 +454,7 @@ avro_write_row(FeathubFileWriter *base, Datum *values, bool *isnull)
 	AvroWriter *writer = (AvroWriter *) base;
 	MemoryContext old = MemoryContextSwitchTo(writer->row_context);
 
-	write_record(&writer->records, values, isnull, &writer->block);
+	FeathubAvroWriteRecord(&writer->records, values, isnull, &writer->block);
 	writer->count++;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer->row_context);
@@ -764,70 +473,6 @@ avro_finish_writer(FeathubFileWriter *base)
 	pfree(writer->compressed.data);
 }
 
-/* Messages: one record each, without a schema of their own. */
-static FeathubDecoder *
-avro_begin_decode(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, void *options)
-{
-	AvroDecoder *decoder = palloc0(sizeof(AvroDecoder));
-	AvroOptions *own = options;
-
-	if (own->schema == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-				 errmsg("option \"avro_schema\" is required to read messages of format \"avro\"")));
-	decoder->scratch = AllocSetContextCreate(CurrentMemoryContext, "feathub avro record",
-											 ALLOCSET_SMALL_SIZES);
-	make_record_reader(&decoder->records,
-					   FeathubAvroParseSchema(own->schema, strlen(own->schema),
-											  ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
-											  "option \"avro_schema\""),
-					   ncolumns, columns, options, "avro_schema", "option \"avro_schema\"",
-					   decoder->scratch);
-	return &decoder->base;
-}
-
-static bool
-avro_decode(FeathubDecoder *base, const char *data, Size len, Datum *values, bool *isnull,
-			FeathubDecodeError *error)
-{
-	AvroDecoder *decoder = (AvroDecoder *) base;
-	FeathubAvroCursor cursor = {
-		.p = (const unsigned char *) data, .end = (const unsigned char *) data + len
-	};
-
-	MemoryContextReset(decoder->scratch);
-	if (!read_record(&decoder->records, &cursor, values, isnull, error))
-		return false;
-	if (cursor.p != cursor.end)
-		return FeathubDecodeFail(error, ERRCODE_DATA_CORRUPTED,
-								 "there are %zu bytes behind the Avro record",
-								 (Size) (cursor.end - cursor.p));
-	return true;
-}
-
-static FeathubEncoder *
-avro_begin_encode(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, void *options)
-{
-	AvroEncoder *encoder = palloc0(sizeof(AvroEncoder));
-
-	make_record_writer(&encoder->records, tupdesc, ncolumns, columns, options);
-	encoder->scratch = AllocSetContextCreate(CurrentMemoryContext, "feathub avro record",
-											 ALLOCSET_SMALL_SIZES);
-	return &encoder->base;
-}
-
-static bool
-avro_encode(FeathubEncoder *base, Datum *values, bool *isnull, StringInfo out)
-{
-	AvroEncoder *encoder = (AvroEncoder *) base;
-	MemoryContext old = MemoryContextSwitchTo(encoder->scratch);
-
-	write_record(&encoder->records, values, isnull, out);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(encoder->scratch);
-	return true;
-}
-
 static const FeathubContainer avro_container = {
 	.open_reader = avro_open_reader,
 	.count_units = avro_count_units,
@@ -843,11 +488,12 @@ static const FeathubContainer avro_container = {
 
 const FeathubFormat FeathubAvroFormat = {
 	.name = "avro",
-	.options = avro_options,
-	.options_size = sizeof(AvroOptions),
-	.begin_decode = avro_begin_decode,
-	.decode = avro_decode,
-	.begin_encode = avro_begin_encode,
-	.encode = avro_encode,
+	.options = FeathubAvroFileOptions,
+	.options_size = sizeof(FeathubAvroOptions),
+	.uses_carrier = true,
+	.begin_decode = FeathubAvroBeginDecode,
+	.decode = FeathubAvroDecode,
+	.begin_encode = FeathubAvroBeginEncode,
+	.encode = FeathubAvroEncode,
 	.container = &avro_container,
 };

@@ -26,6 +26,7 @@ typedef struct Parser
 	int			code;
 	const char *where;
 	List	   *named;			/* FeathubAvroNode * */
+	List	   *seen;			/* FeathubRegistrySchema * that have been parsed */
 	int			depth;
 } Parser;
 
@@ -162,11 +163,22 @@ set_logical(FeathubAvroNode *node, JsonbValue *object)
 		{"local-timestamp-millis", AVRO_LONG, FEATHUB_SHAPE_TIMESTAMP, 1000, 1},
 		{"local-timestamp-micros", AVRO_LONG, FEATHUB_SHAPE_TIMESTAMP, 1, 1},
 		{"local-timestamp-nanos", AVRO_LONG, FEATHUB_SHAPE_TIMESTAMP, 1, 1000},
+
+		/* Debezium's, which have no logical type */
+		{"io.debezium.time.Date", AVRO_INT, FEATHUB_SHAPE_DATE, 1, 1},
+		{"io.debezium.time.Time", AVRO_INT, FEATHUB_SHAPE_TIME, 1000, 1},
+		{"io.debezium.time.MicroTime", AVRO_LONG, FEATHUB_SHAPE_TIME, 1, 1},
+		{"io.debezium.time.NanoTime", AVRO_LONG, FEATHUB_SHAPE_TIME, 1, 1000},
+		{"io.debezium.time.Timestamp", AVRO_LONG, FEATHUB_SHAPE_TIMESTAMP, 1000, 1},
+		{"io.debezium.time.MicroTimestamp", AVRO_LONG, FEATHUB_SHAPE_TIMESTAMP, 1, 1},
+		{"io.debezium.time.NanoTimestamp", AVRO_LONG, FEATHUB_SHAPE_TIMESTAMP, 1, 1000},
 	};
 	char	   *logical = FeathubJsonStringMember(object, "logicalType");
 	FeathubShape *shape = node->shape;
 
 	/* one that is unknown or does not fit its type means nothing */
+	if (logical == NULL)
+		logical = FeathubJsonStringMember(object, "connect.name");
 	if (logical == NULL)
 		return;
 	for (int i = 0; i < lengthof(times); i++)
@@ -191,6 +203,10 @@ set_logical(FeathubAvroNode *node, JsonbValue *object)
 	if (strcmp(logical, "uuid") == 0 &&
 		(node->type == AVRO_STRING || (node->type == AVRO_FIXED && node->size == 16)))
 		shape->kind = FEATHUB_SHAPE_UUID;
+	if (node->type == AVRO_STRING && strcmp(logical, "io.debezium.data.Uuid") == 0)
+		shape->kind = FEATHUB_SHAPE_UUID;
+	if (node->type == AVRO_STRING && strcmp(logical, "io.debezium.data.Json") == 0)
+		shape->kind = FEATHUB_SHAPE_JSON;
 	if (strcmp(logical, "duration") == 0 && node->type == AVRO_FIXED && node->size == 12)
 		shape->kind = FEATHUB_SHAPE_INTERVAL;
 }
@@ -204,11 +220,14 @@ parse_fields(Parser *parser, FeathubAvroNode *node, JsonbValue *object, const ch
 
 	node->children = palloc0(sizeof(FeathubAvroNode *) * Max(n, 1));
 	node->fields = palloc0(sizeof(char *) * Max(n, 1));
+	node->defaults = palloc0(sizeof(JsonbValue *) * Max(n, 1));
 	node->shape->children = palloc0(sizeof(FeathubShape *) * Max(n, 1));
+	node->shape->nchildren = n;
+	for (int i = 0; i < n; i++)
+		node->shape->children[i] = FeathubShapeMake(FEATHUB_SHAPE_NULL);
 	for (int i = 0; i < n; i++)
 	{
 		JsonbValue *field = getIthJsonbValueFromContainer(container, i);
-		FeathubShape *shape;
 		JsonbValue *type = NULL;
 		char	   *name;
 
@@ -218,14 +237,9 @@ parse_fields(Parser *parser, FeathubAvroNode *node, JsonbValue *object, const ch
 			fail(parser, psprintf("Field %d of record \"%s\" has no name or no type.", i + 1,
 								  node->name));
 		node->fields[i] = name;
+		node->defaults[i] = FeathubJsonMember(field, "default");
 		node->children[i] = parse_type(parser, type, space);
-
-		/* the shape of a named type may have several names */
-		shape = palloc(sizeof(FeathubShape));
-		*shape = *node->children[i]->shape;
-		shape->name = name;
-		node->shape->children[i] = shape;
-		node->nchildren = node->shape->nchildren = i + 1;
+		node->nchildren = i + 1;
 	}
 }
 
@@ -371,6 +385,31 @@ parse_type(Parser *parser, JsonbValue *value, const char *space)
 	return node;
 }
 
+/*
+ * Give records the shapes of their fields, which may be of the record itself,
+ * so that all types must be known before.
+ */
+static FeathubAvroNode *
+finish_shapes(Parser *parser, FeathubAvroNode *root)
+{
+	ListCell   *lc;
+
+	foreach(lc, parser->named)
+	{
+		FeathubAvroNode *node = lfirst(lc);
+
+		for (int i = 0; node->type == AVRO_RECORD && i < node->nchildren; i++)
+		{
+			/* the shape of a named type may have several names */
+			FeathubShape *shape = node->shape->children[i];
+
+			*shape = *node->children[i]->shape;
+			shape->name = node->fields[i];
+		}
+	}
+	return root;
+}
+
 FeathubAvroNode *
 FeathubAvroParseSchema(const char *json, Size len, int code, const char *where)
 {
@@ -381,11 +420,40 @@ FeathubAvroParseSchema(const char *json, Size len, int code, const char *where)
 	/* names may be of another schema's: "string" is one without quotes too */
 	if (!FeathubJsonDocument(json, len, &value, &error))
 		fail(&parser, psprintf("%s.", error.message));
-	return parse_type(&parser, &value, NULL);
+	return finish_shapes(&parser, parse_type(&parser, &value, NULL));
+}
+
+/* What a schema refers to, and then itself; a type is defined once. */
+static FeathubAvroNode *
+parse_registered(Parser *parser, const FeathubRegistrySchema *schema)
+{
+	FeathubDecodeError error = {0};
+	JsonbValue	value;
+
+	check_stack_depth();
+	parser->seen = lappend(parser->seen, unconstify(FeathubRegistrySchema *, schema));
+	for (int i = 0; i < schema->nreferences; i++)
+	{
+		FeathubRegistrySchema *other = schema->references[i].schema;
+
+		if (!list_member_ptr(parser->seen, other))
+			(void) parse_registered(parser, other);
+	}
+	if (!FeathubJsonDocument(schema->text, schema->len, &value, &error))
+		fail(parser, psprintf("%s.", error.message));
+	return parse_type(parser, &value, NULL);
+}
+
+FeathubAvroNode *
+FeathubAvroParseRegistered(const FeathubRegistrySchema *schema, int code, const char *where)
+{
+	Parser		parser = {.code = code, .where = where};
+
+	return finish_shapes(&parser, parse_registered(&parser, schema));
 }
 
 int
-FeathubAvroFindField(const FeathubAvroNode *record, const char *name, const char *where)
+FeathubAvroFindField(const FeathubAvroNode *record, const char *name)
 {
 	int			found = -1;
 	int			matches = 0;
@@ -401,16 +469,11 @@ FeathubAvroFindField(const FeathubAvroNode *record, const char *name, const char
 			matches++;
 		}
 	}
-	if (matches > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
-				 errmsg("field \"%s\" is ambiguous in %s", name, where)));
-	return found;
+	return matches > 1 ? -2 : found;
 }
 
-/* Avro's names are made of few characters. */
-static bool
-valid_name(const char *name)
+bool
+FeathubAvroValidName(const char *name)
 {
 	if (!((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z') || *name == '_'))
 		return false;
@@ -426,7 +489,7 @@ valid_name(const char *name)
 static void
 check_name(const char *name, const char *column)
 {
-	if (valid_name(name))
+	if (FeathubAvroValidName(name))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_COLUMN_NAME),
@@ -501,14 +564,15 @@ put_type(StringInfo out, const FeathubShape *shape, const char *column, int *rec
 }
 
 char *
-FeathubAvroMakeSchema(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, char **names)
+FeathubAvroMakeSchema(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, char **names,
+					  const char *record)
 {
 	FeathubConvertSettings settings = {0};
 	StringInfoData out;
 	int			records = 0;
 
 	initStringInfo(&out);
-	appendStringInfoString(&out, "{\"type\":\"record\",\"name\":\"row\",\"fields\":[");
+	appendStringInfo(&out, "{\"type\":\"record\",\"name\":\"%s\",\"fields\":[", record);
 	for (int i = 0; i < ncolumns; i++)
 	{
 		FeathubConverter *type = FeathubConverterMake(columns[i].typid, columns[i].typmod,
@@ -522,4 +586,95 @@ FeathubAvroMakeSchema(TupleDesc tupdesc, int ncolumns, FeathubColumn *columns, c
 	}
 	appendStringInfoString(&out, "]}");
 	return out.data;
+}
+
+/* A schema without what does not matter for reading: Parsing Canonical Form. */
+static void
+put_canonical(StringInfo out, const FeathubAvroNode *node, List **named)
+{
+	static const char *const names[] = {
+		[AVRO_NULL] = "null", [AVRO_BOOLEAN] = "boolean", [AVRO_INT] = "int", [AVRO_LONG] = "long",
+		[AVRO_FLOAT] = "float", [AVRO_DOUBLE] = "double", [AVRO_BYTES] = "bytes",
+		[AVRO_STRING] = "string", [AVRO_FIXED] = "fixed", [AVRO_ENUM] = "enum",
+		[AVRO_ARRAY] = "array", [AVRO_MAP] = "map", [AVRO_RECORD] = "record"
+	};
+
+	check_stack_depth();
+	if (node->type == AVRO_UNION)
+	{
+		for (int i = 0; i < node->nchildren; i++)
+		{
+			appendStringInfoChar(out, i == 0 ? '[' : ',');
+			put_canonical(out, node->children[i], named);
+		}
+		appendStringInfoChar(out, ']');
+		return;
+	}
+	if (node->name != NULL && list_member_ptr(*named, node))
+	{
+		appendStringInfo(out, "\"%s\"", node->name);
+		return;
+	}
+	if (node->name == NULL && node->nchildren == 0)
+	{
+		appendStringInfo(out, "\"%s\"", names[node->type]);
+		return;
+	}
+	appendStringInfoChar(out, '{');
+	if (node->name != NULL)
+	{
+		*named = lappend(*named, unconstify(FeathubAvroNode *, node));
+		appendStringInfo(out, "\"name\":\"%s\",", node->name);
+	}
+	appendStringInfo(out, "\"type\":\"%s\"", names[node->type]);
+	switch (node->type)
+	{
+		case AVRO_RECORD:
+			appendStringInfoString(out, ",\"fields\":[");
+			for (int i = 0; i < node->nchildren; i++)
+			{
+				appendStringInfo(out, "%s{\"name\":\"%s\",\"type\":", i > 0 ? "," : "",
+								 node->fields[i]);
+				put_canonical(out, node->children[i], named);
+				appendStringInfoChar(out, '}');
+			}
+			appendStringInfoChar(out, ']');
+			break;
+		case AVRO_ENUM:
+			appendStringInfoString(out, ",\"symbols\":[");
+			for (int i = 0; i < node->nsymbols; i++)
+				appendStringInfo(out, "%s\"%s\"", i > 0 ? "," : "", node->symbols[i]);
+			appendStringInfoChar(out, ']');
+			break;
+		case AVRO_FIXED:
+			appendStringInfo(out, ",\"size\":%d", node->size);
+			break;
+		default:
+			appendStringInfo(out, ",\"%s\":", node->type == AVRO_MAP ? "values" : "items");
+			put_canonical(out, node->children[0], named);
+			break;
+	}
+	appendStringInfoChar(out, '}');
+}
+
+uint64
+FeathubAvroFingerprint(const FeathubAvroNode *root)
+{
+	const uint64 empty = UINT64CONST(0xc15d213aa4d7a795);
+	uint64		table[256];
+	uint64		result = empty;
+	List	   *named = NIL;
+	StringInfoData out;
+
+	initStringInfo(&out);
+	put_canonical(&out, root, &named);
+	for (int i = 0; i < 256; i++)
+	{
+		table[i] = i;
+		for (int bit = 0; bit < 8; bit++)
+			table[i] = (table[i] >> 1) ^ (empty & -(table[i] & 1));
+	}
+	for (int i = 0; i < out.len; i++)
+		result = (result >> 8) ^ table[(result ^ (unsigned char) out.data[i]) & 0xff];
+	return result;
 }

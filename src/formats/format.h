@@ -108,6 +108,7 @@ typedef struct FeathubEncoder
 	void	   *options;
 	MemoryContext context;
 	FeathubMessage *message;	/* set by the caller, or NULL */
+	FeathubChange change;		/* likewise, where the format encodes_deletes */
 } FeathubEncoder;
 
 struct FeathubFormat
@@ -128,6 +129,12 @@ struct FeathubFormat
 	 * in the decoder's fields.  A record without value says nothing then.
 	 */
 	bool		changelog;
+
+	/*
+	 * Deletions are written by encode as well, from a row that has the key's
+	 * columns only.  Otherwise a deletion is a message without value.
+	 */
+	bool		encodes_deletes;
 
 	/*
 	 * In a file, the characters around and within fields that may hold line

@@ -9,7 +9,9 @@
 
 extern const FeathubFormat FeathubAvroFormat;
 extern const FeathubFormat FeathubCsvFormat;
+extern const FeathubFormat FeathubDebeziumAvroFormat;
 extern const FeathubFormat FeathubDebeziumJsonFormat;
+extern const FeathubFormat FeathubHopsworksAvroFormat;
 extern const FeathubFormat FeathubJsonFormat;
 extern const FeathubFormat FeathubMaxwellJsonFormat;
 extern const FeathubFormat FeathubParquetFormat;

@@ -11,7 +11,9 @@
 const FeathubFormat *const FeathubFormats[] = {
 	&FeathubAvroFormat,
 	&FeathubCsvFormat,
+	&FeathubDebeziumAvroFormat,
 	&FeathubDebeziumJsonFormat,
+	&FeathubHopsworksAvroFormat,
 	&FeathubJsonFormat,
 	&FeathubMaxwellJsonFormat,
 	&FeathubParquetFormat,

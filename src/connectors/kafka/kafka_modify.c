@@ -26,6 +26,21 @@
 /* A buffer larger than this is not kept for the next row. */
 #define BUFFER_KEEP		(1024 * 1024)
 
+/* The message that a row becomes, for formats that add headers to it. */
+typedef struct ModifyMessage
+{
+	FeathubMessage base;		/* must be first */
+	MemoryContext context;		/* of the row */
+	List	   *headers;		/* AddedHeader * */
+} ModifyMessage;
+
+typedef struct AddedHeader
+{
+	char	   *name;
+	char	   *data;
+	Size		len;
+} AddedHeader;
+
 typedef struct KafkaModifyState
 {
 	FeathubRelation *rel;
@@ -36,6 +51,7 @@ typedef struct KafkaModifyState
 	StringInfoData key;
 	StringInfoData value;
 	KafkaDelivery *delivery;
+	ModifyMessage message;
 } KafkaModifyState;
 
 static FeathubEncoder *make_encoder(FeathubRelation *rel, const FeathubFormat *format,
@@ -47,6 +63,8 @@ static const char *column_name(KafkaModifyState *state, KafkaMetadata kind);
 static const char *topic_of_row(KafkaModifyState *state, TupleTableSlot *slot);
 static int32 partition_of_row(KafkaModifyState *state, TupleTableSlot *slot);
 static int64 timestamp_of_row(KafkaModifyState *state, TupleTableSlot *slot);
+static void put_header(FeathubMessage *base, const char *name, const char *data, Size len);
+static rd_kafka_headers_t *add_headers(KafkaModifyState *state, rd_kafka_headers_t *headers);
 static const char *key_of_row(KafkaModifyState *state, TupleTableSlot *slot, Size *len);
 static void empty_buffer(StringInfo buffer);
 
@@ -86,6 +104,10 @@ FeathubKafkaBeginModify(FeathubModify *modify)
 	if (columns->key_format != NULL)
 		state->key_encoder = make_encoder(rel, columns->key_format, columns->nkey,
 										  columns->key, columns->key_options);
+	state->message.base.put_header = put_header;
+	state->value_encoder->message = &state->message.base;
+	if (state->key_encoder)
+		state->key_encoder->message = &state->message.base;
 	initStringInfo(&state->key);
 	initStringInfo(&state->value);
 	modify->batch_size = options->batch_size;
@@ -111,6 +133,52 @@ FeathubKafkaInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots
 	FeathubKafkaDeliveryCheck(state->delivery);
 }
 
+/* What formats are told of the message that comes next. */
+static void
+begin_message(KafkaModifyState *state, const char *topic)
+{
+	state->message.base.topic = topic;
+	state->message.context = CurrentMemoryContext;
+	state->message.headers = NIL;
+}
+
+/* FeathubMessage.put_header */
+static void
+put_header(FeathubMessage *base, const char *name, const char *data, Size len)
+{
+	ModifyMessage *message = (ModifyMessage *) base;
+	MemoryContext old = MemoryContextSwitchTo(message->context);
+	AddedHeader *header = palloc(sizeof(AddedHeader));
+
+	header->name = pstrdup(name);
+	header->data = pnstrdup(data, len);
+	header->len = len;
+	message->headers = lappend(message->headers, header);
+	MemoryContextSwitchTo(old);
+}
+
+/* The row's headers, and those of the format that it does not have. */
+static rd_kafka_headers_t *
+add_headers(KafkaModifyState *state, rd_kafka_headers_t *headers)
+{
+	ListCell   *lc;
+
+	foreach(lc, state->message.headers)
+	{
+		AddedHeader *header = lfirst(lc);
+		const void *value;
+		size_t		size;
+
+		if (headers == NULL)
+			headers = rd_kafka_headers_new(list_length(state->message.headers));
+		else if (rd_kafka_header_get_last(headers, header->name, &value, &size) ==
+				 RD_KAFKA_RESP_ERR_NO_ERROR)
+			continue;
+		(void) rd_kafka_header_add(headers, header->name, -1, header->data, header->len);
+	}
+	return headers;
+}
+
 /*
  * A tombstone for the key.  Whether the topic has a row of it, nobody knows
  * without reading it: that there was one is taken on trust.
@@ -122,6 +190,7 @@ FeathubKafkaDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull)
 	int			natts = modify->rel->tupdesc->natts;
 	Datum	   *values = palloc0(sizeof(Datum) * natts);
 	bool	   *isnull = palloc(sizeof(bool) * natts);
+	const char *body = NULL;
 	ListCell   *lc;
 
 	if (state->delivery == NULL)
@@ -140,9 +209,19 @@ FeathubKafkaDeleteRow(FeathubModify *modify, Datum *key, bool *key_isnull)
 		isnull[lfirst_int(lc) - 1] = key_isnull[i];
 	}
 	empty_buffer(&state->key);
+	begin_message(state, linitial(state->topics));
 	(void) FeathubEncode(state->key_encoder, values, isnull, &state->key);
+	if (state->value_encoder->format->encodes_deletes)
+	{
+		empty_buffer(&state->value);
+		state->value_encoder->change = FEATHUB_CHANGE_DELETE;
+		(void) FeathubEncode(state->value_encoder, values, isnull, &state->value);
+		state->value_encoder->change = FEATHUB_CHANGE_UPSERT;
+		body = state->value.data;
+	}
 	FeathubKafkaDeliverySend(state->delivery, linitial(state->topics), RD_KAFKA_PARTITION_UA,
-							 state->key.data, state->key.len, NULL, 0, 0, NULL);
+							 state->key.data, state->key.len, body, body ? state->value.len : 0, 0,
+							 add_headers(state, NULL));
 	FeathubKafkaDeliveryCheck(state->delivery);
 	return true;
 }
@@ -194,6 +273,7 @@ send_row(KafkaModifyState *state, TupleTableSlot *slot)
 
 	empty_buffer(&state->key);
 	empty_buffer(&state->value);
+	begin_message(state, topic);
 	key = key_of_row(state, slot, &key_len);
 	if (FeathubEncode(state->value_encoder, slot->tts_values, slot->tts_isnull,
 					  &state->value))
@@ -202,6 +282,7 @@ send_row(KafkaModifyState *state, TupleTableSlot *slot)
 	/* last: nothing may fail between making the headers and handing them over */
 	if (metadata_datum(state, slot, KAFKA_META_HEADERS, &datum))
 		headers = FeathubKafkaHeadersFromJsonb(DatumGetJsonbP(datum));
+	headers = add_headers(state, headers);
 
 	FeathubKafkaDeliverySend(state->delivery, topic, partition, key, key_len,
 							 value, value != NULL ? state->value.len : 0,

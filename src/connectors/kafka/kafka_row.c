@@ -18,6 +18,14 @@
 
 #include "connectors/kafka/kafka.h"
 
+/* The message in hand, for formats that look at more than its bytes. */
+typedef struct RowMessage
+{
+	FeathubMessage base;		/* must be first */
+	rd_kafka_message_t *message;	/* NULL: of a dead letter */
+	Jsonb	   *headers;		/* of a dead letter, or NULL */
+} RowMessage;
+
 struct KafkaRowDecoder
 {
 	int			natts;
@@ -28,6 +36,7 @@ struct KafkaRowDecoder
 	bool		changelog;		/* does the value tell what happened to a row? */
 	bool		key_is_text;	/* the metadata column key is text, not bytea */
 	MemoryContext context;
+	RowMessage	message;
 
 	/* Kept texts */
 	char	   *topic_name;		/* of the last message, or NULL */
@@ -35,6 +44,57 @@ struct KafkaRowDecoder
 	Datum		create_time;
 	Datum		log_append_time;
 };
+
+/* A header on its way into a message. */
+typedef struct Header
+{
+	char	   *name;
+	int			name_len;
+	char	   *value;			/* NULL: null */
+	int			value_len;
+} Header;
+
+static List *headers_of_jsonb(Jsonb *jsonb);
+
+/* The last of a dead letter's headers of that name. */
+static bool
+get_stored_header(Jsonb *headers, const char *name, const char **data, Size *len)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	foreach(lc, headers_of_jsonb(headers))
+	{
+		Header	   *header = lfirst(lc);
+
+		if (header->name_len == strlen(name) && memcmp(header->name, name, strlen(name)) == 0)
+		{
+			*data = header->value;
+			*len = header->value_len;
+			found = true;
+		}
+	}
+	return found;
+}
+
+/* FeathubMessage.get_header */
+static bool
+get_header(FeathubMessage *base, const char *name, const char **data, Size *len)
+{
+	RowMessage *message = (RowMessage *) base;
+	rd_kafka_headers_t *headers;
+	const void *value;
+	size_t		size;
+
+	if (message->message == NULL)
+		return message->headers && get_stored_header(message->headers, name, data, len);
+	if (rd_kafka_message_headers(message->message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+		rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return false;
+	*data = value;
+	*len = size;
+	return true;
+}
 
 KafkaRowDecoder *
 FeathubKafkaRowBegin(FeathubRelation *rel, Bitmapset *needed)
@@ -52,6 +112,11 @@ FeathubKafkaRowBegin(FeathubRelation *rel, Bitmapset *needed)
 	if (columns->nkey > 0)
 		decoder->key = FeathubDecoderBegin(columns->key_format, rel->tupdesc, columns->nkey,
 										   columns->key, columns->key_options);
+	decoder->message.base.get_header = get_header;
+	if (decoder->value)
+		decoder->value->message = &decoder->message.base;
+	if (decoder->key)
+		decoder->key->message = &decoder->message.base;
 	for (int i = 0; i < KAFKA_META_COUNT; i++)
 		decoder->has_metadata |= columns->metadata[i] != 0;
 	if (columns->metadata[KAFKA_META_KEY] != 0)
@@ -172,6 +237,7 @@ FeathubKafkaRowDecode(KafkaRowDecoder *decoder, rd_kafka_message_t *message,
 {
 	const AttrNumber *metadata = decoder->columns.metadata;
 
+	decoder->message.message = message;
 	if (!decode_body(decoder, message->key, message->key_len,
 					 message->payload, message->len, values, isnull, error))
 		return false;
@@ -211,6 +277,8 @@ FeathubKafkaRowDecodeStored(KafkaRowDecoder *decoder, const char *topic,
 							Datum headers, bool headers_isnull,
 							Datum *values, bool *isnull, FeathubDecodeError *error)
 {
+	decoder->message.message = NULL;
+	decoder->message.headers = headers_isnull ? NULL : DatumGetJsonbP(headers);
 	if (!decode_body(decoder, record->key, record->key_len,
 					 record->value, record->value_len, values, isnull, error))
 		return false;
@@ -325,15 +393,6 @@ FeathubKafkaHeadersToJsonb(rd_kafka_message_t *message)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
 }
 
-/* A header on its way into a message. */
-typedef struct Header
-{
-	char	   *name;
-	int			name_len;
-	char	   *value;			/* NULL: null */
-	int			value_len;
-} Header;
-
 static void
 bad_headers(const char *detail)
 {
@@ -428,19 +487,22 @@ headers_of_object(JsonbContainer *object)
 	return result;
 }
 
+/* Headers (Header *) in either notation. */
+static List *
+headers_of_jsonb(Jsonb *jsonb)
+{
+	if (JB_ROOT_IS_SCALAR(jsonb))
+		bad_headers("They are neither an array nor an object.");
+	return JB_ROOT_IS_ARRAY(jsonb) ? headers_of_array(&jsonb->root) :
+		headers_of_object(&jsonb->root);
+}
+
 rd_kafka_headers_t *
 FeathubKafkaHeadersFromJsonb(Jsonb *jsonb)
 {
-	List	   *list = NIL;
+	List	   *list = headers_of_jsonb(jsonb);
 	rd_kafka_headers_t *headers;
 	ListCell   *lc;
-
-	if (JB_ROOT_IS_SCALAR(jsonb))
-		bad_headers("They are neither an array nor an object.");
-	else if (JB_ROOT_IS_ARRAY(jsonb))
-		list = headers_of_array(&jsonb->root);
-	else
-		list = headers_of_object(&jsonb->root);
 
 	/* no error can come any more */
 	headers = rd_kafka_headers_new(Max(list_length(list), 1));
