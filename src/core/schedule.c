@@ -67,7 +67,9 @@ due_refreshes(MemoryContext context, Datum *values, TimestampTz *next_refresh)
 	MemoryContext old;
 
 	*next_refresh = DT_NOEND;
-	if (SPI_execute_with_args("SELECT c.oid, c.relname, c.relowner, g.refreshed_at + g.refresh_interval"
+	if (SPI_execute_with_args("SELECT c.oid, c.relname, c.relowner,"
+							  /* at once if the clock was set back since */
+							  " CASE WHEN g.refreshed_at <= pg_catalog.clock_timestamp() THEN g.refreshed_at + g.refresh_interval ELSE '-infinity' END"
 							  " FROM feathub.feature_group AS g JOIN pg_class AS c ON c.oid = g.feature_group"
 							  " WHERE g.online IS NOT NULL AND g.refresh_interval IS NOT NULL"
 							  " AND g.refreshed_at IS NOT NULL"

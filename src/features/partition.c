@@ -54,6 +54,7 @@
 #include "utils/timestamp.h"
 
 #include "core/catalog.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/describe.h"
 #include "features/partition.h"
@@ -268,11 +269,11 @@ run(const char *fmt,...)
 static bool
 lock_within(Oid relid, LOCKMODE mode, int milliseconds)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = FeathubClock();
 
 	while (!ConditionalLockRelationOid(relid, mode))
 	{
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), milliseconds))
+		if (TimestampDifferenceExceeds(start, FeathubClock(), milliseconds))
 			return false;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 10, FEATHUB_WAIT_EVENT("FeathubMaintenanceLock"));

@@ -23,6 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "core/clock.h"
 #include "formats/format_private.h"
 #include "formats/http_client.h"
 #include "formats/json_value.h"
@@ -720,7 +721,7 @@ cache_schema(FeathubSchemaRegistry *registry, int32 id, const FeathubRegistrySch
 	entry->schema = kept;
 	entry->reason = kept_reason;
 	entry->until = schema ? DT_NOEND :
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ABSENT_MS);
+		TimestampTzPlusMilliseconds(FeathubClock(), ABSENT_MS);
 }
 
 FeathubRegistrySchema *
@@ -738,7 +739,7 @@ FeathubSchemaById(FeathubSchemaRegistry *registry, int32 id, FeathubDecodeError 
 	entry = hash_search(cache, &key, HASH_FIND, NULL);
 	if (entry && entry->schema)
 		return copy_schema(entry->schema, &copies);
-	if (entry && GetCurrentTimestamp() < entry->until)
+	if (entry && FeathubClock() < entry->until)
 	{
 		(void) FeathubDecodeFail(error, ERRCODE_INVALID_PARAMETER_VALUE, "%s", entry->reason);
 		return NULL;

@@ -35,6 +35,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/guc.h"
 #include "ingest/ingest.h"
@@ -122,7 +123,7 @@ FeathubLauncherMain(Datum arg)
 
 	for (;;)
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz now = FeathubClock();
 
 		if (now >= next_probe)
 		{
@@ -228,7 +229,7 @@ reap_handle(int index)
 static bool
 start_schedulers(void)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = FeathubClock();
 	Oid			connectable[FEATHUB_MAX_DATABASES];
 	int			nconnectable = -1;	/* not looked up */
 	bool		done = true;
@@ -354,13 +355,13 @@ stop_workers(int64 job_id, TimestampTz before, bool terminate)
 
 		if (slot->state == FEATHUB_SLOT_FREE || slot->database != MyDatabaseId ||
 			slot->job_id != job_id || slot->pid == 0 || slot->pid == MyProcPid ||
-			slot->started_at > before)
+			slot->began > before)
 			continue;
 		n++;
 		if (!slot->stop)
 		{
 			slot->stop = true;
-			slot->stop_at = GetCurrentTimestamp();
+			slot->stop_at = FeathubClock();
 			if (slot->latch)
 				SetLatch(slot->latch);
 		}
@@ -374,7 +375,7 @@ stop_workers(int64 job_id, TimestampTz before, bool terminate)
 void
 FeathubJobInterrupt(int64 job_id)
 {
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = FeathubClock();
 	bool		patient = true;
 
 	while (stop_workers(job_id, start, !patient) > 0 && patient)
@@ -383,7 +384,7 @@ FeathubJobInterrupt(int64 job_id)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 5,
 						 FEATHUB_WAIT_EVENT("FeathubJobInterrupt"));
 		ResetLatch(MyLatch);
-		patient = !TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+		patient = !TimestampDifferenceExceeds(start, FeathubClock(),
 											  FEATHUB_STOP_PATIENCE);
 	}
 }

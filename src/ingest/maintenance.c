@@ -16,6 +16,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "core/clock.h"
 #include "ingest/maintenance.h"
 
 /* Between two runs, in milliseconds. */
@@ -76,9 +77,9 @@ maintain_sink(FeathubPipelineSink *sink)
 void
 FeathubMaintenanceRun(FeathubPipeline *pipeline)
 {
-	if (!TimestampDifferenceExceeds(last_run, GetCurrentTimestamp(), MAINTENANCE_INTERVAL))
+	if (!TimestampDifferenceExceeds(last_run, FeathubClock(), MAINTENANCE_INTERVAL))
 		return;
-	last_run = GetCurrentTimestamp();
+	last_run = FeathubClock();
 	for (int i = 0; i < pipeline->nsinks; i++)
 		if (pipeline->sinks[i].maintained)
 			maintain_sink(&pipeline->sinks[i]);

@@ -14,6 +14,7 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
+#include "core/clock.h"
 #include "core/guc.h"
 #include "ingest/registry_shmem.h"
 
@@ -259,7 +260,8 @@ feathub_worker_activity(PG_FUNCTION_ARGS)
 		isnull[6] = slot->last_error[0] == '\0';
 		put_time(&values[7], &isnull[7], slot->last_error_at);
 		put_time(&values[8], &isnull[8],
-				 slot->state == FEATHUB_SLOT_BACKOFF ? slot->retry_at : 0);
+				 slot->state == FEATHUB_SLOT_BACKOFF ?
+				 GetCurrentTimestamp() + (slot->retry_at - FeathubClock()) : 0);
 		values[9] = Int64GetDatum(slot->restarts);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
 	}

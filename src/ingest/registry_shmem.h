@@ -50,6 +50,7 @@ typedef struct FeathubWorkerSlot
 	TimestampTz stop_at;		/* when it was asked */
 	bool		waiting;		/* no room for it: a setting is too low */
 	TimestampTz started_at;
+	TimestampTz began;			/* the same by FeathubClock, as retry_at */
 	TimestampTz last_commit_at; /* 0: none yet */
 	TimestampTz last_error_at;	/* 0: none */
 	TimestampTz retry_at;		/* in BACKOFF */

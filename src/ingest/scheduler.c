@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "core/catalog.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/dependency.h"
 #include "core/guc.h"
@@ -192,7 +193,7 @@ reap_handles(void)
 		{
 			FeathubTheRegistry->workers[i].state = FEATHUB_SLOT_BACKOFF;
 			FeathubTheRegistry->workers[i].retry_at =
-				TimestampTzPlusMilliseconds(GetCurrentTimestamp(), feathub_retry_delay);
+				TimestampTzPlusMilliseconds(FeathubClock(), feathub_retry_delay);
 		}
 		LWLockRelease(FeathubTheRegistry->lock);
 	}
@@ -221,14 +222,15 @@ static long
 reconcile(List *jobs, TimestampTz next_refresh, int *nslots)
 {
 	TimestampTz now;
-	TimestampTz next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+	TimestampTz next = TimestampTzPlusMilliseconds(FeathubClock(),
 												   feathub_scheduler_interval);
 	ListCell   *lc;
 
-	next = Min(next, next_refresh);
+	if (next_refresh != DT_NOEND)
+		next = Min(next, FeathubClock() + (next_refresh - GetCurrentTimestamp()));
 	reap_handles();
 	*nslots = 0;
-	now = GetCurrentTimestamp();
+	now = FeathubClock();
 	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < FeathubTheRegistry->nworkers; i++)
 	{
@@ -269,7 +271,7 @@ reconcile(List *jobs, TimestampTz next_refresh, int *nslots)
 		for (int number = 0; number < job->workers; number++)
 			start_worker(job, number);
 	}
-	return Max(1, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next));
+	return Max(1, TimestampDifferenceMilliseconds(FeathubClock(), next));
 }
 
 /* Start a worker of a job unless it is there or has to wait. */
@@ -323,7 +325,7 @@ count_workers(void)
 static FeathubWorkerSlot *
 claim_slot(FeathubScheduledJob *job, int number, int *index)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = FeathubClock();
 	FeathubWorkerSlot *slot;
 	bool		room;
 	bool		waited;
@@ -371,7 +373,8 @@ claim_slot(FeathubScheduledJob *job, int number, int *index)
 		slot->pid = 0;
 		slot->latch = NULL;
 		slot->stop = false;
-		slot->started_at = now;
+		slot->began = now;
+		slot->started_at = GetCurrentTimestamp();
 	}
 	LWLockRelease(FeathubTheRegistry->lock);
 	if (slot && !room)
@@ -397,7 +400,7 @@ wait_for_room(FeathubWorkerSlot *slot, const char *message, const char *setting)
 	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
 	slot->state = FEATHUB_SLOT_BACKOFF;
 	slot->waiting = true;
-	slot->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), feathub_scheduler_interval);
+	slot->retry_at = TimestampTzPlusMilliseconds(FeathubClock(), feathub_scheduler_interval);
 	slot->last_error_at = GetCurrentTimestamp();
 	snprintf(slot->last_error, FEATHUB_ERROR_SIZE, "%s: you may need to increase %s",
 			 message, setting);

@@ -18,6 +18,7 @@
 
 #include "connectors/connector.h"
 #include "core/catalog.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/position.h"
 #include "core/schedule.h"
@@ -65,9 +66,15 @@ feathub_wait_for_job(PG_FUNCTION_ARGS)
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	FeathubRegistryRequire();
 	if (!PG_ARGISNULL(1))
-		deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-														   TimestampTzGetDatum(GetCurrentTimestamp()),
-														   PG_GETARG_DATUM(1)));
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz then = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+																   TimestampTzGetDatum(now),
+																   PG_GETARG_DATUM(1)));
+
+		if (!TIMESTAMP_NOT_FINITE(then))
+			deadline = FeathubClock() + (then - now);
+	}
 	job = FeathubJobByName(name, false);
 	FeathubJobCheckOwner(job);
 	job = load_fresh(job->job_id, name);
@@ -77,7 +84,7 @@ feathub_wait_for_job(PG_FUNCTION_ARGS)
 	old = MemoryContextSwitchTo(context);
 	while ((behind = count_behind(job, connector, targets)) > 0)
 	{
-		if (GetCurrentTimestamp() >= deadline)
+		if (FeathubClock() >= deadline)
 			ereport(ERROR,
 					(errcode(ERRCODE_QUERY_CANCELED),
 					 errmsg("job \"%s\" did not catch up in time", name),

@@ -36,6 +36,7 @@
 #include "utils/timestamp.h"
 
 #include "core/catalog.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/guc.h"
 #include "core/position.h"
@@ -169,7 +170,7 @@ attach(int index, uint32 generation)
 static void
 detach(int code, Datum arg)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = FeathubClock();
 
 	if (my_slot == NULL)
 		return;
@@ -331,7 +332,7 @@ follow(FeathubPipeline *pipeline)
 
 	while (!FeathubPipelineIsStale(pipeline))
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz now = FeathubClock();
 		int			n;
 
 		stop_if_asked(pipeline->job);
@@ -616,7 +617,7 @@ collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max)
 
 		if (n > 0)
 		{
-			long		passed = TimestampDifferenceMilliseconds(first, GetCurrentTimestamp());
+			long		passed = TimestampDifferenceMilliseconds(first, FeathubClock());
 			bool		behind = total_lag(pipeline) - n > feathub_batch_rows / CATCH_UP_PART;
 
 			wait = (behind ? CATCH_UP_INTERVAL : feathub_batch_interval) - passed;
@@ -625,7 +626,7 @@ collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max)
 		}
 		got = connector->poll(stream, records + n, max - n, room, wait);
 		if (got > 0 && n == 0)
-			first = GetCurrentTimestamp();
+			first = FeathubClock();
 		n += got;
 		for (; counted < n; counted++)
 		{

@@ -43,6 +43,7 @@
 #include "utils/wait_event.h"
 
 #include "connectors/filesystem/file_row.h"
+#include "core/clock.h"
 #include "core/compat.h"
 
 /* The partition that stands for the folder. */
@@ -575,7 +576,7 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 {
 	StreamState *state = stream->state;
 	Poll		poll = {.records = records,.max = max,.max_bytes = max_bytes};
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), timeout);
 	bool		moved = false;
 
 	for (;;)
@@ -600,7 +601,7 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 		}
 		if (poll.n > 0 || moved || timeout <= 0)
 			break;
-		wait = Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline), LOOK_INTERVAL);
+		wait = Min(TimestampDifferenceMilliseconds(FeathubClock(), deadline), LOOK_INTERVAL);
 		if (wait <= 0 ||
 			(WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
 					   FEATHUB_WAIT_EVENT("FeathubFileStream")) & WL_LATCH_SET))

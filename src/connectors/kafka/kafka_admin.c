@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/kafka/kafka.h"
+#include "core/clock.h"
 
 /* What a call of the administration asks for. */
 typedef void (*AdminRequest) (KafkaClient *client, rd_kafka_AdminOptions_t *options,
@@ -25,7 +26,7 @@ ask(KafkaClient *client, rd_kafka_admin_op_t op, AdminRequest request, void *arg
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(client->rk);
 	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client->rk, op);
 	int			timeout = client->options->connect_timeout * 1000;
-	TimestampTz since = GetCurrentTimestamp();
+	TimestampTz since = FeathubClock();
 	rd_kafka_event_t *volatile event = NULL;
 	char		reason[256];
 
@@ -34,7 +35,7 @@ ask(KafkaClient *client, rd_kafka_admin_op_t op, AdminRequest request, void *arg
 	{
 		request(client, options, queue, arg);
 		while (event == NULL &&
-			   !TimestampDifferenceExceeds(since, GetCurrentTimestamp(), timeout + 1000))
+			   !TimestampDifferenceExceeds(since, FeathubClock(), timeout + 1000))
 		{
 			FeathubKafkaServe(client);
 			CHECK_FOR_INTERRUPTS();
@@ -81,7 +82,7 @@ FeathubKafkaCreateTopic(KafkaClient *client, const char *name,
 						const char *const (*config)[2], int nconfig)
 {
 	NewTopic	new = {.name = name,.config = config,.nconfig = nconfig};
-	TimestampTz since = GetCurrentTimestamp();
+	TimestampTz since = FeathubClock();
 	rd_kafka_event_t *event = ask(client, RD_KAFKA_ADMIN_OP_CREATETOPICS, request_topic, &new);
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
 	char		reason[512] = "";

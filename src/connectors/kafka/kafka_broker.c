@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/kafka/kafka.h"
+#include "core/clock.h"
 #include "core/compat.h"
 #include "core/guc.h"
 
@@ -245,7 +246,7 @@ char *
 FeathubKafkaEmbeddedAddress(void)
 {
 	char		address[ADDRESS_BYTES];
-	TimestampTz start = GetCurrentTimestamp();
+	TimestampTz start = FeathubClock();
 
 	if (broker == NULL)
 		ereport(ERROR,
@@ -254,7 +255,7 @@ FeathubKafkaEmbeddedAddress(void)
 				 errhint("Set feathub.embedded_broker = on, with feathub in shared_preload_libraries, and restart the server.")));
 	while (!get_address(address))
 	{
-		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), ADDRESS_WAIT))
+		if (TimestampDifferenceExceeds(start, FeathubClock(), ADDRESS_WAIT))
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION),
 					 errmsg("the embedded broker has not started"),

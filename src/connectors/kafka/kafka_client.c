@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/kafka/kafka.h"
+#include "core/clock.h"
 #include "core/compat.h"
 
 /* Log lines kept between two polls; more are dropped. */
@@ -410,7 +411,7 @@ FeathubKafkaClientStart(KafkaClient *client)
 	/* after what OpenSSL has registered, thus called before it */
 	if (!atexit_registered && atexit(leave_at_once) == 0)
 		atexit_registered = true;
-	client->started = GetCurrentTimestamp();
+	client->started = FeathubClock();
 
 	(void) rd_kafka_set_log_queue(client->rk, NULL);
 	if (data->background_sasl)
@@ -823,7 +824,7 @@ FeathubKafkaIsTransient(rd_kafka_resp_err_t err)
 void
 FeathubKafkaCheckTimeout(KafkaClient *client, TimestampTz since, const char *action)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = FeathubClock();
 
 	if (!TimestampDifferenceExceeds(since, now, client->options->connect_timeout * 1000) &&
 		(client->connected || !client->all_down ||

@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/kafka/kafka.h"
+#include "core/clock.h"
 
 /* One wait for an answer. */
 typedef struct Patience
@@ -32,7 +33,7 @@ begin_patience(Patience *patience, KafkaClient *client, const char *action)
 {
 	patience->client = client;
 	patience->action = action;
-	patience->since = GetCurrentTimestamp();
+	patience->since = FeathubClock();
 	patience->slice = KAFKA_SLICE_MIN;
 }
 
@@ -427,7 +428,7 @@ scan_for_times(KafkaClient *asker, KafkaPartition *partitions, int npartitions,
 		}
 		if (n > 0)
 		{
-			patience.since = GetCurrentTimestamp();
+			patience.since = FeathubClock();
 			CHECK_FOR_INTERRUPTS();
 		}
 		else

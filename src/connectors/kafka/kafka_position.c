@@ -33,6 +33,7 @@
 
 #include "connectors/kafka/kafka_reader.h"
 #include "connectors/kafka/kafka_transaction.h"
+#include "core/clock.h"
 #include "core/compat.h"
 
 /* Records of the topic that are read first; then eight times as many, and so on. */
@@ -252,14 +253,14 @@ send_record(KafkaProducer *producer, const char *key, const char *value)
 static void
 wait_for_barrier(KafkaClient *client, KafkaPartition *partition, int64 barrier)
 {
-	TimestampTz since = GetCurrentTimestamp();
+	TimestampTz since = FeathubClock();
 
 	for (;;)
 	{
 		FeathubKafkaWatermarks(client, partition, 1);
 		if (partition->high > barrier)
 			return;
-		if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
+		if (TimestampDifferenceExceeds(since, FeathubClock(),
 									   client->options->produce_timeout * 1000))
 			ereport(ERROR,
 					(errcode(ERRCODE_CONNECTION_FAILURE),

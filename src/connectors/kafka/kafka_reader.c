@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/kafka/kafka_reader.h"
+#include "core/clock.h"
 #include "core/compat.h"
 
 /* Messages taken from the library at a time. */
@@ -336,7 +337,7 @@ check_truncated(KafkaReader *reader, KafkaReaderPart *part)
 static void
 fetch_messages(KafkaReader *reader)
 {
-	TimestampTz since = GetCurrentTimestamp();
+	TimestampTz since = FeathubClock();
 	int			timeout = reader->client->options->connect_timeout * 1000;
 
 	for (;;)
@@ -356,10 +357,10 @@ fetch_messages(KafkaReader *reader)
 		 * into an error, or the library passes over many records that it does
 		 * not hand out, of aborted transactions for instance.
 		 */
-		if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(), timeout))
+		if (TimestampDifferenceExceeds(since, FeathubClock(), timeout))
 		{
 			probe_leader(reader);
-			since = GetCurrentTimestamp();
+			since = FeathubClock();
 		}
 	}
 }

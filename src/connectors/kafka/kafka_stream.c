@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/kafka/kafka.h"
+#include "core/clock.h"
 
 /* How many messages are taken from the library at once. */
 #define FETCH_BATCH 1024
@@ -629,11 +630,11 @@ FeathubKafkaPoll(FeathubStream *stream, FeathubRecord *records, int max,
 			break;
 		if (deadline == 0)
 		{
-			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
+			deadline = TimestampTzPlusMilliseconds(FeathubClock(), timeout);
 			wait = timeout;
 		}
 		else
-			wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			wait = TimestampDifferenceMilliseconds(FeathubClock(), deadline);
 		if (wait <= 0 || (FeathubKafkaWait(state->client, wait) & WL_LATCH_SET))
 			break;
 	}
@@ -816,7 +817,7 @@ static void
 send_commit(FeathubStream *stream, bool closing)
 {
 	StreamState *state = stream->state;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = FeathubClock();
 	rd_kafka_topic_partition_list_t *list;
 
 	if (!closing && !TimestampDifferenceExceeds(state->last_commit, now, COMMIT_INTERVAL))

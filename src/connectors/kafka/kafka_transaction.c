@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/kafka/kafka_transaction.h"
+#include "core/clock.h"
 #include "core/compat.h"
 
 /* ms of a call into the library that may have to be repeated. */
@@ -56,7 +57,7 @@ FeathubKafkaTransactionRegister(void)
 void
 FeathubKafkaTransactionInit(KafkaProducer *producer)
 {
-	TimestampTz since = GetCurrentTimestamp();
+	TimestampTz since = FeathubClock();
 	KafkaOptions *options = producer->rel->options;
 
 	for (;;)
@@ -69,7 +70,7 @@ FeathubKafkaTransactionInit(KafkaProducer *producer)
 		if (error == NULL)
 			return;
 		if (!rd_kafka_error_is_retriable(error) ||
-			TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
+			TimestampDifferenceExceeds(since, FeathubClock(),
 									   options->produce_timeout * 1000))
 			raise_library_error(producer, error, "begin a transaction on");
 		rd_kafka_error_destroy(error);
@@ -115,7 +116,7 @@ void
 FeathubKafkaTransactionCommit(KafkaProducer *producer)
 {
 	KafkaOptions *options = producer->rel->options;
-	TimestampTz since = GetCurrentTimestamp();
+	TimestampTz since = FeathubClock();
 
 	if (producer->doomed)
 		ereport(ERROR,
@@ -133,7 +134,7 @@ FeathubKafkaTransactionCommit(KafkaProducer *producer)
 		if (error == NULL)
 			break;
 		if (!rd_kafka_error_is_retriable(error) ||
-			TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
+			TimestampDifferenceExceeds(since, FeathubClock(),
 									   options->produce_timeout * 1000))
 			raise_library_error(producer, error, "commit a transaction on");
 		rd_kafka_error_destroy(error);
@@ -177,7 +178,7 @@ void
 FeathubKafkaTransactionTakeBack(KafkaProducer *producer)
 {
 	KafkaOptions *options = producer->rel->options;
-	TimestampTz since = GetCurrentTimestamp();
+	TimestampTz since = FeathubClock();
 
 	for (;;)
 	{
@@ -189,7 +190,7 @@ FeathubKafkaTransactionTakeBack(KafkaProducer *producer)
 		if (error == NULL)
 			break;
 		if (!rd_kafka_error_is_retriable(error) ||
-			TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
+			TimestampDifferenceExceeds(since, FeathubClock(),
 									   options->produce_timeout * 1000))
 		{
 			producer->broken = true;

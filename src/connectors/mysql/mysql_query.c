@@ -28,6 +28,7 @@
 #include "utils/tuplestore.h"
 
 #include "connectors/mysql/mysql_connector.h"
+#include "core/clock.h"
 
 /* A result that is not wanted any more is read to its end for so long. */
 #define DISCARD_MS	20
@@ -369,13 +370,13 @@ wait_for(MysqlConnection *conn, TimestampTz deadline, bool quiet)
 	if (deadline != 0)
 		limit = deadline;
 	else if (conn->network_timeout > 0)
-		limit = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+		limit = TimestampTzPlusMilliseconds(FeathubClock(),
 											conn->network_timeout * INT64CONST(1000));
 	if (conn->wait_events & MYSQL_WAIT_TIMEOUT)
 	{
 		TimestampTz theirs;
 
-		theirs = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+		theirs = TimestampTzPlusMilliseconds(FeathubClock(),
 											 mysql_get_timeout_value_ms(conn->mysql));
 		if (limit == 0 || theirs < limit)
 		{
@@ -392,7 +393,7 @@ wait_for(MysqlConnection *conn, TimestampTz deadline, bool quiet)
 
 		if (limit != 0)
 		{
-			timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), limit);
+			timeout = TimestampDifferenceMilliseconds(FeathubClock(), limit);
 			if (timeout <= 0)
 			{
 				if (!ours)
@@ -577,7 +578,7 @@ fetch_stored(MysqlResult *result)
 static void
 discard_rows(MysqlConnection *conn)
 {
-	TimestampTz limit = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DISCARD_MS);
+	TimestampTz limit = TimestampTzPlusMilliseconds(FeathubClock(), DISCARD_MS);
 	bool		killed = false;
 	char	  **row;
 	int			n = 0;
@@ -589,10 +590,10 @@ discard_rows(MysqlConnection *conn)
 		if (!fetch_live(conn, &row, 0, true) && conn->pending == MYSQL_PENDING_NONE)
 			break;
 		CHECK_FOR_INTERRUPTS();
-		if (!killed && (++n & 63) == 0 && GetCurrentTimestamp() >= limit)
+		if (!killed && (++n & 63) == 0 && FeathubClock() >= limit)
 		{
 			killed = true;
-			(void) FeathubMysqlKill(conn, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 1000));
+			(void) FeathubMysqlKill(conn, TimestampTzPlusMilliseconds(FeathubClock(), 1000));
 		}
 	}
 	release_rows(conn);

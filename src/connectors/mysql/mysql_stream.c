@@ -32,6 +32,7 @@
 
 #include "connectors/mysql/mysql_deparse.h"
 #include "connectors/mysql/mysql_stream.h"
+#include "core/clock.h"
 
 /* How often the server is asked for more when there was nothing, in ms. */
 #define ASK_INTERVAL 250
@@ -729,7 +730,7 @@ int
 FeathubMysqlPoll(FeathubStream *stream, FeathubRecord *records, int max,
 				 Size max_bytes, long timeout)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Max(timeout, 0));
+	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), Max(timeout, 0));
 
 	for (;;)
 	{
@@ -740,7 +741,7 @@ FeathubMysqlPoll(FeathubStream *stream, FeathubRecord *records, int max,
 		n = read_page(stream, records, max, max_bytes);
 		if (n > 0)
 			return n;
-		wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		wait = TimestampDifferenceMilliseconds(FeathubClock(), deadline);
 		if (wait <= 0 ||
 			(WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					   Min(wait, ASK_INTERVAL),

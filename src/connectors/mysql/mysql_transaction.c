@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/mysql/mysql_connector.h"
+#include "core/clock.h"
 
 /* The time that cleaning up after an error may take. */
 #define CLEANUP_MS 800
@@ -89,7 +90,7 @@ xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
-			deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CLEANUP_MS);
+			deadline = TimestampTzPlusMilliseconds(FeathubClock(), CLEANUP_MS);
 			FeathubMysqlForEach(roll_back, &deadline);
 			FeathubMysqlForEach(finish, NULL);
 			xact_used = false;
@@ -115,7 +116,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		FeathubMysqlForEach(release_savepoint, NULL);
 	else if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
-		deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), CLEANUP_MS);
+		deadline = TimestampTzPlusMilliseconds(FeathubClock(), CLEANUP_MS);
 		FeathubMysqlForEach(roll_back_to_savepoint, &deadline);
 	}
 }

@@ -16,6 +16,7 @@
 #include "utils/syscache.h"
 
 #include "connectors/redis/redis_node.h"
+#include "core/clock.h"
 
 static RedisClient *clients = NULL; /* the cache */
 static bool callbacks_registered = false;
@@ -133,7 +134,7 @@ FeathubRedisClientPrepare(RedisClient *client)
 
 		client->main = FeathubRedisNodeFor(client, address->host, address->port);
 	}
-	deadline = GetCurrentTimestamp() + client->options.connect_timeout * USECS_PER_SEC;
+	deadline = FeathubClock() + client->options.connect_timeout * USECS_PER_SEC;
 	if (!FeathubRedisNodeConnect(client->main, deadline, &reason))
 		FeathubRedisCannotConnect(client, FeathubRedisNodeName(client->main), reason);
 }

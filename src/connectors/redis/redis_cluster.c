@@ -10,6 +10,7 @@
 #include "utils/memutils.h"
 
 #include "connectors/redis/redis_node.h"
+#include "core/clock.h"
 
 static bool load_from(RedisClient *client, RedisNode *node, TimestampTz deadline,
 					  char **reason);
@@ -59,7 +60,7 @@ FeathubRedisSlot(const char *key, Size len)
 void
 FeathubRedisLoadSlots(RedisClient *client)
 {
-	TimestampTz deadline = GetCurrentTimestamp() +
+	TimestampTz deadline = FeathubClock() +
 		client->options.connect_timeout * USECS_PER_SEC;
 	char	   *reason = NULL;
 	char	   *where = NULL;

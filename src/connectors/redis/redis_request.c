@@ -18,6 +18,7 @@
 #include "utils/wait_event.h"
 
 #include "connectors/redis/redis_node.h"
+#include "core/clock.h"
 #include "core/compat.h"
 
 /* Between two tries of a command that a cluster could not take just now. */
@@ -273,7 +274,7 @@ FeathubRedisWait(RedisRequest *request)
 	FeathubRedisSend(request);
 	FeathubRedisWaitReplies(request);
 	check_lost(request);
-	deadline = GetCurrentTimestamp() +
+	deadline = FeathubClock() +
 		request->client->options.connect_timeout * USECS_PER_SEC;
 	while (follow_redirections(request, deadline))
 	{
@@ -318,9 +319,9 @@ FeathubRedisWaitReplies(RedisRequest *request)
 			continue;
 
 		if (progress == 0)
-			progress = GetCurrentTimestamp();
+			progress = FeathubClock();
 		left = client->options.command_timeout * 1000L -
-			TimestampDifferenceMilliseconds(progress, GetCurrentTimestamp());
+			TimestampDifferenceMilliseconds(progress, FeathubClock());
 		if (left <= 0)
 		{
 			FeathubRedisNodeClose(node);
@@ -532,7 +533,7 @@ send_command(RedisRequest *request, int number)
 	}
 	if (node->queue_count == 0 || node->socket == NULL)
 	{
-		deadline = GetCurrentTimestamp() + client->options.connect_timeout * USECS_PER_SEC;
+		deadline = FeathubClock() + client->options.connect_timeout * USECS_PER_SEC;
 		if (!FeathubRedisNodeConnect(node, deadline, &reason))
 		{
 			/* the next statement asks the others who took its slots */
@@ -607,7 +608,7 @@ follow_redirections(RedisRequest *request, TimestampTz deadline)
 		}
 		else
 			continue;
-		if (GetCurrentTimestamp() >= deadline)
+		if (FeathubClock() >= deadline)
 			return false;
 		command->node = node;
 		command->asking = asking;

@@ -14,6 +14,7 @@
 #include "utils/wait_event.h"
 
 #include "connectors/redis/redis_node.h"
+#include "core/clock.h"
 #include "core/compat.h"
 
 /* Between two rounds of the sentinels. */
@@ -26,7 +27,7 @@ static bool is_master(RedisClient *client, RedisNode *node, char **reason);
 void
 FeathubRedisFindMaster(RedisClient *client)
 {
-	TimestampTz deadline = GetCurrentTimestamp() +
+	TimestampTz deadline = FeathubClock() +
 		client->options.connect_timeout * USECS_PER_SEC;
 	List	   *sentinels = FeathubRedisAddresses(&client->options);
 	char	   *reason = NULL;
@@ -48,7 +49,7 @@ FeathubRedisFindMaster(RedisClient *client)
 			}
 			FeathubRedisNodeClose(node);
 		}
-		if (GetCurrentTimestamp() + RETRY_MS * 1000 >= deadline)
+		if (FeathubClock() + RETRY_MS * 1000 >= deadline)
 			FeathubRedisCannotConnect(client,
 									  psprintf("master \"%s\"", client->options.master_name),
 									  reason ? reason : "no sentinel could be reached");
@@ -79,7 +80,7 @@ ask_sentinel(RedisClient *client, RedisAddress *address, TimestampTz deadline,
 	sentinel->database = 0;
 
 	/* a sentinel that hangs must not take the time of the others */
-	if (!FeathubRedisNodeConnect(sentinel, Min(deadline, GetCurrentTimestamp() + 2 * USECS_PER_SEC),
+	if (!FeathubRedisNodeConnect(sentinel, Min(deadline, FeathubClock() + 2 * USECS_PER_SEC),
 								 reason))
 		return NULL;
 	context = AllocSetContextCreate(CurrentMemoryContext, "feathub redis sentinel",

@@ -27,6 +27,7 @@
 #include "utils/wait_event.h"
 
 #include "connectors/redis/redis_socket.h"
+#include "core/clock.h"
 #include "core/compat.h"
 
 /* Wake up now and then, whatever the timeout. */
@@ -273,7 +274,7 @@ finish_connect(RedisSocket *sock, TimestampTz deadline, char **reason)
 	for (;;)
 	{
 		int			events;
-		long		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		long		timeout = TimestampDifferenceMilliseconds(FeathubClock(), deadline);
 
 		if (timeout <= 0)
 		{
@@ -415,7 +416,7 @@ set_verification(SSL *ssl, const RedisOptions *options, const char *host)
 static bool
 wait_before(RedisSocket *sock, bool for_write, TimestampTz deadline)
 {
-	long		timeout = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+	long		timeout = TimestampDifferenceMilliseconds(FeathubClock(), deadline);
 	int			events = WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH;
 
 	if (timeout <= 0)

@@ -30,6 +30,7 @@
 
 #include "connectors/redis/redis_node.h"
 #include "connectors/redis/redis_stream.h"
+#include "core/clock.h"
 #include "core/compat.h"
 
 /* Entries of a stream that are asked for at once, and streams. */
@@ -615,7 +616,7 @@ FeathubRedisPoll(FeathubStream *stream, FeathubRecord *records, int max,
 	StreamState *state = stream->state;
 	MemoryContext old;
 	Filling		filling = {.records = records,.max = max,.max_bytes = max_bytes};
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), timeout);
 	long		wait = FIRST_WAIT;
 
 	MemoryContextReset(state->scratch);
@@ -638,7 +639,7 @@ FeathubRedisPoll(FeathubStream *stream, FeathubRecord *records, int max,
 		}
 		if (filling.n > 0 || state->moved)
 			break;
-		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		left = TimestampDifferenceMilliseconds(FeathubClock(), deadline);
 		if (left <= 0)
 			break;
 		/* the caller resets the latch */
