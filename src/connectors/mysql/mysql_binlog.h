@@ -53,7 +53,7 @@ typedef struct MysqlBinlogOptions
 	 * so?  That is what was asked for by @source_binlog_checksum.
 	 */
 	bool		checksum;
-	bool		verify;			/* compare checksums; costs 0.1 ns a byte */
+	bool		verify;			/* compare checksums; costs 1 ns a byte */
 
 	/* Longest event, compressed or not; 0: 1 GB, which no server exceeds. */
 	Size		max_event;
@@ -116,8 +116,10 @@ typedef enum MysqlBinlogPlugin
 
 /*
  * A column of a table as the event describes it.  What is marked "caller" may
- * be set when the item MYSQL_BINLOG_TABLE comes, from information_schema, where
- * the server's binlog_row_metadata does not tell it.
+ * be set when the item MYSQL_BINLOG_TABLE comes, and no later, from
+ * information_schema, where the server's binlog_row_metadata does not tell it.
+ * Without a sign numbers are read as signed; without a collation text that is
+ * not ASCII is an ERROR.
  */
 typedef struct MysqlBinlogColumn
 {
