@@ -391,6 +391,12 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_alter_job';
 COMMENT ON FUNCTION feathub.alter_job(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool, pg_catalog.regclass[], pg_catalog.regclass[], pg_catalog.text[])
   IS 'change settings of a job, which goes on from its positions; null keeps one, reset names those that go back to their default';
 
+CREATE FUNCTION feathub.explain_job(name pg_catalog.text, rows pg_catalog.int4 DEFAULT 10000, verbose pg_catalog.bool DEFAULT false)
+RETURNS SETOF pg_catalog.text
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'feathub_explain_job';
+COMMENT ON FUNCTION feathub.explain_job(pg_catalog.text, pg_catalog.int4, pg_catalog.bool)
+  IS 'the plan of a job''s query for batches of that many rows, as EXPLAIN shows it';
+
 CREATE FUNCTION feathub.drop_job(name pg_catalog.text, if_exists pg_catalog.bool DEFAULT false) RETURNS pg_catalog.bool
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'feathub_drop_job';
 COMMENT ON FUNCTION feathub.drop_job(pg_catalog.text, pg_catalog.bool) IS 'stop a job for good, with its positions and dead letters; its sink stays';

@@ -182,6 +182,15 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define feathub_create_query_desc(stmt, plan, text, snapshot, dest, env) \
 	CreateQueryDesc(stmt, text, snapshot, InvalidSnapshot, dest, NULL, env, 0)
 
+/* 17 added the counters of memory to what EXPLAIN shows. */
+#if PG_VERSION_NUM >= 170000
+#define feathub_explain_one_plan(stmt, es, text, env) \
+	ExplainOnePlan(stmt, NULL, es, text, NULL, env, NULL, NULL, NULL)
+#else
+#define feathub_explain_one_plan(stmt, es, text, env) \
+	ExplainOnePlan(stmt, NULL, es, text, NULL, env, NULL, NULL)
+#endif
+
 /* 16 made one function of the ownership checks of all kinds of objects. */
 #if PG_VERSION_NUM >= 160000
 #define feathub_owns_database(oid, role) object_ownercheck(DatabaseRelationId, oid, role)

@@ -443,6 +443,8 @@ check_columns(DroppedObjects *dropped)
 						 errdetail("Feature group %s needs it.", FeathubQualifiedName(group->relid)),
 						 group->external ?
 						 errhint("Drop the group first, with drop_external_feature_group.") :
+						 dropped->column_relids[i] == group->store ?
+						 errhint("Take the online store from the group first, with alter_feature_group(..., reset => '{online_store}').") :
 						 errhint("Drop the group first, with drop_feature_group(..., keep_tables => true).")));
 	}
 }

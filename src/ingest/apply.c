@@ -175,6 +175,7 @@ begin_try(Batch *batch)
 	for (int i = 0; i < n; i++)
 		batch->watermarks[i] = DT_NOBEGIN;
 	batch->range_context = batch->pipeline->batch_context;
+	batch->pipeline->current = -1;
 	batch->begun = false;
 	batch->rows = NULL;
 	batch->maxrows = 0;
@@ -959,6 +960,7 @@ FeathubApplyStored(FeathubPipeline *pipeline, FeathubRecord *records,
 	MemoryContext old = MemoryContextSwitchTo(pipeline->batch_context);
 
 	batch.states = palloc0(sizeof(RecordState) * (n + 1));
+	pipeline->current = -1;
 	batch.now = GetCurrentTransactionStartTimestamp();
 	defer_nothing();
 	decode_records(&batch);

@@ -11,7 +11,8 @@
  * column, and the number is added to the target list.  The planner pulls the
  * subquery up.
  *
- * The plan cache holds the query, so it is planned once.  When an object it
+ * The plan cache holds the query, so it is planned once for full batches and
+ * once for small ones.  When an object it
  * reads changes, it is made again here: the cache would analyse the query as
  * the user wrote it, without the number.
  */
@@ -36,6 +37,22 @@
 #include "core/compat.h"
 #include "ingest/transform.h"
 
+/*
+ * A plan is kept, so it is made for the size of batches, not for that of the
+ * first one: a job that has caught up has small ones, for which a big table
+ * beside them is not to be read whole.
+ */
+enum
+{
+	PLAN_FULL,
+	PLAN_SMALL,
+	PLANS
+};
+static const double planned_rows[PLANS] = {10000, 100};
+
+/* Batches of up to that many rows are small. */
+#define SMALL_ROWS 1000
+
 struct FeathubTransform
 {
 	char	   *query;
@@ -43,7 +60,7 @@ struct FeathubTransform
 	TupleDesc	input;			/* the same and the arrival */
 	TupleDesc	output;			/* without the arrival, which the plan has last */
 	bool		row_wise;
-	CachedPlanSource *source;
+	CachedPlanSource *sources[PLANS];	/* NULL: not needed yet */
 	MemoryContext context;
 	MemoryContextCallback reset;
 };
@@ -63,10 +80,11 @@ typedef struct TransformDest
 static RawStmt *parse_query(const char *query);
 static QueryEnvironment *make_environment(FeathubTransform *transform,
 										  Tuplestorestate *batch, double nrows);
-static void prepare_query(FeathubTransform *transform);
-static bool add_arrival(Query *query, TupleDesc input);
+static void prepare_query(FeathubTransform *transform, int which);
+static CachedPlan *get_plan(FeathubTransform *transform, int which, QueryEnvironment *env);
+static bool add_arrival(Query *query, TupleDesc input, double nrows);
 static void describe_output(FeathubTransform *transform);
-static void check_output(FeathubTransform *transform);
+static void check_output(FeathubTransform *transform, TupleDesc result);
 static void drop_source(void *arg);
 
 FeathubTransform *
@@ -89,7 +107,7 @@ FeathubTransformBegin(const char *query, TupleDesc batch)
 	transform->reset.func = drop_source;
 	transform->reset.arg = transform;
 	MemoryContextRegisterResetCallback(context, &transform->reset);
-	prepare_query(transform);
+	prepare_query(transform, PLAN_FULL);
 	describe_output(transform);
 	MemoryContextSwitchTo(old);
 	return transform;
@@ -97,10 +115,10 @@ FeathubTransformBegin(const char *query, TupleDesc batch)
 
 /* Analyse the query and keep it in the plan cache. */
 static void
-prepare_query(FeathubTransform *transform)
+prepare_query(FeathubTransform *transform, int which)
 {
 	RawStmt    *stmt = parse_query(transform->query);
-	QueryEnvironment *env = make_environment(transform, NULL, 0);
+	QueryEnvironment *env = make_environment(transform, NULL, planned_rows[which]);
 	CachedPlanSource *source = CreateCachedPlan(stmt, transform->query, CMDTAG_SELECT);
 	List	   *queries = pg_analyze_and_rewrite_fixedparams(stmt, transform->query, NULL, 0, env);
 	Query	   *query = linitial_node(Query, queries);
@@ -118,13 +136,13 @@ prepare_query(FeathubTransform *transform)
 		query->groupingSets == NIL && query->distinctClause == NIL &&
 		query->setOperations == NULL && query->havingQual == NULL &&
 		query->limitCount == NULL && query->limitOffset == NULL &&
-		add_arrival(query, transform->input);
+		add_arrival(query, transform->input, planned_rows[which]);
 
 	CompleteCachedPlan(source, queries, NULL, NULL, 0, NULL, NULL, 0, false);
 	SaveCachedPlan(source);
-	if (transform->source)
-		DropCachedPlan(transform->source);
-	transform->source = source;
+	if (transform->sources[which])
+		DropCachedPlan(transform->sources[which]);
+	transform->sources[which] = source;
 }
 
 TupleDesc
@@ -181,8 +199,9 @@ void
 FeathubTransformRun(FeathubTransform *transform, Tuplestorestate *batch, double nrows,
 					FeathubTransformReceiver receive, void *arg)
 {
-	QueryEnvironment *env = make_environment(transform, batch, nrows);
-	CachedPlan *plan;
+	int			which = nrows > SMALL_ROWS ? PLAN_FULL : PLAN_SMALL;
+	QueryEnvironment *env = make_environment(transform, batch, planned_rows[which]);
+	CachedPlan *plan = get_plan(transform, which, env);
 	QueryDesc  *desc;
 	TransformDest dest = {
 		.pub = {.receiveSlot = receive_row, .rStartup = start_rows,
@@ -190,24 +209,6 @@ FeathubTransformRun(FeathubTransform *transform, Tuplestorestate *batch, double 
 		.transform = transform,.receive = receive,.arg = arg
 	};
 
-	for (;;)
-	{
-		if (!transform->source->is_valid)
-		{
-			MemoryContext old = MemoryContextSwitchTo(transform->context);
-
-			prepare_query(transform);
-			MemoryContextSwitchTo(old);
-		}
-		plan = GetCachedPlan(transform->source, NULL, CurrentResourceOwner, env);
-		if (transform->source->resultDesc->natts == transform->output->natts + transform->row_wise)
-			break;
-		/* it went stale in between, and the cache has analysed it itself */
-		ReleaseCachedPlan(plan, CurrentResourceOwner);
-		transform->source->is_valid = false;
-		CHECK_FOR_INTERRUPTS();
-	}
-	check_output(transform);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	desc = feathub_create_query_desc(linitial_node(PlannedStmt, plan->stmt_list), plan,
 									 transform->query, GetActiveSnapshot(),
@@ -219,6 +220,54 @@ FeathubTransformRun(FeathubTransform *transform, Tuplestorestate *batch, double 
 	FreeQueryDesc(desc);
 	PopActiveSnapshot();
 	ReleaseCachedPlan(plan, CurrentResourceOwner);
+}
+
+/*
+ * The plan for full or for small batches, prepared again if need be.  The
+ * caller releases it.
+ */
+static CachedPlan *
+get_plan(FeathubTransform *transform, int which, QueryEnvironment *env)
+{
+	CachedPlan *plan;
+
+	for (;;)
+	{
+		CachedPlanSource *source = transform->sources[which];
+
+		if (source == NULL || !source->is_valid)
+		{
+			MemoryContext old = MemoryContextSwitchTo(transform->context);
+
+			prepare_query(transform, which);
+			MemoryContextSwitchTo(old);
+			source = transform->sources[which];
+		}
+		plan = GetCachedPlan(source, NULL, CurrentResourceOwner, env);
+		if (source->resultDesc->natts == transform->output->natts + transform->row_wise)
+		{
+			check_output(transform, source->resultDesc);
+			return plan;
+		}
+		/* it went stale in between, and the cache has analysed it itself */
+		ReleaseCachedPlan(plan, CurrentResourceOwner);
+		source->is_valid = false;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+void
+FeathubTransformExplain(FeathubTransform *transform, double nrows, ExplainState *es)
+{
+	int			which = nrows > SMALL_ROWS ? PLAN_FULL : PLAN_SMALL;
+	Tuplestorestate *batch = tuplestore_begin_heap(false, false, work_mem);
+	QueryEnvironment *env = make_environment(transform, batch, planned_rows[which]);
+	CachedPlan *plan = get_plan(transform, which, env);
+
+	feathub_explain_one_plan(linitial_node(PlannedStmt, plan->stmt_list), es,
+							 transform->query, env);
+	ReleaseCachedPlan(plan, CurrentResourceOwner);
+	tuplestore_end(batch);
 }
 
 /* The one statement of a query. */
@@ -249,7 +298,7 @@ add_relation(QueryEnvironment *env, const char *name, TupleDesc desc,
 	enr->md.reliddesc = InvalidOid;
 	enr->md.tupdesc = desc;
 	enr->md.enrtype = ENR_NAMED_TUPLESTORE;
-	enr->md.enrtuples = Max(nrows, 1000);	/* the plan is kept */
+	enr->md.enrtuples = nrows;
 	enr->reldata = batch;
 	register_ENR(env, enr);
 }
@@ -297,7 +346,7 @@ find_batch(Query *query, Node *item)
 
 /* SELECT all columns FROM the numbered batch, the arrival as junk. */
 static Query *
-make_numbered_batch(TupleDesc input)
+make_numbered_batch(TupleDesc input, double nrows)
 {
 	Query	   *query = makeNode(Query);
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
@@ -305,7 +354,7 @@ make_numbered_batch(TupleDesc input)
 
 	rte->rtekind = RTE_NAMEDTUPLESTORE;
 	rte->enrname = pstrdup(NUMBERED_BATCH);
-	rte->enrtuples = 1000;
+	rte->enrtuples = nrows;
 	rte->eref = makeAlias("batch", NIL);
 	for (int i = 0; i < input->natts; i++)
 	{
@@ -333,7 +382,7 @@ make_numbered_batch(TupleDesc input)
 
 /* Add the arrival to the target list.  False if "batch" is not in its FROM. */
 static bool
-add_arrival(Query *query, TupleDesc input)
+add_arrival(Query *query, TupleDesc input, double nrows)
 {
 	Index		index = find_batch(query, (Node *) query->jointree);
 	RangeTblEntry *rte;
@@ -343,7 +392,7 @@ add_arrival(Query *query, TupleDesc input)
 		return false;
 	rte = rt_fetch(index, query->rtable);
 	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = make_numbered_batch(input);
+	rte->subquery = make_numbered_batch(input, nrows);
 	rte->enrname = NULL;
 	rte->enrtuples = 0;
 	rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
@@ -358,7 +407,7 @@ add_arrival(Query *query, TupleDesc input)
 static void
 describe_output(FeathubTransform *transform)
 {
-	TupleDesc	all = transform->source->resultDesc;
+	TupleDesc	all = transform->sources[PLAN_FULL]->resultDesc;
 	int			n = all->natts - (transform->row_wise ? 1 : 0);
 
 	transform->output = CreateTemplateTupleDesc(n);
@@ -377,12 +426,12 @@ describe_output(FeathubTransform *transform)
 
 /* Analysed again, the query must still give columns of the same types. */
 static void
-check_output(FeathubTransform *transform)
+check_output(FeathubTransform *transform, TupleDesc result)
 {
 	for (int i = 0; i < transform->output->natts; i++)
 	{
 		Form_pg_attribute old = TupleDescAttr(transform->output, i);
-		Form_pg_attribute new = TupleDescAttr(transform->source->resultDesc, i);
+		Form_pg_attribute new = TupleDescAttr(result, i);
 
 		if (old->atttypid != new->atttypid || old->atttypmod != new->atttypmod ||
 			strcmp(NameStr(old->attname), NameStr(new->attname)) != 0)
@@ -397,6 +446,7 @@ drop_source(void *arg)
 {
 	FeathubTransform *transform = arg;
 
-	if (transform->source)
-		DropCachedPlan(transform->source);
+	for (int i = 0; i < PLANS; i++)
+		if (transform->sources[i])
+			DropCachedPlan(transform->sources[i]);
 }

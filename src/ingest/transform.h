@@ -6,7 +6,10 @@
 #define FEATHUB_INGEST_TRANSFORM_H
 
 #include "access/tupdesc.h"
+#include "commands/explain.h"
 #include "utils/tuplestore.h"
+
+#include "core/compat.h"
 
 typedef struct FeathubTransform FeathubTransform;
 
@@ -49,6 +52,13 @@ typedef void (*FeathubTransformReceiver) (void *arg, int64 arrival,
 										  Datum *values, bool *isnull);
 extern void FeathubTransformRun(FeathubTransform *transform, Tuplestorestate *batch,
 								double nrows, FeathubTransformReceiver receive, void *arg);
+
+/*
+ * FeathubTransformExplain
+ *		Append the plan of the query for batches of that many rows.
+ */
+extern void FeathubTransformExplain(FeathubTransform *transform, double nrows,
+									ExplainState *es);
 
 extern void FeathubTransformEnd(FeathubTransform *transform);
 
