@@ -233,7 +233,8 @@ reject_option(const FeathubConnector *connector, List *formats,
 
 	/* properties are many: they are a hint if nothing else is close */
 	if (connector->has_registry &&
-		FeathubOptionsClosest(registry, where, name) != NULL)
+		(FeathubOptionsFind(FeathubSchemaRegistryOptions, 0, name) != NULL ||
+		 FeathubOptionsClosest(registry, where, name) != NULL))
 		tables[ntables++] = FeathubSchemaRegistryOptions;
 	else if (connector->properties &&
 		FeathubOptionsClosest(tables, where, name) == NULL)

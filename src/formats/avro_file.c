@@ -368,19 +368,9 @@ static List *
 avro_describe(FeathubInput *input, void *options)
 {
 	const FeathubAvroNode *root;
-	List	   *result = NIL;
 
 	(void) open_file(input, &root);
-	if (root->type != AVRO_RECORD)
-	{
-		FeathubShape shape = *root->shape;
-
-		shape.name = "value";
-		return list_make1(FeathubShapeColumnDef(&shape));
-	}
-	for (int i = 0; i < root->nchildren; i++)
-		result = lappend(result, FeathubShapeColumnDef(root->shape->children[i]));
-	return result;
+	return FeathubAvroColumnDefs(root);
 }
 
 static void
@@ -495,5 +485,6 @@ const FeathubFormat FeathubAvroFormat = {
 	.decode = FeathubAvroDecode,
 	.begin_encode = FeathubAvroBeginEncode,
 	.encode = FeathubAvroEncode,
+	.describe_schema = FeathubAvroDescribe,
 	.container = &avro_container,
 };

@@ -312,6 +312,22 @@ FeathubAvroDecode(FeathubDecoder *base, const char *data, Size len, Datum *value
 	return true;
 }
 
+List *
+FeathubAvroDescribe(const FeathubRegistrySchema *schema, bool *is_record)
+{
+	const FeathubAvroNode *root;
+	const FeathubAvroNode *row;
+
+	if (schema->type != FEATHUB_SCHEMA_AVRO)
+		return NIL;
+	root = FeathubAvroParseRegistered(schema, ERRCODE_FDW_ERROR,
+									  psprintf("subject \"%s\"", schema->subject));
+	if (FeathubAvroIsChangelog(root, &row))
+		return NIL;
+	*is_record = root->type == AVRO_RECORD;
+	return FeathubAvroColumnDefs(root);
+}
+
 /* The subject of what is written to a topic. */
 static char *
 subject_of(AvroEncoder *encoder, const TopicWriter *writer)

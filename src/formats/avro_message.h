@@ -55,7 +55,11 @@ extern void FeathubAvroDecoderInit(FeathubDecoder *decoder, const FeathubFormat 
 								   TupleDesc tupdesc, int ncolumns, FeathubColumn *columns,
 								   void *options);
 
+/* Is it the schema of Debezium's messages: an envelope, or a flat one? */
+extern bool FeathubAvroIsChangelog(const FeathubAvroNode *root, const FeathubAvroNode **row);
+
 /* Format avro's. */
+extern List *FeathubAvroDescribe(const FeathubRegistrySchema *schema, bool *is_record);
 extern FeathubDecoder *FeathubAvroBeginDecode(TupleDesc tupdesc, int ncolumns,
 											  FeathubColumn *columns, void *options);
 extern bool FeathubAvroDecode(FeathubDecoder *decoder, const char *data, Size len,

@@ -340,6 +340,7 @@ FeathubAvroMakeRecordWriter(FeathubAvroRecordWriter *records, const FeathubForma
 	records->writers = palloc0(sizeof(FeathubAvroWriter *) * Max(records->nfields, 1));
 	records->names = palloc0(sizeof(char *) * Max(records->nfields, 1));
 	records->columns = palloc0(sizeof(int) * Max(records->nfields, 1));
+	records->defaults = palloc0(sizeof(StringInfoData) * Max(records->nfields, 1));
 	for (int i = 0; i < records->nfields; i++)
 	{
 		const FeathubAvroNode *node = is_record ? root->children[i] : root;
@@ -357,12 +358,19 @@ FeathubAvroMakeRecordWriter(FeathubAvroRecordWriter *records, const FeathubForma
 				found = k;
 		}
 		records->names[i] = found < 0 ? root->fields[i] : columns[found].name;
+		records->columns[i] = found < 0 ? -1 : columns[found].attnum - 1;
+		if (found < 0 && root->defaults[i] != NULL && (!records->nested || !is_complex(node)))
+		{
+			initStringInfo(&records->defaults[i]);
+			FeathubAvroWriteJson(node, root->defaults[i], true, records->names[i],
+								 &records->defaults[i]);
+			continue;
+		}
 		records->writers[i] =
 			FeathubAvroWriterMake(node, found < 0 ? NULL :
 								  FeathubConverterMake(columns[found].typid,
 													   columns[found].typmod, settings),
 								  records->names[i]);
-		records->columns[i] = found < 0 ? -1 : columns[found].attnum - 1;
 		if (found >= 0)
 			used[found] = true;
 	}
@@ -387,6 +395,11 @@ FeathubAvroWriteRecord(const FeathubAvroRecordWriter *records, Datum *values, bo
 		bool		is_null = at < 0 || isnull[at];
 		StringInfoData inner;
 
+		if (records->defaults[i].data)
+		{
+			appendBinaryStringInfo(out, records->defaults[i].data, records->defaults[i].len);
+			continue;
+		}
 		if (!records->nested || !is_complex(writer->node))
 		{
 			FeathubAvroWriteValue(writer, value, is_null, records->names[i], out);
@@ -401,4 +414,21 @@ FeathubAvroWriteRecord(const FeathubAvroRecordWriter *records, Datum *values, bo
 		appendBinaryStringInfo(out, inner.data, inner.len);
 		pfree(inner.data);
 	}
+}
+
+List *
+FeathubAvroColumnDefs(const FeathubAvroNode *root)
+{
+	List	   *result = NIL;
+
+	if (root->type != AVRO_RECORD)
+	{
+		FeathubShape shape = *root->shape;
+
+		shape.name = "value";
+		return list_make1(FeathubShapeColumnDef(&shape));
+	}
+	for (int i = 0; i < root->nchildren; i++)
+		result = lappend(result, FeathubShapeColumnDef(root->shape->children[i]));
+	return result;
 }

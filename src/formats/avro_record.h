@@ -121,6 +121,8 @@ typedef struct FeathubAvroRecordWriter
 	FeathubAvroWriter **writers;
 	const char **names;			/* columns, or fields that have none */
 	int		   *columns;		/* attnum - 1 of each field, or -1 */
+	StringInfoData *defaults;	/* of fields without column: the schema's, or
+								 * data NULL */
 } FeathubAvroRecordWriter;
 
 /*
@@ -137,6 +139,9 @@ extern void FeathubAvroMakeRecordWriter(FeathubAvroRecordWriter *records,
 										FeathubColumn *columns, const void *options);
 extern void FeathubAvroWriteRecord(const FeathubAvroRecordWriter *records, Datum *values,
 								   bool *isnull, StringInfo out);
+
+/* Columns (ColumnDef) for the fields of a schema, or for the value that it has. */
+extern List *FeathubAvroColumnDefs(const FeathubAvroNode *root);
 
 /* The option that has the schema: "avro_schema", or of keys "avro_key_schema". */
 extern const char *FeathubAvroSchemaOption(const FeathubAvroOptions *options, char **schema);

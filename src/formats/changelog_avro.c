@@ -159,6 +159,39 @@ match_envelope(ChangelogDecoder *decoder, ChangelogReader *reader, const char *w
 	return true;
 }
 
+bool
+FeathubAvroIsChangelog(const FeathubAvroNode *root, const FeathubAvroNode **row)
+{
+	const FeathubChangelogDialect *dialect = &FeathubChangelogDebezium;
+	int			image;
+
+	if (root->type != AVRO_RECORD)
+		return false;
+	*row = root;
+	if (FeathubAvroFindField(root, dialect->fields[FEATHUB_CHANGELOG_OPERATION]) < 0)
+		return FeathubAvroFindField(root, dialect->fields[FEATHUB_CHANGELOG_FLAT_DELETED]) >= 0 ||
+			FeathubAvroFindField(root, dialect->fields[FEATHUB_CHANGELOG_FLAT_OPERATION]) >= 0;
+	image = FeathubAvroFindField(root, dialect->fields[FEATHUB_CHANGELOG_NEW]);
+	if (image < 0 || FeathubAvroFindField(root, dialect->fields[FEATHUB_CHANGELOG_OLD]) < 0)
+		return false;
+	*row = FeathubAvroValueNode(root->children[image]);
+	return (*row)->type == AVRO_RECORD;
+}
+
+static List *
+debezium_describe(const FeathubRegistrySchema *schema, bool *is_record)
+{
+	const FeathubAvroNode *root;
+	const FeathubAvroNode *row;
+
+	if (schema->type != FEATHUB_SCHEMA_AVRO)
+		return NIL;
+	root = FeathubAvroParseRegistered(schema, ERRCODE_FDW_ERROR,
+									  psprintf("subject \"%s\"", schema->subject));
+	*is_record = true;
+	return FeathubAvroIsChangelog(root, &row) ? FeathubAvroColumnDefs(row) : NIL;
+}
+
 static void *
 make_reader(FeathubDecoder *base, const FeathubAvroNode *root, const char *where,
 			FeathubDecodeError *error)
@@ -421,4 +454,5 @@ const FeathubFormat FeathubDebeziumAvroFormat = {
 	.changelog = true,
 	.begin_decode = debezium_begin_decode,
 	.decode = debezium_decode,
+	.describe_schema = debezium_describe,
 };

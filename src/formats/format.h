@@ -45,6 +45,8 @@ typedef struct FeathubColumn
 } FeathubColumn;
 
 typedef struct FeathubFormat FeathubFormat;
+struct FeathubRegistrySchema;	/* schema_registry.h */
+struct FeathubSchemaRegistry;
 
 /*
  * What carries a format's bytes, for formats that need to know: their option
@@ -185,6 +187,15 @@ struct FeathubFormat
 	 */
 	bool		(*encode) (FeathubEncoder *encoder, Datum *values, bool *isnull,
 						   StringInfo out);
+
+	/*
+	 * The columns (ColumnDef, with the options that the format needs) of
+	 * messages whose schema is this one of a registry; NIL if it is not for
+	 * this format.  *is_record: columns are fields, not the value itself.
+	 * Optional.
+	 */
+	List	   *(*describe_schema) (const struct FeathubRegistrySchema *schema,
+									bool *is_record);
 
 	/*
 	 * A format of whole files, whose records cannot be found without the file

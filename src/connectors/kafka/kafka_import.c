@@ -5,7 +5,9 @@
  * Kafka has no schemas: the name of the remote schema is not looked at.  Every
  * topic becomes a table of its name, with the raw value and all metadata
  * columns; with option infer 'true', a topic whose last records are all JSON
- * objects becomes a table with their members as columns.  Topics whose names
+ * objects becomes a table with their members as columns, and with option
+ * registry 'true' one that has a schema in the server's schema registry a table
+ * with its fields.  Topics whose names
  * begin with "__" are the broker's own: they are imported if they are named in
  * LIMIT TO or with option internal_topics.
  */
@@ -14,6 +16,8 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "commands/defrem.h"
+#include "parser/parse_type.h"
 #include "catalog/heap.h"
 #include "common/pg_prng.h"
 #include "mb/pg_wchar.h"
@@ -25,6 +29,7 @@
 
 #include "connectors/kafka/kafka_reader.h"
 #include "formats/infer.h"
+#include "formats/schema_registry.h"
 
 /* ANALYZE reads so many runs of records at most, and so short ones at least. */
 #define SAMPLE_RUNS			32
@@ -35,7 +40,26 @@ typedef struct KafkaImport
 	bool		infer;
 	int			sample_size;
 	bool		internal_topics;
+	bool		registry;
 } KafkaImport;
+
+/* A column of the table that a topic becomes. */
+typedef struct ImportColumn
+{
+	char	   *field;			/* its name in the message */
+	const char *type;
+	const char *option;			/* says the field, if the column's name is not it */
+	bool		is_key;
+} ImportColumn;
+
+/* What is in a topic's messages. */
+typedef struct ImportTopic
+{
+	const char *format;
+	const char *key_format;		/* or NULL */
+	bool		except_key;		/* no column of the key is in the value */
+	List	   *columns;		/* ImportColumn * */
+} ImportTopic;
 
 const FeathubOption FeathubKafkaImportOptions[] = {
 	{
@@ -55,6 +79,12 @@ const FeathubOption FeathubKafkaImportOptions[] = {
 		.offset = offsetof(KafkaImport, internal_topics),
 		.default_value = "false",
 		.description = "Whether topics whose names begin with \"__\" are imported too."
+	},
+	{
+		"registry", FEATHUB_ON_IMPORT, FEATHUB_OPTION_BOOL,
+		.offset = offsetof(KafkaImport, registry),
+		.default_value = "false",
+		.description = "Whether columns are those of the latest schemas in the server's schema registry, where a topic has one."
 	},
 	{.name = NULL}
 };
@@ -78,9 +108,11 @@ static const struct
 
 static List *topics_to_import(KafkaClient *client, ImportForeignSchemaStmt *stmt,
 							  const KafkaImport *import);
-static List *infer_fields(KafkaClient *client, KafkaReader *reader, const char *topic,
-						  int sample_size);
-static char *make_statement(ForeignServer *server, const char *topic, List *fields);
+static bool look_up_schemas(FeathubSchemaRegistry *registry, const char *topic,
+							ImportTopic *result);
+static bool infer_fields(KafkaClient *client, KafkaReader *reader, const char *topic,
+						 int sample_size, ImportTopic *result);
+static char *make_statement(ForeignServer *server, const char *topic, const ImportTopic *import);
 static KafkaReaderPart *choose_sample(KafkaPartition *partitions, int npartitions,
 									  double total, int targrows);
 
@@ -92,11 +124,20 @@ FeathubKafkaImportSchema(ForeignServer *server, UserMapping *user,
 	KafkaOptions *options = FeathubKafkaServerOptions(server, user);
 	KafkaClient *client;
 	KafkaReader *reader;
+	FeathubSchemaRegistry *registry = NULL;
 	List	   *result = NIL;
 	ListCell   *lc;
 
 	FeathubOptionsDefaults(FeathubKafkaImportOptions, FEATHUB_ON_IMPORT, &import);
 	FeathubOptionsParse(FeathubKafkaImportOptions, FEATHUB_ON_IMPORT, stmt->options, &import);
+
+	if (import.registry)
+		registry = FeathubSchemaRegistryOpen(server->options, user ? user->options : NIL);
+	if (import.registry && registry == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("option \"%s\" is required for foreign server \"%s\"",
+						"schema_registry_url", server->servername)));
 
 	client = FeathubKafkaClientPrepare(server, user, NIL, options, RD_KAFKA_CONSUMER,
 									   CurrentMemoryContext);
@@ -105,12 +146,12 @@ FeathubKafkaImportSchema(ForeignServer *server, UserMapping *user,
 	foreach(lc, topics_to_import(client, stmt, &import))
 	{
 		char	   *topic = lfirst(lc);
-		List	   *fields = NIL;
+		ImportTopic found = {.format = "raw"};
 
 		CHECK_FOR_INTERRUPTS();
-		if (import.infer)
-			fields = infer_fields(client, reader, topic, import.sample_size);
-		result = lappend(result, make_statement(server, topic, fields));
+		if ((registry == NULL || !look_up_schemas(registry, topic, &found)) && import.infer)
+			(void) infer_fields(client, reader, topic, import.sample_size, &found);
+		result = lappend(result, make_statement(server, topic, &found));
 	}
 	FeathubKafkaReaderStop(reader);
 	FeathubKafkaClientClose(client);
@@ -149,19 +190,104 @@ topics_to_import(KafkaClient *client, ImportForeignSchemaStmt *stmt,
 	return result;
 }
 
-/* The columns of a topic of JSON objects, or NIL. */
+/*
+ * The columns of a subject's latest schema, and the format that reads it; NIL
+ * if there is none.  value: what a column is called that is all of the value.
+ */
 static List *
-infer_fields(KafkaClient *client, KafkaReader *reader, const char *topic, int sample_size)
+columns_of_subject(FeathubSchemaRegistry *registry, const char *subject, const char *value,
+				   const char **format)
+{
+	FeathubRegistrySchema *schema = FeathubSchemaBySubject(registry, subject, 0);
+	List	   *defs = NIL;
+	List	   *result = NIL;
+	bool		is_record = true;
+	ListCell   *lc;
+
+	for (int i = 0; schema && FeathubFormats[i] && defs == NIL; i++)
+	{
+		if (FeathubFormats[i]->describe_schema == NULL)
+			continue;
+		defs = FeathubFormats[i]->describe_schema(schema, &is_record);
+		*format = FeathubFormats[i]->name;
+	}
+	foreach(lc, defs)
+	{
+		ColumnDef  *def = lfirst_node(ColumnDef, lc);
+		ImportColumn *column = palloc0(sizeof(ImportColumn));
+		Oid			type;
+		int32		typmod;
+
+		typenameTypeIdAndMod(NULL, def->typeName, &type, &typmod);
+		column->field = is_record ? def->colname : pstrdup(value);
+		if (is_record && def->fdwoptions != NIL)
+			column->field = defGetString(linitial_node(DefElem, def->fdwoptions));
+		column->type = format_type_extended(type, typmod,
+											FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+		column->option = "column_name";
+		result = lappend(result, column);
+	}
+	return result;
+}
+
+/* The columns of a topic whose value has a schema in the registry. */
+static bool
+look_up_schemas(FeathubSchemaRegistry *registry, const char *topic, ImportTopic *result)
+{
+	List	   *key;
+	ListCell   *lc;
+
+	result->columns = columns_of_subject(registry,
+										 FeathubSchemaSubjectName(FEATHUB_SUBJECT_TOPIC, topic,
+																  false, NULL),
+										 "value", &result->format);
+	if (result->columns == NIL)
+	{
+		result->format = "raw";
+		return false;
+	}
+	key = columns_of_subject(registry, FeathubSchemaSubjectName(FEATHUB_SUBJECT_TOPIC, topic,
+																true, NULL),
+							 "key", &result->key_format);
+	result->except_key = key != NIL;
+	foreach(lc, key)
+	{
+		ImportColumn *column = lfirst(lc);
+		ImportColumn *same = NULL;
+		ListCell   *cell;
+
+		foreach(cell, result->columns)
+		{
+			if (strcmp(((ImportColumn *) lfirst(cell))->field, column->field) == 0)
+				same = lfirst(cell);
+		}
+		if (same)
+		{
+			same->is_key = true;
+			result->except_key = false;
+			continue;
+		}
+		column->is_key = true;
+		result->columns = lappend(result->columns, column);
+	}
+	return true;
+}
+
+/* The columns of a topic of JSON objects; false if it is none. */
+static bool
+infer_fields(KafkaClient *client, KafkaReader *reader, const char *topic, int sample_size,
+			 ImportTopic *result)
 {
 	FeathubInference *inference = FeathubInferBegin();
 	KafkaPartition *partitions;
 	KafkaReaderPart *parts;
 	rd_kafka_message_t *message;
+	ListCell   *lc;
 	int			n;
 
 	partitions = FeathubKafkaPartitions(client, topic, &n);
 	if (n == 0)
-		return NIL;
+		return false;
 	FeathubKafkaWatermarks(client, partitions, n);
 	parts = palloc0(sizeof(KafkaReaderPart) * n);
 	for (int i = 0; i < n; i++)
@@ -178,11 +304,41 @@ infer_fields(KafkaClient *client, KafkaReader *reader, const char *topic, int sa
 		if (message->payload != NULL)
 			FeathubInferRecord(inference, message->payload, message->len);
 	}
-	return FeathubInferFields(inference);
+	foreach(lc, FeathubInferFields(inference))
+	{
+		FeathubInferred *field = lfirst(lc);
+		ImportColumn *column = palloc0(sizeof(ImportColumn));
+
+		column->field = field->name;
+		column->type = field->type;
+		column->option = "path";
+		result->columns = lappend(result->columns, column);
+		result->format = "json";
+	}
+	return result->columns != NIL;
+}
+
+/* Append the options of a column that is called name. */
+static void
+put_column_options(StringInfo sql, const ImportColumn *column, const char *name)
+{
+	bool		renamed = strcmp(name, column->field) != 0;
+
+	if (!renamed && !column->is_key)
+		return;
+	appendStringInfoString(sql, " OPTIONS (");
+	if (column->is_key)
+		appendStringInfoString(sql, "key 'true'");
+	if (renamed)
+		appendStringInfo(sql, "%s%s %s", column->is_key ? ", " : "", column->option,
+						 quote_literal_cstr(strcmp(column->option, "path") == 0 ?
+											FeathubInferJsonPath(column->field) :
+											column->field));
+	appendStringInfoChar(sql, ')');
 }
 
 static char *
-make_statement(ForeignServer *server, const char *topic, List *fields)
+make_statement(ForeignServer *server, const char *topic, const ImportTopic *import)
 {
 	StringInfoData sql;
 	List	   *used = NIL;
@@ -192,21 +348,19 @@ make_statement(ForeignServer *server, const char *topic, List *fields)
 	truncate_identifier(table, strlen(table), false);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s (", quote_identifier(table));
-	if (fields == NIL)
+	if (import->columns == NIL)
 	{
 		appendStringInfoString(&sql, "\n  value pg_catalog.bytea");
 		used = lappend(used, "value");
 	}
-	foreach(lc, fields)
+	foreach(lc, import->columns)
 	{
-		FeathubInferred *field = lfirst(lc);
-		char	   *name = FeathubInferColumnName(field->name, used);
+		ImportColumn *column = lfirst(lc);
+		char	   *name = FeathubInferColumnName(column->field, used);
 
 		appendStringInfo(&sql, "%s\n  %s %s", used == NIL ? "" : ",",
-						 quote_identifier(name), field->type);
-		if (strcmp(name, field->name) != 0)
-			appendStringInfo(&sql, " OPTIONS (path %s)",
-							 quote_literal_cstr(FeathubInferJsonPath(field->name)));
+						 quote_identifier(name), column->type);
+		put_column_options(&sql, column, name);
 		used = lappend(used, name);
 	}
 	for (int i = 0; metadata_columns[i].name != NULL; i++)
@@ -220,9 +374,14 @@ make_statement(ForeignServer *server, const char *topic, List *fields)
 						 quote_identifier(name), metadata_columns[i].type, kind);
 		used = lappend(used, name);
 	}
-	appendStringInfo(&sql, "\n) SERVER %s OPTIONS (topic %s, format '%s')",
+	appendStringInfo(&sql, "\n) SERVER %s OPTIONS (topic %s, format '%s'",
 					 quote_identifier(server->servername), quote_literal_cstr(topic),
-					 fields == NIL ? "raw" : "json");
+					 import->format);
+	if (import->key_format)
+		appendStringInfo(&sql, ", key_format '%s'", import->key_format);
+	if (import->except_key)
+		appendStringInfoString(&sql, ", value_fields 'except_key'");
+	appendStringInfoChar(&sql, ')');
 	return sql.data;
 }
 

@@ -190,6 +190,9 @@ if has_kind tap; then
 		if grep -lq kafka_start "${files[@]}"; then
 			"$bin/kafka.sh" get >/dev/null || say "Apache Kafka is not to be had here: tests on it skip"
 		fi
+		if grep -lq registry_start "${files[@]}"; then
+			"$bin/registry.sh" get >/dev/null || say "Apicurio Registry is not to be had here: tests on it skip"
+		fi
 		[ -z "$clients_pid" ] || wait "$clients_pid" || say "some clients are not to be had here: tests with them skip"
 		conformance=${FEATHUB_CONFORMANCE:-$src/../shared/conformance}
 		if [ -d "$conformance" ]; then
