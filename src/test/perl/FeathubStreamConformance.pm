@@ -361,7 +361,7 @@ sub check_sinks
 	foreach my $sink (@sinks, undef)
 	{
 		my ($down, $up) = $sink ? @$sink{qw(down up)} : (sub { kafka_kill($kafka) }, sub { kafka_restart($kafka) });
-		$add->(300);
+		$add->(150);
 		foreach (1 .. 2)
 		{
 			Time::HiRes::sleep(rand(0.2));
@@ -370,7 +370,7 @@ sub check_sinks
 		}
 		next unless $down;
 		$down->();
-		$add->(100) if $sink;
+		$add->(50) if $sink;
 		Time::HiRes::sleep(rand(0.3));
 		$up->();
 	}

@@ -18,7 +18,7 @@ my $kafka = kafka_start();
 my $mysql = mysql_start();
 my $redis = redis_start(options => [ '--appendonly', 'yes', '--appendfsync', 'always' ]);
 random_seed();
-my $node = stream_node();
+my $node = stream_node(conf => "feathub.batch_rows = 20\n");
 my $dir = $node->basedir . '/files';
 mkdir $dir;
 mkdir "$dir/log";
@@ -113,8 +113,8 @@ check_sinks(
 		rows => sub { rows_of(sql(q{SELECT k || '|' || n || '|' || note FROM redis_stream_sink WHERE n IS NOT NULL})) },
 	},
 	{
-		name => 'kafka_append',
-		table => sub { "CREATE FOREIGN TABLE $_[0] (k int, n int, note text) SERVER kafka OPTIONS (topic 'log', format 'json')" },
+		name => 'kafka_append', once => 1,
+		table => sub { "CREATE FOREIGN TABLE $_[0] (k int, n int, note text) SERVER kafka OPTIONS (topic 'log', format 'json', transactional 'true')" },
 		rows => sub { in_topic('log') },
 	},
 	{
