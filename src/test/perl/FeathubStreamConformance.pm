@@ -196,11 +196,14 @@ sub source_restarts
 	sql('SELECT pg_reload_conf()');
 	sql("SELECT feathub.restart_job('$copy')");
 	source_add($source, 15);
-	my $ended = 0;
+	my $seen = -1;
 	poll_until(
 		sub {
-			$ended += terminate_workers($copy);
-			return sql("SELECT count(*) FROM $copy") >= $source->{n};
+			my $count = sql("SELECT count(*) FROM $copy");
+			# after each step, not so often that there is none
+			terminate_workers($copy) if $count != $seen;
+			$seen = $count;
+			return $count >= $source->{n};
 		},
 		'all records between restarts');
 	source_copy_matches($source, 'restarts at every record lose and repeat nothing');
@@ -424,10 +427,13 @@ sub sink_restarts
 	sql('SELECT pg_reload_conf()');
 	sql("SELECT feathub.restart_job('$sink->{name}')");
 	$add->(10);
+	my $seen = -1;
 	poll_until(
 		sub {
-			terminate_workers($sink->{name});
-			return status($sink->{name}, 'lag') eq '0';
+			my $lag = status($sink->{name}, 'lag');
+			terminate_workers($sink->{name}) if $lag != $seen;
+			$seen = $lag;
+			return $lag == 0;
 		},
 		'all records between restarts');
 	sql('ALTER SYSTEM RESET feathub.batch_rows');
