@@ -30,7 +30,7 @@ for set; do
 		demo) want+=("${build[@]}" ca-certificates python3 python3-pip) ;;
 		regress) want+=("${build[@]}" diffutils) ;;
 		test) want+=("${build[@]}" "${java[@]}" diffutils libipc-run-perl ca-certificates kcat redis-server openssl procps python3 python3-venv
-			mariadb-server-core mariadb-client-core) ;;
+			mariadb-server-core mariadb-client-core mmdebstrap) ;;
 		bench) want+=("${build[@]}" "${java[@]}" ca-certificates kcat redis-server openssl procps python3-venv python3-pip libpq-dev
 			mariadb-server-core mariadb-client-core "postgresql-$v-mysql-fdw") ;;
 		ci) want+=(debootstrap "$(first_of clang-14 clang)" "$(first_of libclang-rt-14-dev libclang-rt-dev clang)") ;;

@@ -193,6 +193,16 @@ if has_kind tap; then
 		if grep -lq registry_start "${files[@]}"; then
 			"$bin/registry.sh" get >/dev/null || say "Apicurio Registry is not to be had here: tests on it skip"
 		fi
+		mysql=
+		if grep -lq "product => 'mysql'" "${files[@]}"; then
+			mysql=$("$bin/mysql.sh" get) || say "MySQL is not to be had here: tests on it skip"
+		fi
+		# the decoder of binary logs, with SQL functions around it
+		if grep -lq binlog_functions "${files[@]}"; then
+			gcc -std=gnu99 -O2 -g -shared -fPIC -Wl,-Bsymbolic -o "$run/binlog_module.so" -DFEATHUB_WITH_ZLIB -DFEATHUB_WITH_ZSTD -I"$sources/src" \
+				-I"$("$(pg_config_path)" --includedir-server)" $(pkg-config --cflags libmariadb) "$bin/test_binlog_module.c" \
+				"$sources"/src/connectors/mysql/mysql_{binlog*,gtid,charset}.c $(pkg-config --libs zlib libzstd)
+		fi
 		[ -z "$clients_pid" ] || wait "$clients_pid" || say "some clients are not to be had here: tests with them skip"
 		conformance=${FEATHUB_CONFORMANCE:-$src/../shared/conformance}
 		if [ -d "$conformance" ]; then
@@ -208,6 +218,7 @@ if has_kind tap; then
 			PATH="$pgbin:$PATH" PG_REGRESS="$pgxs/src/test/regress/pg_regress" \
 			PERL5LIB="$pgxs/src/test/perl:$tests/src/test/perl" \
 			FEATHUB_KAFKA="$tests/src/test/bin/kafka.sh" FEATHUB_KAFKA_CLIENT="$run/kafka_client" \
+			FEATHUB_MYSQL_TREE="$mysql" FEATHUB_BINLOG_MODULE="$run/binlog_module.so" \
 			FEATHUB_CONFORMANCE="$run/conformance" FEATHUB_CACHE="$cache" FEATHUB_PARQUET_VENV="$("$bin/parquet.sh" venv)" FEATHUB_CLIENTS="$("$bin/clients.sh" folder)" \
 			perl "$tests/src/test/bin/prove.pl" "${TEST_JOBS:-2}" "$((${TEST_LIMIT:-300} * 3))" "$run/tap/totals" "${files[@]#"$tests"/}") </dev/null || status=$?
 		read -r passed bad skipped <"$run/tap/totals" || { passed=0 bad=1 skipped=0; }

@@ -5,11 +5,13 @@
  * test.sh links it with the decoder's sources, which is all they need.
  *
  * read_binlog(file text, mariadb bool, names text)
- *		returns a line for each item.  Values are written as mysql -B does.
- *		names has what the log may lack, "table.column=a,b;...": members of
- *		ENUM and SET, or "unsigned", "collation N", "uuid", "inet6", "inet4",
+ *		returns a line for each item, as bytea.  Values are written as mysql -B
+ *		does.
+ *		names has what the log may lack, "table.2=a,b;...": members of an
+ *		ENUM or SET in column 2, or "unsigned", "collation N", "uuid", "inet6", "inet4",
  *		"unwanted"; "table=skip" is not followed.
  * read_binlog_speed(file text, mariadb bool, loops int) returns rows per second.
+ * gtid_set(mariadb bool, operation text, a text, b text): see below.
  */
 #include "postgres.h"
 
@@ -265,7 +267,7 @@ read_events(const char *data, Size len, bool mariadb, const char *names, StringI
 	MysqlBinlogItemType type;
 	MysqlBinlogItem item;
 	int64		rows = 0;
-	Size		place = 4;
+	Size		place = 4;		/* behind the magic number */
 
 	while (place < len)
 	{
@@ -339,7 +341,7 @@ read_binlog_speed(PG_FUNCTION_ARGS)
 
 /*
  * gtid_set(mariadb bool, operation text, a text, b text): "parse" a, "union",
- * "includes", "contains" (b is one identifier), "encode" (hex, and back).
+ * "includes", "encode" (hex, and what it is when read again).
  */
 Datum
 gtid_set(PG_FUNCTION_ARGS)

@@ -56,10 +56,11 @@ sub _program
 
 =over
 
-=item mysql_start(tls => 1, options => [ '--...' ])
+=item mysql_start(tls => 1, options => [ '--...' ], product => 'mysql')
 
 Start a server: a reference to a hash with port, and with tls the files ca,
-wrong_ca.  Skips the whole test if there is no server program.
+wrong_ca.  It is MariaDB, or with product MySQL, which test.sh has unpacked
+(bin/mysql.sh).  Skips the whole test if there is no server program.
 
 =cut
 
@@ -88,11 +89,27 @@ sub mysql_start
 
 	# a socket's path must be short
 	my $dir = File::Temp::tempdir('fhmyXXXX', DIR => '/tmp');
-	my $server = { dir => $dir, pid => undef, owner => $$, program => $mariadbd,
+	my $server = { dir => $dir, pid => undef, owner => $$, program => [ $mariadbd, '--no-defaults' ],
 		options => $opt{options} || [], restricted => '' };
 	push @servers, $server;
-	_run([ $install, '--no-defaults', "--datadir=$dir/data", '--skip-test-db',
-			'--auth-root-authentication-method=normal' ], 'mariadb-install-db');
+	if (($opt{product} || '') eq 'mysql')
+	{
+		my $tree = $ENV{FEATHUB_MYSQL_TREE} || '';
+		my ($loader) = glob("$tree/usr/lib/*/ld-linux-*.so.*");
+
+		plan(skip_all => 'no MySQL server (src/test/bin/mysql.sh)') unless $tree && $loader;
+		(my $libraries = $loader) =~ s{/[^/]*$}{};
+		$server->{mysql} = 1;
+		$server->{program} = [ $loader, '--library-path', "$libraries:$tree/usr/lib/mysql/private",
+			"$tree/usr/sbin/mysqld", '--no-defaults', "--basedir=$tree/usr", '--mysqlx=OFF',
+			'--secure-file-priv=' ];
+		_run([ @{ $server->{program} }, "--datadir=$dir/data", '--initialize-insecure' ], 'mysqld --initialize');
+	}
+	else
+	{
+		_run([ $install, '--no-defaults', "--datadir=$dir/data", '--skip-test-db',
+				'--auth-root-authentication-method=normal' ], 'mariadb-install-db');
+	}
 	_make_certificates($server) if $opt{tls};
 	_up($server);
 	mysql_query($server, q{
@@ -153,10 +170,11 @@ sub _up
 			open STDIN, '<', '/dev/null';
 			open STDOUT, '>>', "$dir/log";
 			open STDERR, '>&', \*STDOUT;
-			exec($server->{program}, '--no-defaults', "--datadir=$dir/data", "--socket=$dir/s",
+			exec(@{ $server->{program} }, "--datadir=$dir/data", "--socket=$dir/s",
 				"--pid-file=$dir/pid", '--bind-address=127.0.0.1', "--port=$server->{port}",
 				'--server-id=1', '--innodb-buffer-pool-size=64M', '--innodb-flush-log-at-trx-commit=2',
-				'--innodb-log-file-size=32M', '--performance-schema=OFF',
+				$server->{mysql} ? '--innodb-redo-log-capacity=64M' : '--innodb-log-file-size=32M',
+				'--performance-schema=OFF',
 				@{ $server->{options} }) or POSIX::_exit(127);
 		}
 		$server->{pid} = $pid;
@@ -172,7 +190,7 @@ sub _up
 		$server->{pid} = undef;
 		delete $server->{port};
 	}
-	BAIL_OUT('could not start MariaDB: ' . slurp_file("$dir/log"));
+	BAIL_OUT('could not start the server: ' . slurp_file("$dir/log"));
 }
 
 =item mysql_stop, mysql_kill, mysql_restart, mysql_pause, mysql_continue
