@@ -25,7 +25,7 @@ KEYS = int(os.environ.get("BENCH_KEYS", "100000"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "30"))
 PARTITIONS = 6
 TOPIC = "bench"
-PARTS = "both offline copy nothing consume scan python correct freshness".split()
+PARTS = "both offline copy nothing consume scan python correct freshness kafka_sink".split()
 COLUMNS = """user_id int, event_time timestamptz, clicks_7d int, amount_30d float8, conversion_score float8,
   account_age int, is_active bool, country text"""
 
@@ -181,6 +181,21 @@ def part_nothing():
                          "query => 'SELECT * FROM batch WHERE false')")
             wait_for(conn, "bench_nothing")
         conn.execute("SELECT feathub.drop_job('bench_nothing')")
+
+
+def part_kafka_sink():
+    """A topic copied to another by a job, at least once and exactly once."""
+    with connect() as conn:
+        conn.execute(f"CREATE FOREIGN TABLE bench_sink_stream ({COLUMNS}) SERVER kafka OPTIONS (topic '{TOPIC}', format 'json')")
+        for name, transactional in (("least", "false"), ("once", "true")):
+            conn.execute(f"""CREATE FOREIGN TABLE bench_sink_{name} ({COLUMNS}) SERVER kafka
+                OPTIONS (topic 'bench_sink_{name}', format 'json', transactional '{transactional}')""")
+            with Measure(f"sink_{name}", ROWS, f"topic to topic, {'exactly' if name == 'once' else 'at least'} once"):
+                conn.execute(f"SELECT feathub.create_job('bench_sink_{name}', source => 'bench_sink_stream', sink => 'bench_sink_{name}')")
+                wait_for(conn, f"bench_sink_{name}")
+            conn.execute(f"SELECT feathub.drop_job('bench_sink_{name}')")
+    least, once = (ROWS / results[f"sink_{name}"]["wall"] for name in ("least", "once"))
+    notes["kafka_sink"] = f"topic to topic, rows per second, exactly / at least once: {once / least:.2f}  (goal 0.5)"
 
 
 def part_consume():

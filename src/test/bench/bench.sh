@@ -136,7 +136,7 @@ gcc -O1 -o "$tools/kafka_client" "$bin/test_kafka_client.c" $(pkg-config --cflag
 say "starting Apache Kafka"
 port=$(free_port 2)
 bootstrap=$(KAFKA_HEAP=1g "$bin/kafka.sh" up "$run/kafka" "$port")
-printf 'create\tbench\t6\ncreate\tbench_freshness\t6\ncreate\tbench_connect\t6\n' | "$tools/kafka_client" "$bootstrap"
+printf 'create\tbench\t6\ncreate\tbench_freshness\t6\ncreate\tbench_connect\t6\ncreate\tbench_sink_least\t6\ncreate\tbench_sink_once\t6\n' | "$tools/kafka_client" "$bootstrap"
 
 say "producing ${BENCH_ROWS:-2000000} messages"
 "$tools/bench_produce" "$bootstrap" bench 6 "${BENCH_ROWS:-2000000}" "${BENCH_KEYS:-100000}" "$run/rows.csv"
