@@ -226,12 +226,7 @@ static int64
 write_barrier(KafkaProducer *producer, const char *key)
 {
 	KafkaDelivery *delivery = producer->job_delivery;
-	int			npartitions;
 
-	/* the library takes a second to find out about a topic that it does not know */
-	(void) FeathubKafkaPartitions(producer->client,
-								  ((KafkaOptions *) producer->rel->options)->positions_topic,
-								  &npartitions);
 	FeathubKafkaTransactionBegin(producer);
 	send_record(producer, key, NULL);
 	FeathubKafkaDeliveryWait(delivery);

@@ -37,10 +37,12 @@ static bool exit_registered = false;
 static uintptr_t last_delivery = 0;
 
 static KafkaProducer *find_producer(FeathubRelation *rel);
+static void start_client(KafkaProducer *producer);
 static void check_unchanged(KafkaProducer *producer, FeathubRelation *rel);
 static void set_default(KafkaProducer *producer, const char *name, const char *value);
 static void set_transactional(KafkaProducer *producer);
 static void drop_unusable(void);
+static bool is_purged(rd_kafka_resp_err_t err);
 static void release_delivery(void *arg);
 static void note_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
 static void raise_failure(KafkaDelivery *delivery) pg_attribute_noreturn();
@@ -162,6 +164,9 @@ FeathubKafkaProduce(KafkaDelivery *delivery, const char *topic, int32 partition,
 			ResetLatch(MyLatch);
 	}
 
+	/* the transaction has failed already: say why */
+	if (err == RD_KAFKA_RESP_ERR__STATE && producer->transactional)
+		FeathubKafkaDeliveryWait(delivery);
 	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -171,11 +176,21 @@ FeathubKafkaProduce(KafkaDelivery *delivery, const char *topic, int32 partition,
 	FeathubKafkaError(producer->client, err, NULL, "write to", topic, partition);
 }
 
+/* Was the message thrown away because another one failed? */
+static bool
+is_purged(rd_kafka_resp_err_t err)
+{
+	return err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
+
 void
 FeathubKafkaDeliveryCheck(KafkaDelivery *delivery)
 {
 	FeathubKafkaServe(delivery->producer->client);
-	if (delivery->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (delivery->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return;
+	/* the others of its transaction go with a message that failed: wait for that */
+	if (!is_purged(delivery->err) || delivery->reported == delivery->sent)
 		raise_failure(delivery);
 }
 
@@ -259,9 +274,11 @@ note_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 			continue;
 		delivery->reported++;
 		delivery->last_offset = message->offset;
-		if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && delivery->err == 0)
+		if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
+			(delivery->err == RD_KAFKA_RESP_ERR_NO_ERROR || is_purged(delivery->err)))
 		{
 			delivery->err = message->err;
+			producer->restart |= !is_purged(message->err);
 			strlcpy(delivery->topic, rd_kafka_topic_name(message->rkt),
 					sizeof(delivery->topic));
 			delivery->partition = message->partition;
@@ -336,7 +353,6 @@ FeathubKafkaProducerMake(FeathubRelation *rel, const char *job_id)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	KafkaProducer *producer = palloc0(sizeof(KafkaProducer));
 	KafkaOptions *options;
-	int			npartitions;
 
 	register_callbacks();
 	producer->relid = rel->relid;
@@ -354,9 +370,40 @@ FeathubKafkaProducerMake(FeathubRelation *rel, const char *job_id)
 	}
 	if (strcmp(options->bootstrap_servers, "embedded") == 0)
 		producer->address = FeathubKafkaEmbeddedAddress();
+	MemoryContextSwitchTo(old);
+	start_client(producer);
 
+	/* from here on it outlives the statement */
+	MemoryContextSetParent(context, TopMemoryContext);
+	producer->next = FeathubKafkaProducers;
+	FeathubKafkaProducers = producer;
+	return producer;
+}
+
+void
+FeathubKafkaProducerRestart(KafkaProducer *producer)
+{
+	/* until it is there */
+	producer->broken = true;
+	producer->client = NULL;
+	MemoryContextDelete(producer->client_context);
+	producer->client_context = NULL;
+	start_client(producer);
+	producer->broken = producer->restart = false;
+}
+
+static void
+start_client(KafkaProducer *producer)
+{
+	KafkaOptions *options = producer->rel->options;
+	MemoryContext old;
+	int			npartitions;
+
+	producer->client_context = AllocSetContextCreate(producer->context, "feathub kafka client",
+													 ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(producer->client_context);
 	producer->client = FeathubKafkaClientForRelation(producer->rel, RD_KAFKA_PRODUCER,
-													 context);
+													 producer->client_context);
 	producer->client->opaque = producer;
 	if (!exit_registered)
 	{
@@ -379,12 +426,8 @@ FeathubKafkaProducerMake(FeathubRelation *rel, const char *job_id)
 	(void) FeathubKafkaPartitions(producer->client, options->topic, &npartitions);
 	if (producer->transactional)
 		FeathubKafkaTransactionInit(producer);
-
-	/* from here on it outlives the statement */
-	MemoryContextSetParent(context, TopMemoryContext);
-	producer->next = FeathubKafkaProducers;
-	FeathubKafkaProducers = producer;
-	return producer;
+	if (producer->job_id != NULL)
+		(void) FeathubKafkaPartitions(producer->client, options->positions_topic, &npartitions);
 }
 
 /* A job's producer stays as it was made: raise an error if the options are others. */

@@ -84,9 +84,8 @@ FeathubKafkaTransactionBegin(KafkaProducer *producer)
 {
 	rd_kafka_error_t *error;
 
-	/* of a job: an abort took too long to wait for it there */
-	if (producer->aborting)
-		FeathubKafkaTransactionTakeBack(producer);
+	if (producer->restart && producer->job_id != NULL && !producer->begun)
+		FeathubKafkaProducerRestart(producer);
 	if (producer->begun)
 	{
 		if (producer->doomed)
@@ -145,7 +144,7 @@ FeathubKafkaTransactionCommit(KafkaProducer *producer)
 /*
  * At abort: no errors from here.  A producer whose transaction does not abort
  * soon is dropped; the broker aborts it when the transactional id is used
- * again, or in time.  A job's goes on with the abort when it needs the producer.
+ * again, or in time.  A job's is started again when it is needed.
  */
 void
 FeathubKafkaTransactionAbort(KafkaProducer *producer)
@@ -154,24 +153,26 @@ FeathubKafkaTransactionAbort(KafkaProducer *producer)
 
 	producer->begun = false;
 	producer->probing = false;
-	producer->aborting = false;
 	producer->broken = true;
 	if (producer->client->fatal == RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
 		error = rd_kafka_abort_transaction(producer->client->rk, ABORT_TIMEOUT);
 		if (error == NULL)
-			producer->broken = false;
+			producer->broken = producer->restart && producer->job_id == NULL;
 		else
 		{
 			if (producer->job_id != NULL && rd_kafka_error_is_retriable(error))
 			{
-				producer->aborting = true;
+				producer->restart = true;
 				producer->broken = false;
 			}
 			rd_kafka_error_destroy(error);
 		}
 	}
 	producer->doomed = false;
+	/* nobody asks any more what became of the messages */
+	if (producer->job_id != NULL)
+		FeathubKafkaDeliveryReset(producer->job_delivery);
 }
 
 void
@@ -198,7 +199,8 @@ FeathubKafkaTransactionTakeBack(KafkaProducer *producer)
 		}
 		rd_kafka_error_destroy(error);
 	}
-	producer->begun = producer->probing = producer->aborting = producer->doomed = false;
+	producer->begun = producer->probing = producer->doomed = false;
+	FeathubKafkaDeliveryReset(producer->job_delivery);
 }
 
 static void

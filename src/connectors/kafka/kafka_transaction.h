@@ -16,6 +16,7 @@ struct KafkaProducer
 	Oid			userid;
 	FeathubRelation *rel;		/* its own copy: the client points into it */
 	KafkaClient *client;
+	MemoryContext client_context;	/* the client */
 	MemoryContext context;		/* all of the above */
 	char	   *address;		/* the embedded broker's, or NULL */
 	KafkaDelivery *deliveries;	/* statements that run */
@@ -26,13 +27,14 @@ struct KafkaProducer
 	bool		transactional;
 	bool		begun;			/* in this SQL transaction */
 	bool		doomed;			/* it cannot commit any more */
+	bool		restart;		/* a message was refused: the library does not
+								 * count on from there as the broker does */
 	int			write_level;	/* deepest subtransaction that wrote; 0: none */
 
 	/* Of a job that writes exactly once: kafka_job.c */
 	char	   *job_id;			/* its transactional id, or NULL */
 	KafkaDelivery *job_delivery;	/* of all statements of a transaction */
 	bool		probing;		/* a transaction that is to be aborted is open */
-	bool		aborting;		/* an abort has not been answered yet */
 	KafkaHeldMessage *held;		/* messages of subtransactions */
 	int			nheld;
 	int			maxheld;
@@ -46,6 +48,9 @@ extern KafkaProducer *FeathubKafkaProducers;
 
 /* Make a producer; job_id is the transactional id of a job's, or NULL. */
 extern KafkaProducer *FeathubKafkaProducerMake(FeathubRelation *rel, const char *job_id);
+
+/* A job's: a new client in place of the old one, with the same transactional id. */
+extern void FeathubKafkaProducerRestart(KafkaProducer *producer);
 
 /* Forget it with all that it still holds. */
 extern void FeathubKafkaProducerDrop(KafkaProducer *producer);
@@ -72,8 +77,8 @@ extern void FeathubKafkaTransactionBegin(KafkaProducer *producer);
 extern void FeathubKafkaTransactionCommit(KafkaProducer *producer);
 
 /*
- * Abort it.  No errors from here; of a producer that is not a job's, the producer
- * is broken if it takes too long.
+ * Abort it.  No errors from here.  If that takes too long, the producer is
+ * broken, or has to be started again if it is a job's.
  */
 extern void FeathubKafkaTransactionAbort(KafkaProducer *producer);
 

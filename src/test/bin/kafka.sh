@@ -182,6 +182,7 @@ run_tool() {
 		topics) class=org.apache.kafka.tools.TopicCommand ;;
 		configs) class=kafka.admin.ConfigCommand ;;
 		consumer-groups) class=org.apache.kafka.tools.consumer.group.ConsumerGroupCommand ;;
+		acls) class=kafka.admin.AclCommand ;;
 		get-offsets) class=org.apache.kafka.tools.GetOffsetShell ;;
 		delete-records) class=org.apache.kafka.tools.DeleteRecordsCommand ;;
 		transactions) class=org.apache.kafka.tools.TransactionsCommand ;;
