@@ -27,9 +27,10 @@ DATA = $(wildcard feathub--*.sql)
 objects = $(patsubst %.c,%.o,$(sort $(wildcard $(1)/*.c))) $(patsubst %.cpp,%.o,$(sort $(wildcard $(1)/*.cpp)))
 CORE_OBJS = $(call objects,src/core)
 ASOF_OBJS = $(call objects,src/asof)
-FORMATS_OBJS = $(filter-out $(PARQUET_OBJS),$(call objects,src/formats))
-# A library of its own, loaded at first use; see the end of this file.
+FORMATS_OBJS = $(filter-out $(PARQUET_OBJS) $(PROTOBUF_OBJS),$(call objects,src/formats))
+# Libraries of their own, loaded at first use; see the end of this file.
 PARQUET_OBJS = src/formats/parquet_arrow.o src/formats/parquet_module.o
+PROTOBUF_OBJS = src/formats/protobuf_descriptor.o src/formats/protobuf_module.o
 # A connector whose library is missing is left out; its wrapper then says so.
 have = $(shell pkg-config --exists $(1) && echo yes)
 CONNECTORS = kafka filesystem
@@ -80,6 +81,13 @@ ARROW_DIR = $(patsubst %/,%,$(dir $(firstword $(wildcard $(ARROW_HOME)/libparque
 ARROW_CPPFLAGS = -isystem $(ARROW_HOME)/include
 ARROW_LIBS = $(foreach l,parquet arrow,$(firstword $(wildcard $(ARROW_DIR)/lib$(l).so*))) -Wl,-rpath,$(ARROW_DIR)
 endif
+# Protocol Buffers, whose parser's headers come with the compiler's.
+ifneq ($(call have,protobuf),)
+ifneq ($(wildcard $(shell pkg-config --variable=includedir protobuf)/google/protobuf/compiler/parser.h),)
+PROTOBUF_CPPFLAGS = $(shell pkg-config --cflags protobuf)
+PROTOBUF_LIBS = $(shell pkg-config --libs protobuf)
+endif
+endif
 CONNECTORS_OBJS = $(call objects,src/connectors) $(foreach c,$(CONNECTORS),$(call objects,src/connectors/$(c)))
 FDW_OBJS = $(call objects,src/fdw)
 INGEST_OBJS = $(call objects,src/ingest)
@@ -98,7 +106,7 @@ TAP_TESTS = 1
 PROVE_TESTS ?= src/test/t/*.pl
 PROVE_FLAGS += -I src/test/perl
 
-EXTRA_CLEAN = $(PARQUET_OBJS) feathub_parquet.so
+EXTRA_CLEAN = $(PARQUET_OBJS) feathub_parquet.so $(PROTOBUF_OBJS) feathub_protobuf.so
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(PGXS),)
@@ -112,7 +120,7 @@ CXXFLAGS += $(COPT)
 endif
 
 # not every server build tracks headers
-$(OBJS) $(PARQUET_OBJS): $(wildcard $(srcdir)/src/*/*.h $(srcdir)/src/*/*/*.h)
+$(OBJS) $(PARQUET_OBJS) $(PROTOBUF_OBJS): $(wildcard $(srcdir)/src/*/*.h $(srcdir)/src/*/*/*.h)
 
 ifneq ($(ARROW_LIBS),)
 all: feathub_parquet$(DLSUFFIX)
@@ -134,6 +142,27 @@ uninstall: uninstall-parquet
 .PHONY: uninstall-parquet
 uninstall-parquet:
 	rm -f '$(DESTDIR)$(pkglibdir)/feathub_parquet$(DLSUFFIX)'
+endif
+
+ifneq ($(PROTOBUF_LIBS),)
+all: feathub_protobuf$(DLSUFFIX)
+install: install-protobuf
+
+src/formats/protobuf_descriptor.o: src/formats/protobuf_descriptor.cpp
+	$(CXX) -std=c++17 -O2 -g -fPIC -fvisibility=hidden $(COPT) -I$(srcdir)/src $(PROTOBUF_CPPFLAGS) -c -o $@ $<
+
+feathub_protobuf$(DLSUFFIX): $(PROTOBUF_OBJS)
+	$(CXX) -shared -o $@ $(PROTOBUF_OBJS) $(COPT) $(PROTOBUF_LIBS)
+
+.PHONY: install-protobuf
+install-protobuf: feathub_protobuf$(DLSUFFIX)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_SHLIB) feathub_protobuf$(DLSUFFIX) '$(DESTDIR)$(pkglibdir)/'
+
+uninstall: uninstall-protobuf
+.PHONY: uninstall-protobuf
+uninstall-protobuf:
+	rm -f '$(DESTDIR)$(pkglibdir)/feathub_protobuf$(DLSUFFIX)'
 endif
 
 endif

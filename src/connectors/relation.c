@@ -219,17 +219,20 @@ void
 FeathubConnectorCheckFiles(const FeathubConnector *connector, uint32 where,
 						   List *deflist, Oid roleid)
 {
+	List	   *formats = NIL;
 	ListCell   *lc;
 
 	if (has_privs_of_role(roleid, ROLE_PG_READ_SERVER_FILES))
 		return;
 
+	if ((where & FEATHUB_ON_TABLE) != 0)
+		formats = FeathubConnectorFormats(connector, deflist);
 	foreach(lc, deflist)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
 		const FeathubOption *option;
 
-		option = FeathubConnectorFindOption(connector, NIL, where, def->defname);
+		option = FeathubConnectorFindOption(connector, formats, where, def->defname);
 		if (option == NULL || (option->flags & FEATHUB_OPTION_READS_FILE) == 0)
 			continue;
 		if ((option->flags & FEATHUB_OPTION_IN_FOLDERS) == 0 ||

@@ -191,6 +191,9 @@ extern bool FeathubConvertDatetime(FeathubConverter *converter, const char *s, S
 extern bool FeathubConvertEpoch(FeathubConverter *converter, const char *s, Size len,
 								bool json, Datum *result, FeathubDecodeError *error);
 
+/* The instant of a wall clock's time in a zone, which may be NULL: UTC. */
+extern Timestamp FeathubLocalToUtc(Timestamp time, pg_tz *zone);
+
 /*
  * FeathubTextModesSet, FeathubTextModesRestore
  *		Make input and output functions of times and intervals independent of

@@ -432,3 +432,14 @@ FeathubConvertEpoch(FeathubConverter *converter, const char *s, Size len, bool j
 	*result = TimestampTzGetDatum(time);
 	return true;
 }
+
+Timestamp
+FeathubLocalToUtc(Timestamp time, pg_tz *zone)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (zone == NULL || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+		return time;
+	return time + DetermineTimeZoneOffset(&tm, zone) * USECS_PER_SEC;
+}

@@ -132,6 +132,9 @@ struct FeathubFormat
 	 */
 	bool		changelog;
 
+	/* Records may have any byte, so that no line of a file can hold one. */
+	bool		binary;
+
 	/*
 	 * Deletions are written by encode as well, from a row that has the key's
 	 * columns only.  Otherwise a deletion is a message without value.

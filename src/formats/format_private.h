@@ -15,6 +15,7 @@ extern const FeathubFormat FeathubHopsworksAvroFormat;
 extern const FeathubFormat FeathubJsonFormat;
 extern const FeathubFormat FeathubMaxwellJsonFormat;
 extern const FeathubFormat FeathubParquetFormat;
+extern const FeathubFormat FeathubProtobufFormat;
 extern const FeathubFormat FeathubRawFormat;
 
 /*

@@ -17,6 +17,7 @@ const FeathubFormat *const FeathubFormats[] = {
 	&FeathubJsonFormat,
 	&FeathubMaxwellJsonFormat,
 	&FeathubParquetFormat,
+	&FeathubProtobufFormat,
 	&FeathubRawFormat,
 	NULL
 };

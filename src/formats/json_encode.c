@@ -312,18 +312,6 @@ put_bytea(JsonWriter *writer, Datum value, StringInfo out)
 	appendStringInfoCharMacro(out, '"');
 }
 
-/* Microseconds since 1970 of a wall clock's time in the settings' zone. */
-static Timestamp
-to_utc(Timestamp time, pg_tz *zone)
-{
-	struct pg_tm tm;
-	fsec_t		fsec;
-
-	if (zone == NULL || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
-		return time;
-	return time + DetermineTimeZoneOffset(&tm, zone) * USECS_PER_SEC;
-}
-
 /* A number of the unit, with the digits that microseconds need. */
 static void
 put_epoch(JsonWriter *writer, Timestamp time, StringInfo out)
@@ -433,7 +421,7 @@ put_date(JsonWriter *writer, DateADT date, StringInfo out)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 					 errmsg("date out of range for timestamp")));
-		put_epoch(writer, to_utc(date * USECS_PER_DAY, writer->type->settings->zone), out);
+		put_epoch(writer, FeathubLocalToUtc(date * USECS_PER_DAY, writer->type->settings->zone), out);
 	}
 	else
 	{
@@ -454,7 +442,18 @@ put_timestamp(JsonWriter *writer, Timestamp time, StringInfo out)
 	else if (writer->type->settings->timestamp_format == FEATHUB_TIMESTAMP_ISO8601)
 		put_iso(time, zoned ? "Z" : "", out);
 	else
-		put_epoch(writer, zoned ? time : to_utc(time, writer->type->settings->zone), out);
+		put_epoch(writer, zoned ? time : FeathubLocalToUtc(time, writer->type->settings->zone), out);
+}
+
+void
+FeathubJsonTimeText(const FeathubConverter *type, Datum value, StringInfo out)
+{
+	JsonWriter	writer = {.type = unconstify(FeathubConverter *, type)};
+
+	if (type->kind == FEATHUB_CONVERT_DATE)
+		put_date(&writer, DatumGetDateADT(value), out);
+	else
+		put_timestamp(&writer, DatumGetTimestamp(value), out);
 }
 
 /* One dimension of an array; *index runs over all elements. */

@@ -13,7 +13,7 @@
 /* Steps of a path at most; also keeps a decoder's recursion short. */
 #define MAX_STEPS 100
 
-static const FeathubOptionValue timestamp_formats[] = {
+const FeathubOptionValue FeathubTimestampFormats[] = {
 	{"iso8601", FEATHUB_TIMESTAMP_ISO8601},
 	{"epoch_seconds", FEATHUB_TIMESTAMP_EPOCH_SECONDS},
 	{"epoch_millis", FEATHUB_TIMESTAMP_EPOCH_MILLIS},
@@ -68,7 +68,7 @@ static const FeathubOptionValue null_fields_values[] = {
 	{ \
 		"timestamp_format", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM, \
 		.offset = offsetof(FeathubJsonOptions, timestamp_format), \
-		.values = timestamp_formats, .default_value = "iso8601", \
+		.values = FeathubTimestampFormats, .default_value = "iso8601", \
 		.description = "How dates and timestamps are written: text, or numbers since 1970-01-01 00:00:00 UTC." \
 	}, \
 	{ \

@@ -57,6 +57,9 @@ typedef struct FeathubChangelogJsonOptions
 
 extern const FeathubOption FeathubChangelogOptions[];
 
+/* Of option timestamp_format. */
+extern const FeathubOptionValue FeathubTimestampFormats[];
+
 /*
  * FeathubJsonPathParse
  *		The steps (FeathubJsonStep *) of a path, or NIL with *problem set.
@@ -106,5 +109,8 @@ extern FeathubEncoder *FeathubJsonBeginEncode(TupleDesc tupdesc, int ncolumns,
 											  FeathubColumn *columns, void *options);
 extern bool FeathubJsonEncode(FeathubEncoder *encoder, Datum *values, bool *isnull,
 							  StringInfo out);
+
+/* A date or timestamp as JSON: a string, with its quotes, or a number. */
+extern void FeathubJsonTimeText(const FeathubConverter *type, Datum value, StringInfo out);
 
 #endif							/* FEATHUB_FORMATS_JSON_PATH_H */

@@ -153,7 +153,8 @@ FeathubFileCheckRelation(FeathubRelation *rel)
 				 errmsg("option \"%s\" of foreign table \"%s\" does not go with format \"%s\"",
 						"compression", rel->relname, rel->format->name),
 				 errdetail("The format compresses what is within its files.")));
-	if (rel->format->container == NULL && rel->format->begin_decode == NULL)
+	if (rel->format->container == NULL &&
+		(rel->format->begin_decode == NULL || rel->format->binary))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("format \"%s\" cannot be read from files", rel->format->name)));

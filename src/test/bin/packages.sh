@@ -22,7 +22,8 @@ first_of() {
 
 want=()
 build=(gcc g++ make libc6-dev pkg-config "postgresql-$v" "postgresql-server-dev-$v" librdkafka-dev libsimdjson-dev
-	libmariadb-dev libhiredis-dev libssl-dev libcurl4-openssl-dev libsnappy-dev liblzma-dev zlib1g-dev libzstd-dev liblz4-dev)
+	libmariadb-dev libhiredis-dev libssl-dev libcurl4-openssl-dev libsnappy-dev liblzma-dev zlib1g-dev libzstd-dev liblz4-dev
+	libprotobuf-dev libprotoc-dev)
 java=(default-jre-headless maven)
 for set; do
 	case $set in
