@@ -30,6 +30,9 @@ my %title = (
 	json_options => 'Format json',
 	FeathubChangelogOptions => 'Formats debezium-json and maxwell-json',
 	csv_options => 'Format csv',
+	avro_options => 'Format avro',
+	parquet_options => 'Format parquet',
+	protobuf_options => 'Format protobuf',
 	raw_options => 'Format raw');
 
 my ($command, $readme, $dir) = @ARGV;
