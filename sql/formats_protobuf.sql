@@ -231,13 +231,23 @@ SELECT * FROM file;
 
 -- Framed by a registry's header, with the schema from here.
 CREATE FOREIGN TABLE framed (a int) SERVER formats_protobuf OPTIONS (topic 't_formats_protobuf_two', format 'protobuf',
-  protobuf_schema 'syntax = "proto3"; message A { int32 a = 1; }', protobuf_framing 'confluent');
+  protobuf_schema 'syntax = "proto3"; message A { int32 a = 1; }', protobuf_encoding 'confluent');
 CREATE FOREIGN TABLE put_framed (value bytea) SERVER formats_protobuf OPTIONS (topic 't_formats_protobuf_two', format 'raw');
 INSERT INTO put_framed VALUES ('\x0000000007000805'), ('\x000000000702000806'), ('\x00000000070402000807');
 SELECT * FROM framed;
 INSERT INTO framed VALUES (1);
 INSERT INTO put_framed VALUES ('\x0100');
 SELECT * FROM framed;
+
+-- Keys of messages, by a schema of their own.
+CREATE FOREIGN TABLE keyed (k text OPTIONS (key 'true'), a int) SERVER formats_protobuf OPTIONS (topic 't_formats_protobuf_two', format 'protobuf',
+  protobuf_schema 'syntax = "proto3"; message A { int32 a = 1; }', key_format 'protobuf', value_fields 'except_key', protobuf_key_schema 'syntax = "proto3"; message K { string k = 1; } message L {}');
+INSERT INTO keyed VALUES ('a', 1);
+ALTER FOREIGN TABLE keyed OPTIONS (ADD protobuf_key_message 'K');
+INSERT INTO keyed VALUES ('a', 1);
+CREATE FOREIGN TABLE key_bytes (value bytea, key bytea OPTIONS (metadata 'key'), at bigint OPTIONS (metadata 'offset')) SERVER formats_protobuf
+  OPTIONS (topic 't_formats_protobuf_two', format 'raw');
+SELECT value, key FROM key_bytes WHERE at = 4;
 
 SET client_min_messages = warning;
 DROP SCHEMA formats_protobuf CASCADE;

@@ -66,12 +66,13 @@ extern const FeathubProtobufApi *FeathubProtobufLoad(void);
  *
  * Which one it is: protobuf_descriptor.h says it of compile().  Raises
  * FDW_INVALID_ATTRIBUTE_VALUE for a schema that is none or lacks the message;
- * where is "option \"x\"" or the like.  NULL if there is no message at path.
+ * option is the one that names it, where is "option \"x\"" or the like.  NULL if there is no message at path.
  */
 extern FeathubProtoMessage *FeathubProtobufCompile(int ninputs,
 												   const FeathubProtobufInput *inputs,
 												   const char *name, int npath, const int *path,
-												   bool first, const char *where);
+												   bool first, const char *option,
+												   const char *where);
 
 /* The nodes of a schema, which must live as long. */
 extern FeathubProtoMessage *FeathubProtobufBind(const FeathubProtobufSchema *schema);

@@ -34,11 +34,13 @@ typedef struct ProtobufOptions
 	const FeathubCarrier *carrier;
 	char	   *descriptor_file;
 	char	   *schema;
+	char	   *key_schema;
 	char	   *message;
-	int			framing;
+	char	   *key_message;
+	int			encoding;
 	int			missing_columns;
 	int			subject_strategy;	/* FeathubSubjectStrategy */
-	bool		register_schema;
+	bool		auto_register;
 	int			timestamp_format;
 	char	   *timezone;
 	char	   *path;			/* of a column */
@@ -52,9 +54,9 @@ enum
 
 enum
 {
-	FRAMING_AUTO,
-	FRAMING_NONE,
-	FRAMING_CONFLUENT
+	ENCODING_AUTO,				/* no option */
+	ENCODING_PLAIN,
+	ENCODING_CONFLUENT
 };
 
 static void check_schema(const char *option, const char *value);
@@ -66,14 +68,18 @@ static const FeathubOptionValue missing_values[] = {
 	{NULL, 0}
 };
 
-static const FeathubOptionValue framings[] = {
-	{"auto", FRAMING_AUTO},
-	{"none", FRAMING_NONE},
-	{"confluent", FRAMING_CONFLUENT},
+static const FeathubOptionValue encodings[] = {
+	{"plain", ENCODING_PLAIN},
+	{"confluent", ENCODING_CONFLUENT},
 	{NULL, 0}
 };
 
 static const FeathubOption protobuf_options[] = {
+	{
+		"auto_register", FEATHUB_ON_TABLE, FEATHUB_OPTION_BOOL,
+		.offset = offsetof(ProtobufOptions, auto_register), .default_value = "true",
+		.description = "Whether the schema of option protobuf_schema is registered when messages are written; else it must be in the registry."
+	},
 	{
 		"missing_columns", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
 		.offset = offsetof(ProtobufOptions, missing_columns), .values = missing_values,
@@ -92,15 +98,24 @@ static const FeathubOption protobuf_options[] = {
 		.description = "File of compiled descriptors with the schema, as protoc --descriptor_set_out --include_imports writes it."
 	},
 	{
-		"protobuf_framing", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
-		.offset = offsetof(ProtobufOptions, framing), .values = framings,
-		.default_value = "auto",
-		.description = "What stands before the message: nothing (none), or the schema's id in a registry and the place of its message type (confluent); auto is confluent if the server names a schema registry."
+		"protobuf_encoding", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
+		.offset = offsetof(ProtobufOptions, encoding), .values = encodings,
+		.description = "How a message tells its schema: not at all (plain), or by its id in the registry and the place of the message type in it (confluent). By default confluent if the server has a registry, else plain."
+	},
+	{
+		"protobuf_key_message", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
+		.offset = offsetof(ProtobufOptions, key_message),
+		.description = "The same as protobuf_message for the keys of messages."
+	},
+	{
+		"protobuf_key_schema", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
+		.offset = offsetof(ProtobufOptions, key_schema), .check = check_schema,
+		.description = "The same as protobuf_schema for the keys of messages."
 	},
 	{
 		"protobuf_message", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
 		.offset = offsetof(ProtobufOptions, message),
-		.description = "Full name of the message type; not needed if the schema has one only, or if messages name it."
+		.description = "Full name of the message type; not needed if the schema has one only, or if messages tell it."
 	},
 	{
 		"protobuf_schema", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
@@ -108,15 +123,10 @@ static const FeathubOption protobuf_options[] = {
 		.description = "The schema, as the text of a .proto file."
 	},
 	{
-		"register_schema", FEATHUB_ON_TABLE, FEATHUB_OPTION_BOOL,
-		.offset = offsetof(ProtobufOptions, register_schema), .default_value = "true",
-		.description = "Whether the schema of option protobuf_schema is registered when messages are written; else it must be there."
-	},
-	{
-		"subject_strategy", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
+		"protobuf_subject", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
 		.offset = offsetof(ProtobufOptions, subject_strategy), .values = FeathubSubjectStrategies,
 		.default_value = "topic",
-		.description = "The subject in the registry of messages that are written: by topic, by the message type's name (record), or by both."
+		.description = "The subject that written messages' schemas belong to: topic-value or topic-key, the message type's full name, or topic-name."
 	},
 	{
 		"timestamp_format", FEATHUB_ON_TABLE | FEATHUB_ON_COLUMN, FEATHUB_OPTION_ENUM,
@@ -193,6 +203,37 @@ typedef struct ProtobufEncoder
 	MemoryContext scratch;
 } ProtobufEncoder;
 
+static bool
+is_key(const ProtobufOptions *options)
+{
+	return options->carrier != NULL && options->carrier->is_key;
+}
+
+/* What of the options is for the bytes in hand: values, or keys. */
+static const char *
+schema_text(const ProtobufOptions *options)
+{
+	return is_key(options) ? options->key_schema : options->schema;
+}
+
+static const char *
+schema_option(const ProtobufOptions *options)
+{
+	return is_key(options) ? "protobuf_key_schema" : "protobuf_schema";
+}
+
+static const char *
+message_name(const ProtobufOptions *options)
+{
+	return is_key(options) ? options->key_message : options->message;
+}
+
+static const char *
+message_option(const ProtobufOptions *options)
+{
+	return is_key(options) ? "protobuf_key_message" : "protobuf_message";
+}
+
 /* Text that options have, for the library. */
 static void
 add_text(FeathubProtobufInput *input, const char *name, const char *text)
@@ -217,7 +258,7 @@ check_schema(const char *option, const char *value)
 									ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(context);
 	add_text(&input, option, value);
-	(void) FeathubProtobufCompile(1, &input, NULL, 0, NULL, true,
+	(void) FeathubProtobufCompile(1, &input, NULL, 0, NULL, true, "protobuf_message",
 								  psprintf("option \"%s\"", option));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -275,21 +316,24 @@ read_descriptor_file(const char *path, FeathubProtobufInput *input)
 static FeathubProtoMessage *
 schema_of_options(const ProtobufOptions *options)
 {
+	const char *text = schema_text(options);
 	FeathubProtobufInput input;
+	const char *where;
 
-	if (options->schema != NULL)
+	if (text != NULL)
 	{
-		add_text(&input, "protobuf_schema", options->schema);
-		return FeathubProtobufCompile(1, &input, options->message, 0, NULL, false,
-									  "option \"protobuf_schema\"");
+		add_text(&input, schema_option(options), text);
+		where = psprintf("option \"%s\"", schema_option(options));
 	}
-	if (options->descriptor_file != NULL)
+	else if (options->descriptor_file != NULL)
 	{
 		read_descriptor_file(options->descriptor_file, &input);
-		return FeathubProtobufCompile(1, &input, options->message, 0, NULL, false,
-									  psprintf("file \"%s\"", options->descriptor_file));
+		where = psprintf("file \"%s\"", options->descriptor_file);
 	}
-	return NULL;
+	else
+		return NULL;
+	return FeathubProtobufCompile(1, &input, message_name(options), 0, NULL, false,
+								  message_option(options), where);
 }
 
 static FeathubSchemaRegistry *
@@ -301,8 +345,8 @@ registry_of(const ProtobufOptions *options)
 static bool
 is_framed(const ProtobufOptions *options)
 {
-	return options->framing == FRAMING_CONFLUENT ||
-		(options->framing == FRAMING_AUTO && registry_of(options) != NULL);
+	return options->encoding == ENCODING_CONFLUENT ||
+		(options->encoding == ENCODING_AUTO && registry_of(options) != NULL);
 }
 
 static void
@@ -310,25 +354,25 @@ protobuf_check(void *arg, int ncolumns, FeathubColumn *columns)
 {
 	ProtobufOptions *options = arg;
 
-	if (options->schema != NULL && options->descriptor_file != NULL)
+	if (schema_text(options) != NULL && options->descriptor_file != NULL && !is_key(options))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("options \"%s\" and \"%s\" exclude each other", "protobuf_schema",
+				 errmsg("options \"%s\" and \"%s\" exclude each other", schema_option(options),
 						"protobuf_descriptor_file")));
-	if (options->schema != NULL || options->descriptor_file != NULL)
+	if (schema_text(options) != NULL || options->descriptor_file != NULL)
 		return;
 	if (registry_of(options) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"%s\" or \"%s\" is required for format \"%s\"",
-						"protobuf_schema", "protobuf_descriptor_file", "protobuf"),
+						schema_option(options), "protobuf_descriptor_file", "protobuf"),
 				 errhint("Or name a schema registry by option \"schema_registry_url\" of the foreign server.")));
 	if (!is_framed(options))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"%s\" or \"%s\" is required for option \"%s\" of value \"%s\"",
-						"protobuf_schema", "protobuf_descriptor_file", "protobuf_framing",
-						"none")));
+						schema_option(options), "protobuf_descriptor_file", "protobuf_encoding",
+						"plain")));
 }
 
 /* What of columns does not depend on a schema. */
@@ -462,7 +506,8 @@ add_schema(const FeathubRegistrySchema *schema, const char *name, FeathubProtobu
 
 /* A message type of a schema of the registry; NULL: none at path. */
 static FeathubProtoMessage *
-compile_schema(const FeathubRegistrySchema *schema, const char *name, int npath, const int *path)
+compile_schema(const ProtobufOptions *options, const FeathubRegistrySchema *schema,
+			   const char *name, int npath, const int *path)
 {
 	FeathubProtobufInput *inputs = palloc(sizeof(FeathubProtobufInput) * MAX_INPUTS);
 	FeathubProtoMessage *result;
@@ -470,6 +515,7 @@ compile_schema(const FeathubRegistrySchema *schema, const char *name, int npath,
 
 	add_schema(schema, psprintf("schema %d", schema->id), inputs, &ninputs);
 	result = FeathubProtobufCompile(ninputs, inputs, name, npath, path, true,
+									message_option(options),
 									psprintf("schema %d of the registry", schema->id));
 	pfree(inputs);
 	return result;
@@ -521,7 +567,7 @@ static SchemaReader *
 new_reader(ProtobufDecoder *decoder, int32 id, int npath, const int *path,
 		   FeathubDecodeError *error)
 {
-	const char *wanted = decoder->options->message;
+	const char *wanted = message_name(decoder->options);
 	MemoryContext old;
 	FeathubRegistrySchema *schema;
 	FeathubProtoMessage *message = NULL;
@@ -544,7 +590,8 @@ new_reader(ProtobufDecoder *decoder, int32 id, int npath, const int *path,
 	}
 	if (schema->type != FEATHUB_SCHEMA_PROTOBUF)
 		problem = psprintf("schema %d of the registry is not of type PROTOBUF", id);
-	else if ((message = compile_schema(schema, NULL, npath, path)) == NULL)
+	else if ((message = compile_schema(decoder->options, schema, NULL, npath,
+												  path)) == NULL)
 		problem = psprintf("schema %d of the registry has no message type at the place that the message says",
 						   id);
 	else if (wanted != NULL && strcmp(wanted, message->def->full_name) != 0)
@@ -658,28 +705,37 @@ make_writer(ProtobufEncoder *encoder, const FeathubProtoMessage *message)
 	return writer;
 }
 
-/* What the registry knows of messages to a topic. */
-static void
-find_schema(ProtobufEncoder *encoder, SchemaWriter *writer)
+/* The subject of what is written to a topic. */
+static char *
+subject_of(const ProtobufEncoder *encoder, const char *topic)
 {
-	ProtobufOptions *options = encoder->options;
-	FeathubSchemaRegistry *registry = registry_of(options);
-	const char *record = encoder->message ? encoder->message->def->full_name : options->message;
-	FeathubProtoMessage *message = encoder->message;
-	char	   *subject;
+	const ProtobufOptions *options = encoder->options;
+	const char *record = encoder->message ? encoder->message->def->full_name :
+		message_name(options);
 
 	if (record == NULL && options->subject_strategy != FEATHUB_SUBJECT_TOPIC)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"%s\" is required to find the subject of messages",
-						"protobuf_message")));
-	subject = FeathubSchemaSubjectName(options->subject_strategy, writer->topic,
-									   options->carrier->is_key, record);
-	if (options->schema != NULL)
-	{
-		char	   *text = pg_server_to_any(options->schema, strlen(options->schema), PG_UTF8);
+						message_option(options))));
+	return FeathubSchemaSubjectName(options->subject_strategy, topic, is_key(options), record);
+}
 
-		writer->id = options->register_schema ?
+/* Find or register the schema of messages to a topic. */
+static void
+find_schema(ProtobufEncoder *encoder, SchemaWriter *writer)
+{
+	ProtobufOptions *options = encoder->options;
+	FeathubSchemaRegistry *registry = registry_of(options);
+	FeathubProtoMessage *message = encoder->message;
+	const char *given = schema_text(options);
+	char	   *subject = subject_of(encoder, writer->topic);
+
+	if (given != NULL)
+	{
+		char	   *text = pg_server_to_any(given, strlen(given), PG_UTF8);
+
+		writer->id = options->auto_register ?
 			FeathubSchemaRegister(registry, subject, FEATHUB_SCHEMA_PROTOBUF, text, NULL, 0) :
 			FeathubSchemaLookup(registry, subject, FEATHUB_SCHEMA_PROTOBUF, text, NULL, 0);
 	}
@@ -690,20 +746,22 @@ find_schema(ProtobufEncoder *encoder, SchemaWriter *writer)
 		writer->id = schema == NULL ? -1 : schema->id;
 		if (schema != NULL && schema->type != FEATHUB_SCHEMA_PROTOBUF)
 			ereport(ERROR,
-					(errcode(ERRCODE_FDW_ERROR),
-					 errmsg("schema of subject \"%s\" is not of type PROTOBUF", subject)));
+					(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+					 errmsg("the latest schema of subject \"%s\" is not one of protobuf",
+							subject)));
 		if (schema != NULL && message == NULL)
-			message = compile_schema(schema, options->message, 0, NULL);
+			message = compile_schema(options, schema, message_name(options), 0, NULL);
 	}
 	if (writer->id < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_SCHEMA_NOT_FOUND),
-				 options->schema != NULL ?
-				 errmsg("the schema registry does not have the schema of option \"%s\" under subject \"%s\"",
-						"protobuf_schema", subject) :
-				 errmsg("the schema registry has no subject \"%s\"", subject),
-				 errhint("Register it, or have it registered by options \"%s\" and \"%s\".",
-						 "protobuf_schema", "register_schema")));
+				 given != NULL ?
+				 errmsg("the schema is not registered under subject \"%s\" of schema registry \"%s\"",
+						subject, FeathubSchemaRegistryUrl(registry)) :
+				 errmsg("schema registry \"%s\" has no subject \"%s\"",
+						FeathubSchemaRegistryUrl(registry), subject),
+				 given != NULL ? errhint("Register it, or set option \"%s\".", "auto_register") :
+				 errhint("Register a schema, or set option \"%s\".", schema_option(options))));
 	writer->writer = make_writer(encoder, message);
 	writer->npath = message->schema->npath;
 	writer->path = message->schema->path;
@@ -722,7 +780,7 @@ find_writer(ProtobufEncoder *encoder)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot write option \"%s\" of value \"%s\" without a schema registry",
-						"protobuf_framing", "confluent")));
+						"protobuf_encoding", "confluent")));
 	for (writer = encoder->writers; writer != NULL; writer = writer->next)
 	{
 		if (strcmp(writer->topic, topic) == 0)

@@ -137,7 +137,8 @@ clean_message(const char *message)
 }
 
 static void
-raise_status(const FeathubProtobufStatus *status, const char *name, const char *where)
+raise_status(const FeathubProtobufStatus *status, const char *name, const char *option,
+			 const char *where)
 {
 	char	   *message = clean_message(status->message);
 
@@ -152,7 +153,7 @@ raise_status(const FeathubProtobufStatus *status, const char *name, const char *
 			if (name == NULL)
 				ereport(ERROR,
 						(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-						 errmsg("option \"%s\" is required", "protobuf_message"),
+						 errmsg("option \"%s\" is required", option),
 						 errdetail("The schema of %s has several messages or none.", where),
 						 *message == '\0' ? 0 : errhint("Messages are: %s.", message)));
 			else
@@ -174,7 +175,7 @@ raise_status(const FeathubProtobufStatus *status, const char *name, const char *
 
 FeathubProtoMessage *
 FeathubProtobufCompile(int ninputs, const FeathubProtobufInput *inputs, const char *name,
-					   int npath, const int *path, bool first, const char *where)
+					   int npath, const int *path, bool first, const char *option, const char *where)
 {
 	SchemaHandle *handle = palloc0(sizeof(SchemaHandle));
 	FeathubProtobufStatus status;
@@ -189,7 +190,7 @@ FeathubProtobufCompile(int ninputs, const FeathubProtobufInput *inputs, const ch
 		name == NULL)
 		return NULL;
 	if (handle->schema == NULL)
-		raise_status(&status, name, where);
+		raise_status(&status, name, option, where);
 	return FeathubProtobufBind(handle->schema);
 }
 
