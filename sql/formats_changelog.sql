@@ -52,6 +52,22 @@ INSERT INTO raw VALUES
 SELECT feathub.wait_for_job('orders_group', timeout => '60 s');
 TABLE orders_group_online ORDER BY id;
 
+-- Flat messages: the row, with fields beside it that tell what happened.
+CREATE FOREIGN TABLE flat_raw (value text) SERVER formats_changelog OPTIONS (topic 't_changelog_flat', format 'raw');
+CREATE FOREIGN TABLE flat (id int, at timestamptz OPTIONS (timestamp_format 'epoch_millis'), op text OPTIONS (envelope '__op'))
+  SERVER formats_changelog OPTIONS (topic 't_changelog_flat', format 'debezium-json');
+INSERT INTO flat_raw VALUES
+  ('{"id":1,"at":1577836800000,"__deleted":"false","__op":"c","__source_ts_ms":1577836800000}'),
+  ('{"id":2,"at":1577836800000,"__deleted":false}'),
+  ('{"payload":{"id":2,"at":1577836801000,"__deleted":"true","__op":"d"}}'),
+  ('{"id":3,"at":1577836801000,"__op":"c"}'),
+  ('{"id":3,"at":1577836802000,"__op":"d"}');
+TABLE flat;
+SELECT feathub.create_feature_group('changelog_flat', source => 'flat', primary_key => '{id}', event_time => 'at');
+SELECT feathub.wait_for_job('changelog_flat', timeout => '60 s');
+SELECT id, at FROM changelog_flat_online ORDER BY id;
+SELECT feathub.drop_feature_group('changelog_flat');
+
 -- What cannot be applied is a dead letter.
 INSERT INTO raw VALUES
   ('5', '{"op":"t","source":{"ts_ms":1577836804000}}'),

@@ -228,7 +228,8 @@ FeathubShapeFits(const FeathubShape *shape, const FeathubConverter *type)
 			/* by the type's input function where there is no other way */
 			return kind == FEATHUB_CONVERT_ENUM || kind == FEATHUB_CONVERT_UUID ||
 				kind == FEATHUB_CONVERT_NUMERIC || kind == FEATHUB_CONVERT_BYTEA ||
-				kind == FEATHUB_CONVERT_OTHER;
+				kind == FEATHUB_CONVERT_DATE || kind == FEATHUB_CONVERT_TIMESTAMP ||
+				kind == FEATHUB_CONVERT_TIMESTAMPTZ || kind == FEATHUB_CONVERT_OTHER;
 		case FEATHUB_SHAPE_BYTES:
 			return kind == FEATHUB_CONVERT_BYTEA || kind == FEATHUB_CONVERT_UUID ||
 				kind == FEATHUB_CONVERT_ENUM || type->base == INTERVALOID;
