@@ -138,7 +138,7 @@ Make a topic of that name, a foreign table <name>_stream, a feature group that
 ingests it and a table <name>_arrived into which every record comes once.
 Options: partitions (3), options => further ones of the foreign table, columns
 => further columns, mapping => options by column, arguments => of the group,
-topic => 0 if the client makes it.
+server => one with more options than the "kafka" that is made.
 
 =cut
 
@@ -148,17 +148,19 @@ sub follow_rows
 	my $options = $opt{options} || "format 'json'";
 	my $columns = $opt{columns} ? ", $opt{columns}" : '';
 	my $arguments = $opt{arguments} ? ", $opt{arguments}" : '';
+	my $server = $opt{server} || 'kafka';
 	my %mapping = map { $_ => $opt{mapping}{$_} ? "OPTIONS ($opt{mapping}{$_})" : '' } qw(id at price name flag tags ratio day pad);
 
-	kafka_create_topic($kafka, $name, $opt{partitions} || 3) unless defined $opt{topic} && !$opt{topic};
+	kafka_create_topic($kafka, $name, $opt{partitions} || 3);
+	$node->safe_psql('postgres', "CREATE SERVER kafka FOREIGN DATA WRAPPER feathub_kafka
+	  OPTIONS (bootstrap_servers '$kafka->{bootstrap}', connect_timeout '30')")
+	  unless $node->safe_psql('postgres', "SELECT 1 FROM pg_foreign_server WHERE srvname = 'kafka'") || $opt{server};
 	$node->safe_psql('postgres', qq{
-		CREATE SERVER IF NOT EXISTS kafka FOREIGN DATA WRAPPER feathub_kafka
-		  OPTIONS (bootstrap_servers '$kafka->{bootstrap}', connect_timeout '30');
 		CREATE FOREIGN TABLE ${name}_stream (id bigint $mapping{id}, at timestamptz $mapping{at}, price numeric(14,4) $mapping{price},
 		    name text $mapping{name}, flag bool $mapping{flag}, tags text[] $mapping{tags}, ratio float8 $mapping{ratio},
 		    day date $mapping{day}, pad text $mapping{pad},
 		    sent_key bytea OPTIONS (metadata 'key'), sent_headers jsonb OPTIONS (metadata 'headers')$columns)
-		  SERVER kafka OPTIONS (topic '$name', $options);
+		  SERVER $server OPTIONS (topic '$name', $options);
 		SELECT feathub.create_feature_group('$name', source => '${name}_stream', primary_key => '{id}', event_time => 'at'$arguments);
 		CREATE TABLE ${name}_arrived (id bigint, sent_key bytea, sent_headers jsonb);
 		SELECT feathub.create_job('${name}_arrived', source => '${name}_stream', sink => '${name}_arrived',
@@ -170,7 +172,8 @@ sub follow_rows
 =item check_rows($node, $name, $what, %options)
 
 Wait for both jobs, and test that every row has come once and unchanged, to the
-offline and the online table.  Options: where => which rows were written.
+offline and the online table.  Options: where => which rows were written, at =>
+what became of their time.
 
 =cut
 
@@ -179,6 +182,7 @@ sub check_rows
 	my ($node, $name, $what, %opt) = @_;
 	my $columns = 'id, at, price, name, flag, tags, ratio, day, md5(pad)';
 	my $where = $opt{where} || 'true';
+	my $at = $opt{at} || 'at';
 
 	$node->safe_psql('postgres', "SELECT feathub.wait_for_job(j, timeout => '90 s') FROM unnest(ARRAY['$name', '${name}_arrived']) j");
 	foreach my $table ($name, "${name}_online")
@@ -186,7 +190,7 @@ sub check_rows
 		my $differ = sub {
 			$node->safe_psql('postgres', "SELECT $columns FROM $_[0] EXCEPT ALL SELECT $columns FROM $_[1] ORDER BY id LIMIT 5")
 		};
-		my $rows = "(SELECT * FROM client_row WHERE $where) r";
+		my $rows = "(SELECT id, $at AS at, price, name, flag, tags, ratio, day, pad FROM client_row WHERE $where) r";
 
 		is($differ->($rows, $table), '', "$what: all rows are in $table");
 		is($differ->($table, $rows), '', "$what: and no others");

@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use FeathubClients;
+use FeathubRegistry;
 use FeathubTest;
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
@@ -156,4 +157,59 @@ is($sql->(q{SELECT * FROM ride_online ORDER BY rider}), join("\n",
 		'ann|2024-05-01 08:30:00.000001+00|4.250|{Depot,"Zoo, east"}',
 		'bea|2024-05-01 09:00:00+00|1.500|'), "the manual's recipes of Python and kcat");
 is($sql->(q{SELECT rider, feathub_deleted FROM ride WHERE rider LIKE 'b%' ORDER BY 1}), "bea|f\nbob|t\nbud|t", 'with deletions');
+
+# Avro with a schema registry, in two versions of its schema, and keys.
+SKIP:
+{
+	my $registry = registry_start();
+
+	skip('no schema registry', 1) unless $registry;
+	$replace{'http://registry1:8081'} = $registry;
+	$sql->("CREATE SERVER avro FOREIGN DATA WRAPPER feathub_kafka
+	  OPTIONS (bootstrap_servers '$kafka->{bootstrap}', schema_registry_url '$registry', connect_timeout '30')");
+	follow_rows($node, $kafka, 'python_avro', server => 'avro', options => "format 'avro', key_format 'avro'",
+		mapping => { id => "key 'true'" }, columns => 'added int', arguments => 'deletes => true');
+	my $avro = "registry = '$registry'\n" . <<'EOP';
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+client = SchemaRegistryClient({'url': registry})
+def null(type): return ['null', type]
+fields = [('id', 'long'), ('at', {'type': 'long', 'logicalType': 'timestamp-micros'}),
+    ('price', null({'type': 'bytes', 'logicalType': 'decimal', 'precision': 14, 'scale': 4})), ('name', null('string')), ('flag', null('boolean')),
+    ('tags', null({'type': 'array', 'items': null('string')})), ('ratio', 'double'), ('day', {'type': 'int', 'logicalType': 'date'}), ('pad', 'string')]
+def serializer(fields):
+    return AvroSerializer(client, json.dumps({'type': 'record', 'name': 'Row', 'namespace': 'test.feathub',
+        'fields': [dict(name=name, type=type, **({'default': 7} if name == 'added' else {})) for name, type in fields]}))
+values = [serializer(fields), serializer([('added', 'int')] + fields[::-1])]
+keys = AvroSerializer(client, json.dumps({'type': 'record', 'name': 'Key', 'fields': [{'name': 'id', 'type': 'long'}]}))
+p = producer(enable_idempotence=True, compression_type='zstd')
+def send(id, row, serialize):
+    p.produce('python_avro', key=keys({'id': id}, SerializationContext('python_avro', MessageField.KEY)),
+        value=serialize(row, SerializationContext('python_avro', MessageField.VALUE)) if row else None, on_delivery=check)
+    p.poll(0)
+EOP
+	python($avro . <<'EOP');
+for row in rows():
+    send(row['id'], dict(row, added=row['id']), values[row['id'] % 2])
+assert p.flush(60) == 0
+EOP
+	check_rows($node, 'python_avro', 'confluent-kafka, avro');
+	is($sql->(q{SELECT count(*) FILTER (WHERE added = id), count(*) FILTER (WHERE added IS NULL) FROM python_avro}), '250|250', 'in two versions of the schema');
+	is($sql->(q{SELECT count(DISTINCT substr(sent_key, 1, 5)), count(DISTINCT sent_key) FROM python_avro_arrived}), '1|500', 'with keys of one schema');
+
+	python($avro . <<'EOP');
+for id in range(1, 500, 2):
+    send(id, None, None)
+assert p.flush(60) == 0
+EOP
+	$sql->(q{SELECT feathub.wait_for_job('python_avro', timeout => '60 s')});
+	is($sql->(q{SELECT count(*), count(*) FILTER (WHERE id % 2 = 0) FROM python_avro_online}), '250|250', 'and tombstones with such keys');
+
+	kafka_create_topic($kafka, 'trips', 2);
+	$sql->(recipe('avro_group', %replace));
+	run_program([ $python, '-' ], recipe('avro', %replace));
+	$sql->(q{SELECT feathub.wait_for_job('trip', timeout => '60 s')});
+	is($sql->('SELECT * FROM trip_online'), 'ann|2024-05-01 08:30:00.000001+00|4.250|{Depot,"Zoo, east"}', "the manual's recipe");
+}
 done_testing();
