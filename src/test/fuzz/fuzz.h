@@ -38,6 +38,11 @@ typedef struct FuzzTarget
 
 extern const FuzzTarget FuzzTargets[];	/* ends with a NULL name */
 
+/* fuzz_binlog.c */
+extern void FuzzBinlogRun(const char *data, Size len);
+extern void FuzzBinlogGtidRun(const char *data, Size len);
+extern void FuzzBinlogJsonRun(const char *data, Size len);
+
 /* fuzz_redis.c */
 extern void FuzzRedisEntryInit(Oid rowtype);
 extern void FuzzRedisEntryRun(const char *data, Size len);

@@ -172,7 +172,7 @@ avro_init(Oid rowtype)
 		names[i] = pstrdup(columns->columns[i].name);
 	option = psprintf("avro_schema=%s",
 					  FeathubAvroMakeSchema(columns->tupdesc, columns->ncolumns,
-											columns->columns, names));
+											columns->columns, names, "row"));
 	init_coders(rowtype, "avro", 1, &option);
 }
 
@@ -649,9 +649,15 @@ framing_run(const char *data, Size len)
 		fuzz_fail("in one go \"%s\", in ranges \"%s\"", whole.data, ranges.data);
 }
 
-/* kafka_options.c asks for a relation's columns; there is none here. */
+/* kafka_options.c asks for a relation's columns and carrier; there are none here. */
 const char *
 FeathubRelationColumnOption(FeathubRelation *rel, AttrNumber attnum, const char *name)
+{
+	return NULL;
+}
+
+FeathubCarrier *
+FeathubRelationCarrier(FeathubRelation *rel, bool is_key)
 {
 	return NULL;
 }
@@ -660,6 +666,9 @@ const FuzzTarget FuzzTargets[] = {
 	{"avro", avro_init, run_coders},
 	{"avro_file", avro_file_init, avro_file_run},
 	{"avro_schema", NULL, avro_schema_run},
+	{"binlog", NULL, FuzzBinlogRun},
+	{"binlog_gtid", NULL, FuzzBinlogGtidRun},
+	{"binlog_json", NULL, FuzzBinlogJsonRun},
 	{"debezium", debezium_init, changelog_run},
 	{"framing", NULL, framing_run},
 	{"json", json_init, run_coders},
