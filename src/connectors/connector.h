@@ -457,8 +457,11 @@ struct FeathubConnector
 	 *
 	 * follows says whether a job can follow this table, by its options (rel is
 	 * of FeathubRelationDescribe); NULL: all tables of the system.
+	 * streams_deletions says, likewise, whether its records tell which rows are
+	 * gone, if that is not a matter of their format; NULL: no.
 	 */
 	bool		(*follows) (FeathubRelation *rel);
+	bool		(*streams_deletions) (FeathubRelation *rel);
 	void		(*open_stream) (FeathubStream *stream);
 	List	   *(*list_partitions) (FeathubStream *stream);
 	void		(*start_stream) (FeathubStream *stream);

@@ -266,6 +266,9 @@ source_has_deletions(FunctionCallInfo fcinfo)
 	connector = FeathubConnectorOfTable(PG_GETARG_OID(ARG_SOURCE));
 	if (connector == NULL)
 		return false;
+	if (connector->streams_deletions &&
+		connector->streams_deletions(FeathubRelationDescribe(PG_GETARG_OID(ARG_SOURCE))))
+		return true;
 	formats = FeathubConnectorFormats(connector,
 									  GetForeignTable(PG_GETARG_OID(ARG_SOURCE))->options);
 	return formats != NIL && ((const FeathubFormat *) linitial(formats))->changelog;

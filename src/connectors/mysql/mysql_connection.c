@@ -167,6 +167,7 @@ FeathubMysqlDisconnect(MysqlConnection *conn)
 		mysql_close(mysql);
 	}
 	conn->res = NULL;
+	conn->dumping = false;
 	conn->pending = MYSQL_PENDING_NONE;
 	conn->wait_events = 0;
 	conn->invalidated = false;

@@ -51,6 +51,7 @@ const FeathubConnector FeathubMysqlConnector = {
 
 	.open_stream = FeathubMysqlOpenStream,
 	.follows = FeathubMysqlFollows,
+	.streams_deletions = FeathubMysqlStreamsDeletions,
 	.list_partitions = FeathubMysqlListPartitions,
 	.start_stream = FeathubMysqlStartStream,
 	.poll = FeathubMysqlPoll,

@@ -42,6 +42,18 @@ typedef enum MysqlWriteMode
 	MYSQL_WRITE_IGNORE
 } MysqlWriteMode;
 
+typedef enum MysqlStreamMode
+{
+	MYSQL_STREAM_COLUMN,
+	MYSQL_STREAM_BINLOG
+} MysqlStreamMode;
+
+typedef enum MysqlSnapshotMode
+{
+	MYSQL_SNAPSHOT_INITIAL,
+	MYSQL_SNAPSHOT_NEVER
+} MysqlSnapshotMode;
+
 typedef struct MysqlOptions
 {
 	/* server */
@@ -78,9 +90,14 @@ typedef struct MysqlOptions
 	int			lookup_size;
 	bool		pushdown;
 	bool		use_remote_estimate;
+	int			stream_mode;	/* MysqlStreamMode */
 	char	   *stream_column;
 	int			stream_lag;
 	char	   *stream_time_zone;
+	int			snapshot_mode;	/* MysqlSnapshotMode */
+	int			snapshot_chunk_rows;
+	int			server_id;
+	int			heartbeat_interval;
 } MysqlOptions;
 
 /* mysql_options.c */
@@ -139,6 +156,11 @@ struct MysqlConnection
 	struct st_mysql_res *res;	/* rows come by it; NULL: none */
 	char	  **row;			/* of the last fetch that had to wait */
 	MysqlResult *reader;		/* who reads res; NULL: nobody any more */
+
+	/* Of a connection that the binary log comes by (mysql_binlog_client.c). */
+	bool		dumping;
+	TimestampTz idle_since;		/* the last byte */
+	int64		idle_limit;		/* ms */
 };
 
 /* What is known of a column of a result. */
@@ -210,7 +232,9 @@ extern void FeathubMysqlCloseResult(MysqlResult *result);
 
 /* The number that the last INSERT was given, or 0. */
 extern uint64 FeathubMysqlInsertId(MysqlConnection *conn);
+/* On an idle connection: false if the statement fails.  Answer takes its rows. */
 extern bool FeathubMysqlTry(MysqlConnection *conn, const char *sql);
+extern MysqlResult *FeathubMysqlAnswer(MysqlConnection *conn, const char *sql);
 
 /* For callers that may not fail: abort and clean-up.  False: close it. */
 extern bool FeathubMysqlExecuteQuiet(MysqlConnection *conn, const char *sql,
@@ -297,6 +321,7 @@ extern void FeathubMysqlSavePositions(FeathubRelation *rel, const char *job,
 extern void FeathubMysqlExplainModify(FeathubModify *modify, ExplainState *es);
 
 extern bool FeathubMysqlFollows(FeathubRelation *rel);
+extern bool FeathubMysqlStreamsDeletions(FeathubRelation *rel);
 extern void FeathubMysqlOpenStream(FeathubStream *stream);
 extern List *FeathubMysqlListPartitions(FeathubStream *stream);
 extern void FeathubMysqlStartStream(FeathubStream *stream);

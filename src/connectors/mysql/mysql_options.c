@@ -31,6 +31,18 @@ static const FeathubOptionValue write_mode_values[] = {
 	{NULL}
 };
 
+static const FeathubOptionValue stream_mode_values[] = {
+	{"column", MYSQL_STREAM_COLUMN},
+	{"binlog", MYSQL_STREAM_BINLOG},
+	{NULL}
+};
+
+static const FeathubOptionValue snapshot_mode_values[] = {
+	{"initial", MYSQL_SNAPSHOT_INITIAL},
+	{"never", MYSQL_SNAPSHOT_NEVER},
+	{NULL}
+};
+
 #define ON_BOTH (FEATHUB_ON_SERVER | FEATHUB_ON_TABLE)
 
 const FeathubOption FeathubMysqlOptions[] = {
@@ -199,6 +211,12 @@ const FeathubOption FeathubMysqlOptions[] = {
 		.description = "Whether planning asks the server how many rows it expects."
 	},
 	{
+		"stream_mode", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
+		.offset = offsetof(MysqlOptions, stream_mode),
+		.values = stream_mode_values, .default_value = "column",
+		.description = "How a job follows the table: by stream_column, or by the server's binary log, which has every insert, update and delete."
+	},
+	{
 		"stream_column", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
 		.offset = offsetof(MysqlOptions, stream_column),
 		.description = "Column that a job follows: indexed and increasing, an integer, TIMESTAMP or DATETIME; ties are ordered by the columns with option key."
@@ -213,6 +231,30 @@ const FeathubOption FeathubMysqlOptions[] = {
 		"stream_time_zone", FEATHUB_ON_TABLE, FEATHUB_OPTION_STRING,
 		.offset = offsetof(MysqlOptions, stream_time_zone),
 		.description = "Time zone, as the server calls it, of a DATETIME in stream_column, if not the server's own."
+	},
+	{
+		"snapshot_mode", FEATHUB_ON_TABLE, FEATHUB_OPTION_ENUM,
+		.offset = offsetof(MysqlOptions, snapshot_mode),
+		.values = snapshot_mode_values, .default_value = "initial",
+		.description = "With stream_mode 'binlog', what a job that starts at 'earliest' reads first: the table's rows, or only the changes that the server still has."
+	},
+	{
+		"snapshot_chunk_rows", FEATHUB_ON_TABLE, FEATHUB_OPTION_INT,
+		.offset = offsetof(MysqlOptions, snapshot_chunk_rows),
+		.min = 1, .max = 1000000, .default_value = "10000",
+		.description = "Rows that the snapshot reads at a time."
+	},
+	{
+		"server_id", FEATHUB_ON_TABLE, FEATHUB_OPTION_INT,
+		.offset = offsetof(MysqlOptions, server_id),
+		.min = 0, .max = 2147483647, .default_value = "0",
+		.description = "Number by which the server knows the job, unlike that of any other replica; 0: made of the job's name and this cluster's identifier."
+	},
+	{
+		"heartbeat_interval", FEATHUB_ON_TABLE, FEATHUB_OPTION_INT,
+		.offset = offsetof(MysqlOptions, heartbeat_interval),
+		.min = 1, .max = 3600, .default_value = "1",
+		.description = "Seconds after which a server without changes sends a sign of life; ten times that without one is an error."
 	},
 	{
 		"column_name", FEATHUB_ON_COLUMN, FEATHUB_OPTION_STRING,
@@ -243,6 +285,13 @@ FeathubMysqlCheckRelation(FeathubRelation *rel)
 						 rel->server->servername)));
 	if (options->table_name == NULL)
 		options->table_name = rel->relname;
+	if (options->stream_mode == MYSQL_STREAM_BINLOG &&
+		(options->stream_column || options->stream_time_zone))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"%s\" of foreign table \"%s\" does not fit stream_mode 'binlog'",
+						options->stream_column ? "stream_column" : "stream_time_zone",
+						rel->relname)));
 }
 
 /* The options of a server and a user mapping, without those of a table. */

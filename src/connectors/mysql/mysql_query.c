@@ -648,6 +648,12 @@ FeathubMysqlInsertId(MysqlConnection *conn)
 	return mysql_insert_id(conn->mysql);
 }
 
+MysqlResult *
+FeathubMysqlAnswer(MysqlConnection *conn, const char *sql)
+{
+	return begin_result(conn, sql);
+}
+
 /* Run a statement on an idle connection; false if it fails. */
 bool
 FeathubMysqlTry(MysqlConnection *conn, const char *sql)

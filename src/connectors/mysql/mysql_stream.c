@@ -1,6 +1,7 @@
 /*
  * mysql_stream.c
- *		Following a table by an increasing column: the streaming callbacks.
+ *		Following a table by an increasing column: the streaming callbacks, which
+ *		hand tables that are followed by the binary log over to mysql_cdc.c.
  *
  * A table is one partition, "<table>-0".  It is read in pages, ordered by the
  * stream column and, for ties, the key:
@@ -30,7 +31,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "connectors/mysql/mysql_cdc.h"
 #include "connectors/mysql/mysql_deparse.h"
+#include "connectors/mysql/mysql_record.h"
 #include "connectors/mysql/mysql_stream.h"
 #include "core/clock.h"
 
@@ -43,17 +46,10 @@
 #define MAX_PAGE	10000
 #define PAGE_BYTES	(4 * 1024 * 1024)
 
-/* The fields of a page, which the rows handed out point to. */
-typedef struct PageFields
-{
-	int			nfields;
-	MysqlField	fields[FLEXIBLE_ARRAY_MEMBER];
-} PageFields;
-
 /* FeathubRecord.raw */
 typedef struct StreamRow
 {
-	const PageFields *page;
+	const MysqlFields *page;
 	char	  **values;			/* the table's columns, then those of the order */
 	unsigned long *lengths;
 } StreamRow;
@@ -62,13 +58,7 @@ typedef struct StreamState
 {
 	MysqlConnection *conn;
 	bool		ready;			/* connected, and the table was looked at */
-	MysqlDecoder *decoder;
-	const PageFields *bound;	/* what decoder was bound to */
-
-	/* The table's columns that are read */
-	int			ncolumns;
-	AttrNumber *attnums;
-	char	  **json_names;		/* as keys of JSON, in UTF-8 */
+	MysqlRecords *records;
 
 	/* The columns of the order: stream column, key */
 	int			norder;
@@ -97,7 +87,6 @@ static void make_ready(FeathubStream *stream);
 static void look_at_columns(FeathubStream *stream);
 static void look_at_indexes(FeathubStream *stream);
 static void look_at_time_zone(FeathubStream *stream);
-static MysqlOrderKind order_kind(const char *type, const char *collation);
 static void check_position(FeathubStream *stream, const char *text, MysqlPosition *position);
 static void check_not_made_again(FeathubStream *stream, const MysqlPosition *position);
 static void append_where(FeathubStream *stream, StringInfo sql, const MysqlPosition *position);
@@ -106,17 +95,29 @@ static void append_order(StreamState *state, StringInfo sql, const char *directi
 static char *latest_position(FeathubStream *stream);
 static char *position_of_time(FeathubStream *stream, const char *target);
 static int	read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes);
-static void take_row(FeathubStream *stream, const PageFields *page, char **values,
+static void take_row(FeathubStream *stream, const MysqlFields *page, char **values,
 					 unsigned long *lengths, FeathubRecord *record);
 static void row_position(StreamState *state, const StreamRow *row, MysqlPosition *position);
-static void append_json(StreamState *state, StringInfo out, const StreamRow *row);
-static void not_followable(FeathubStream *stream, const char *detail, const char *hint)
-			pg_attribute_noreturn();
 
 bool
 FeathubMysqlFollows(FeathubRelation *rel)
 {
-	return ((MysqlOptions *) rel->options)->stream_column != NULL;
+	MysqlOptions *options = rel->options;
+
+	return options->stream_column != NULL || options->stream_mode == MYSQL_STREAM_BINLOG;
+}
+
+bool
+FeathubMysqlStreamsDeletions(FeathubRelation *rel)
+{
+	return ((MysqlOptions *) rel->options)->stream_mode == MYSQL_STREAM_BINLOG;
+}
+
+/* Is the table followed by the binary log?  Then mysql_cdc.c does it. */
+static bool
+by_binlog(FeathubStream *stream)
+{
+	return ((MysqlOptions *) stream->rel->options)->stream_mode == MYSQL_STREAM_BINLOG;
 }
 
 void
@@ -126,28 +127,17 @@ FeathubMysqlOpenStream(FeathubStream *stream)
 	FeathubRelation *rel = stream->rel;
 	MysqlOptions *options = rel->options;
 	StreamState *state = palloc0(sizeof(StreamState));
-	List	   *attrs = NIL;
 
-	stream->state = state;
-	state->attnums = palloc(sizeof(AttrNumber) * (rel->tupdesc->natts + 1));
-	state->json_names = palloc(sizeof(char *) * (rel->tupdesc->natts + 1));
-	for (int attnum = 1; attnum <= rel->tupdesc->natts; attnum++)
+	if (by_binlog(stream))
 	{
-		Form_pg_attribute att = TupleDescAttr(rel->tupdesc, attnum - 1);
-		StringInfoData name;
-
-		if (att->attisdropped || att->attgenerated)
-			continue;
-		attrs = lappend_int(attrs, attnum);
-		initStringInfo(&name);
-		escape_json(&name, NameStr(att->attname));
-		state->json_names[state->ncolumns] = pg_server_to_any(name.data, name.len, PG_UTF8);
-		state->attnums[state->ncolumns++] = attnum;
+		MemoryContextSwitchTo(old);
+		FeathubMysqlCdcOpenStream(stream);
+		return;
 	}
+	stream->state = state;
+	state->records = FeathubMysqlRecordsMake(rel);
 	find_order(stream);
 	write_select(stream);
-	state->decoder = FeathubMysqlDecoderMake(rel->tupdesc, attrs, rel->relname,
-											 options->zero_dates);
 	state->page = FIRST_PAGE;
 	state->rows_context = AllocSetContextCreate(stream->context, "feathub mysql stream rows",
 												ALLOCSET_DEFAULT_SIZES);
@@ -169,19 +159,19 @@ find_order(FeathubStream *stream)
 	ListCell   *lc;
 
 	if (options->stream_column == NULL)
-		not_followable(stream, "Option stream_column is not set.",
+		FeathubMysqlNotFollowable(stream, "Option stream_column is not set.",
 					   "Set it to an indexed column that increases, like a time of the last change.");
-	for (int i = 0; i < state->ncolumns; i++)
-		if (strcmp(NameStr(TupleDescAttr(rel->tupdesc, state->attnums[i] - 1)->attname),
+	for (int i = 0; i < state->records->ncolumns; i++)
+		if (strcmp(NameStr(TupleDescAttr(rel->tupdesc, state->records->attnums[i] - 1)->attname),
 				   options->stream_column) == 0)
-			attnums = list_make1_int(state->attnums[i]);
+			attnums = list_make1_int(state->records->attnums[i]);
 	if (attnums == NIL)
-		not_followable(stream, psprintf("It has no column \"%s\", which option stream_column names.",
+		FeathubMysqlNotFollowable(stream, psprintf("It has no column \"%s\", which option stream_column names.",
 										options->stream_column), NULL);
 	foreach(lc, FeathubMysqlKeyColumns(rel))
 		attnums = list_append_unique_int(attnums, lfirst_int(lc));
 	if (list_length(attnums) > MYSQL_POSITION_VALUES)
-		not_followable(stream, "It has too many key columns.", NULL);
+		FeathubMysqlNotFollowable(stream, "It has too many key columns.", NULL);
 
 	state->order_names = palloc(sizeof(char *) * list_length(attnums));
 	state->quoted = palloc(sizeof(char *) * list_length(attnums));
@@ -216,9 +206,9 @@ write_select(FeathubStream *stream)
 	state->table = sql.data;
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
-	for (int i = 0; i < state->ncolumns; i++)
+	for (int i = 0; i < state->records->ncolumns; i++)
 	{
-		FeathubMysqlOutputColumn(&sql, rel, state->attnums[i]);
+		FeathubMysqlOutputColumn(&sql, rel, state->records->attnums[i]);
 		appendStringInfoString(&sql, ", ");
 	}
 	for (int i = 0; i < state->norder; i++)
@@ -237,8 +227,8 @@ write_select(FeathubStream *stream)
 	state->partition = psprintf("%s-0", options->table_name);
 }
 
-static void
-not_followable(FeathubStream *stream, const char *detail, const char *hint)
+void
+FeathubMysqlNotFollowable(FeathubStream *stream, const char *detail, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -252,6 +242,8 @@ FeathubMysqlListPartitions(FeathubStream *stream)
 {
 	StreamState *state = stream->state;
 
+	if (by_binlog(stream))
+		return FeathubMysqlCdcListPartitions(stream);
 	make_ready(stream);
 	return list_make1(pstrdup(state->partition));
 }
@@ -313,12 +305,12 @@ look_at_columns(FeathubStream *stream)
 
 		if (i < 0)
 			continue;
-		state->kinds[i] = order_kind(values[1], values[4]);
+		state->kinds[i] = FeathubMysqlOrderKind(values[1], values[4]);
 		if (state->kinds[i] == MYSQL_ORDER_NONE)
-			not_followable(stream, psprintf("Its column %s has a type whose order is of no use: %s.",
+			FeathubMysqlNotFollowable(stream, psprintf("Its column %s has a type whose order is of no use: %s.",
 											state->quoted[i], values[1]), NULL);
 		if (i > 0 && strcmp(values[2], "NO") != 0)
-			not_followable(stream, psprintf("Its key column %s may be null.", state->quoted[i]), NULL);
+			FeathubMysqlNotFollowable(stream, psprintf("Its key column %s may be null.", state->quoted[i]), NULL);
 		if (i == 0)
 		{
 			state->precision = values[3] ? atoi(values[3]) : 0;
@@ -328,23 +320,23 @@ look_at_columns(FeathubStream *stream)
 	FeathubMysqlCloseResult(result);
 	for (int i = 0; i < state->norder; i++)
 		if (state->kinds[i] == MYSQL_ORDER_NONE)
-			not_followable(stream, psprintf("There is no column %s in table %s, or it may not be read.",
+			FeathubMysqlNotFollowable(stream, psprintf("There is no column %s in table %s, or it may not be read.",
 											state->quoted[i], state->table), NULL);
 	if (state->kinds[0] != MYSQL_ORDER_INTEGER && state->kinds[0] != MYSQL_ORDER_DATETIME &&
 		state->kinds[0] != MYSQL_ORDER_TIMESTAMP)
-		not_followable(stream, psprintf("Column %s, which option stream_column names, is no integer, DATETIME or TIMESTAMP.",
+		FeathubMysqlNotFollowable(stream, psprintf("Column %s, which option stream_column names, is no integer, DATETIME or TIMESTAMP.",
 										state->quoted[0]), NULL);
 	if (state->kinds[0] == MYSQL_ORDER_INTEGER &&
 		FeathubOptionsGet(stream->rel->table->options, "stream_lag") == NULL)
-		not_followable(stream, psprintf("Option stream_lag is not set, and column %s, which option stream_column names, is an integer.",
+		FeathubMysqlNotFollowable(stream, psprintf("Option stream_lag is not set, and column %s, which option stream_column names, is an integer.",
 										state->quoted[0]),
 					   "Transactions may commit in another order than their numbers: set stream_lag to how many numbers may be outstanding, or to 0 if there is one writer at a time.");
 	if (state->kinds[0] == MYSQL_ORDER_INTEGER && options->stream_time_zone)
-		not_followable(stream, "Option stream_time_zone is set, and the column is an integer.", NULL);
+		FeathubMysqlNotFollowable(stream, "Option stream_time_zone is set, and the column is an integer.", NULL);
 }
 
-static MysqlOrderKind
-order_kind(const char *type, const char *collation)
+MysqlOrderKind
+FeathubMysqlOrderKind(const char *type, const char *collation)
 {
 	static const struct
 	{
@@ -406,12 +398,12 @@ look_at_indexes(FeathubStream *stream)
 	unique |= covered;
 	FeathubMysqlCloseResult(result);
 	if (!indexed)
-		not_followable(stream, psprintf("No index of table %s begins with column %s.",
+		FeathubMysqlNotFollowable(stream, psprintf("No index of table %s begins with column %s.",
 										state->table, state->quoted[0]),
 					   psprintf("On the server: CREATE INDEX feathub_stream ON %s (%s).",
 								state->table, state->quoted[0]));
 	if (!unique)
-		not_followable(stream, psprintf("Several rows of table %s may have the same values in the stream column and the key.",
+		FeathubMysqlNotFollowable(stream, psprintf("Several rows of table %s may have the same values in the stream column and the key.",
 										state->table),
 					   "Set option key 'true' on the columns of its primary key.");
 }
@@ -441,7 +433,7 @@ look_at_time_zone(FeathubStream *stream)
 	known = FeathubMysqlFetch(result, &values, &lengths) && values[0] != NULL;
 	FeathubMysqlCloseResult(result);
 	if (!known)
-		not_followable(stream, psprintf("The server does not know time zone \"%s\".",
+		FeathubMysqlNotFollowable(stream, psprintf("The server does not know time zone \"%s\".",
 										options->stream_time_zone ? options->stream_time_zone :
 										"@@GLOBAL.time_zone"),
 					   "Set stream_time_zone to an offset like \"+00:00\", or load the server's time zones.");
@@ -455,9 +447,15 @@ FeathubMysqlStartStream(FeathubStream *stream)
 	StreamState *state = stream->state;
 	MemoryContext old = MemoryContextSwitchTo(stream->context);
 
+	if (by_binlog(stream))
+	{
+		MemoryContextSwitchTo(old);
+		FeathubMysqlCdcStartStream(stream);
+		return;
+	}
 	make_ready(stream);
 	MemoryContextReset(state->rows_context);
-	state->bound = NULL;
+	state->records->bound = NULL;
 	state->at_end = false;
 	for (int i = 0; i < stream->npartitions; i++)
 	{
@@ -620,6 +618,8 @@ FeathubMysqlSeekPosition(FeathubStream *stream, const char *name, const char *ta
 	Size		sign = target[0] == '-';
 	Size		len = sign + strspn(target + sign, "0123456789");
 
+	if (by_binlog(stream))
+		return FeathubMysqlCdcSeekPosition(stream, name, target);
 	make_ready(stream);
 	if (pg_strcasecmp(target, "earliest") == 0)
 		return pstrdup("0:");
@@ -705,6 +705,8 @@ FeathubMysqlRecordPosition(FeathubStream *stream, const FeathubRecord *record)
 	MysqlPosition position;
 	StringInfoData text;
 
+	if (by_binlog(stream))
+		return FeathubMysqlCdcRecordPosition(stream, record);
 	row_position(stream->state, record->raw, &position);
 	position.before = true;
 	position.number = record->sequence;
@@ -720,8 +722,8 @@ row_position(StreamState *state, const StreamRow *row, MysqlPosition *position)
 	position->nvalues = state->norder;
 	for (int i = 0; i < state->norder; i++)
 		FeathubMysqlPositionValue(&position->values[i], state->kinds[i],
-								  row->values[state->ncolumns + i],
-								  row->lengths[state->ncolumns + i]);
+								  row->values[state->records->ncolumns + i],
+								  row->lengths[state->records->ncolumns + i]);
 }
 
 /* Polling */
@@ -732,6 +734,8 @@ FeathubMysqlPoll(FeathubStream *stream, FeathubRecord *records, int max,
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), Max(timeout, 0));
 
+	if (by_binlog(stream))
+		return FeathubMysqlCdcPoll(stream, records, max, max_bytes, timeout);
 	for (;;)
 	{
 		int			n;
@@ -758,7 +762,7 @@ read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes
 	MemoryContext old = MemoryContextSwitchTo(state->page_context);
 	int			limit = Min(max, state->page);
 	MysqlPosition position;
-	PageFields *page;
+	MysqlFields *page;
 	StringInfoData sql;
 	MysqlResult *result;
 	char	  **values;
@@ -775,9 +779,7 @@ read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes
 	result = FeathubMysqlQuery(state->conn, sql.data, sql.len);
 
 	MemoryContextSwitchTo(state->rows_context);
-	page = palloc(offsetof(PageFields, fields) +
-				  sizeof(MysqlField) * FeathubMysqlFieldCount(result));
-	page->nfields = FeathubMysqlFieldCount(result);
+	page = FeathubMysqlFieldsMake(FeathubMysqlFieldCount(result));
 	memcpy(page->fields, FeathubMysqlFields(result), sizeof(MysqlField) * page->nfields);
 	while ((n == 0 || bytes < max_bytes) && FeathubMysqlFetch(result, &values, &lengths))
 	{
@@ -813,7 +815,7 @@ read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes
 
 /* Keep a row, and make a record of it. */
 static void
-take_row(FeathubStream *stream, const PageFields *page, char **values,
+take_row(FeathubStream *stream, const MysqlFields *page, char **values,
 		 unsigned long *lengths, FeathubRecord *record)
 {
 	StreamState *state = stream->state;
@@ -841,7 +843,7 @@ take_row(FeathubStream *stream, const PageFields *page, char **values,
 		p += lengths[i] + 1;
 	}
 	initStringInfo(&json);
-	append_json(state, &json, row);
+	FeathubMysqlRecordsJson(state->records, &json, row->values, row->lengths);
 
 	record->partition = 0;
 	record->key = NULL;
@@ -854,7 +856,7 @@ take_row(FeathubStream *stream, const PageFields *page, char **values,
 	{
 		char		text[64];
 
-		snprintf(text, sizeof(text), "%s+00", row->values[state->ncolumns]);
+		snprintf(text, sizeof(text), "%s+00", row->values[state->records->ncolumns]);
 		record->timestamp = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
 																	CStringGetDatum(text),
 																	ObjectIdGetDatum(InvalidOid),
@@ -867,8 +869,13 @@ FeathubMysqlReleaseRecords(FeathubStream *stream)
 {
 	StreamState *state = stream->state;
 
+	if (by_binlog(stream))
+	{
+		FeathubMysqlCdcReleaseRecords(stream);
+		return;
+	}
 	MemoryContextReset(state->rows_context);
-	state->bound = NULL;
+	state->records->bound = NULL;
 	for (int i = 0; i < stream->npartitions; i++)
 	{
 		stream->partitions[i].next_position = NULL;
@@ -878,37 +885,6 @@ FeathubMysqlReleaseRecords(FeathubStream *stream)
 
 /* Records */
 
-/*
- * A row as JSON in UTF-8, for dead letters: {"id": "1", "name": null}.  All
- * values are the text that the server sent; bytes that are none {"hex": "00ff"}.
- */
-static void
-append_json(StreamState *state, StringInfo out, const StreamRow *row)
-{
-	appendStringInfoChar(out, '{');
-	for (int i = 0; i < state->ncolumns; i++)
-	{
-		const char *data = row->values[i];
-		int			len = row->lengths[i];
-
-		appendStringInfo(out, "%s%s: ", i ? ", " : "", state->json_names[i]);
-		if (data == NULL)
-			appendStringInfoString(out, "null");
-		else if (memchr(data, '\0', len) == NULL &&
-				 pg_encoding_verifymbstr(PG_UTF8, data, len) == len)
-			escape_json(out, data);
-		else
-		{
-			appendStringInfoString(out, "{\"hex\": \"");
-			enlargeStringInfo(out, len * 2);
-			out->len += hex_encode(data, len, out->data + out->len);
-			out->data[out->len] = '\0';
-			appendStringInfoString(out, "\"}");
-		}
-	}
-	appendStringInfoChar(out, '}');
-}
-
 bool
 FeathubMysqlDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 						 Datum *values, bool *isnull, FeathubDecodeError *error)
@@ -916,12 +892,10 @@ FeathubMysqlDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 	StreamState *state = stream->state;
 	const StreamRow *row = record->raw;
 
-	if (state->bound != row->page)
-	{
-		FeathubMysqlDecoderBind(state->decoder, row->page->fields, row->page->nfields);
-		state->bound = row->page;
-	}
-	FeathubMysqlDecodeBound(state->decoder, row->values, row->lengths, values, isnull);
+	if (by_binlog(stream))
+		return FeathubMysqlCdcDecodeRecord(stream, record, values, isnull, error);
+	FeathubMysqlRecordsDecode(state->records, row->page, row->values, row->lengths,
+							  values, isnull);
 	return true;
 }
 
@@ -930,37 +904,16 @@ Datum
 FeathubMysqlRecordHeaders(FeathubStream *stream, const FeathubRecord *record, bool *isnull)
 {
 	StreamState *state = stream->state;
-	const PageFields *page = ((const StreamRow *) record->raw)->page;
-	TupleDesc	tupdesc = stream->rel->tupdesc;
 	StringInfoData json;
 
+	if (by_binlog(stream))
+		return FeathubMysqlCdcRecordHeaders(stream, record, isnull);
 	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"mysql\": {");
-	for (int i = 0; i < state->ncolumns; i++)
-	{
-		const MysqlField *field = &page->fields[i];
-
-		if (i > 0)
-			appendStringInfoString(&json, ", ");
-		escape_json(&json, NameStr(TupleDescAttr(tupdesc, state->attnums[i] - 1)->attname));
-		appendStringInfo(&json, ": \"%d %u %lu %d\"", field->type, field->flags, field->length,
-						 field->binary);
-	}
-	appendStringInfoString(&json, "}}");
+	appendStringInfoChar(&json, '{');
+	FeathubMysqlRecordsHeader(state->records, &json, ((const StreamRow *) record->raw)->page);
+	appendStringInfoChar(&json, '}');
 	*isnull = false;
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
-}
-
-/* The member of an object, or NULL if it has none. */
-static JsonbValue *
-json_member(JsonbContainer *container, const char *name)
-{
-	JsonbValue	key;
-
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = strlen(name);
-	return findJsonbValueFromContainer(container, JB_FOBJECT, &key);
 }
 
 bool
@@ -969,49 +922,12 @@ FeathubMysqlDecodeStored(FeathubStream *stream, const char *partition,
 						 Datum *values, bool *isnull, FeathubDecodeError *error)
 {
 	StreamState *state = stream->state;
-	TupleDesc	tupdesc = stream->rel->tupdesc;
-	char	   *text = pnstrdup(record->value, record->value_len);
-	Jsonb	   *row;
-	JsonbValue *kinds = headers_isnull ? NULL :
-		json_member(&DatumGetJsonbP(headers)->root, "mysql");
-	MysqlField *fields = palloc0(sizeof(MysqlField) * (state->ncolumns + 1));
-	char	  **texts = palloc0(sizeof(char *) * (state->ncolumns + 1));
-	unsigned long *lengths = palloc0(sizeof(unsigned long) * (state->ncolumns + 1));
 
-	text = pg_any_to_server(text, strlen(text), PG_UTF8);
-	row = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-	for (int i = 0; i < state->ncolumns; i++)
-	{
-		const char *name = NameStr(TupleDescAttr(tupdesc, state->attnums[i] - 1)->attname);
-		JsonbValue *value = JB_ROOT_IS_OBJECT(row) ? json_member(&row->root, name) : NULL;
-		JsonbValue *kind = kinds && kinds->type == jbvBinary ?
-			json_member(kinds->val.binary.data, name) : NULL;
-		int			binary = 0;
-
-		fields[i].type = 253;	/* MYSQL_TYPE_VAR_STRING, of a column that came later */
-		if (kind && kind->type == jbvString)
-			(void) sscanf(pnstrdup(kind->val.string.val, kind->val.string.len), "%d %u %lu %d",
-						  &fields[i].type, &fields[i].flags, &fields[i].length, &binary);
-		fields[i].binary = binary != 0;
-		if (value && value->type == jbvString)
-		{
-			char	   *data = pnstrdup(value->val.string.val, value->val.string.len);
-
-			texts[i] = pg_server_to_any(data, strlen(data), PG_UTF8);
-			lengths[i] = strlen(texts[i]);
-		}
-		else if (value && value->type == jbvBinary &&
-				 (value = json_member(value->val.binary.data, "hex")) != NULL &&
-				 value->type == jbvString)
-		{
-			texts[i] = palloc(value->val.string.len / 2 + 1);
-			lengths[i] = hex_decode(value->val.string.val, value->val.string.len, texts[i]);
-			texts[i][lengths[i]] = '\0';
-		}
-	}
-	FeathubMysqlDecoderBind(state->decoder, fields, state->ncolumns);
-	state->bound = NULL;
-	FeathubMysqlDecodeBound(state->decoder, texts, lengths, values, isnull);
+	if (by_binlog(stream))
+		return FeathubMysqlCdcDecodeStored(stream, record, headers, headers_isnull, values,
+									   isnull);
+	FeathubMysqlRecordsDecodeStored(state->records, record, headers, headers_isnull,
+									values, isnull);
 	return true;
 }
 
@@ -1021,13 +937,18 @@ FeathubMysqlDescribeRecord(FeathubStream *stream, const FeathubRecord *record, S
 	StreamState *state = stream->state;
 	const StreamRow *row = record->raw;
 
+	if (by_binlog(stream))
+	{
+		FeathubMysqlCdcDescribeRecord(stream, record, out);
+		return;
+	}
 	appendStringInfo(out, "table %s row", state->table);
 	for (int i = 0; i < state->norder; i++)
 	{
 		MysqlPositionValue value;
 
-		FeathubMysqlPositionValue(&value, state->kinds[i], row->values[state->ncolumns + i],
-								  row->lengths[state->ncolumns + i]);
+		FeathubMysqlPositionValue(&value, state->kinds[i], row->values[state->records->ncolumns + i],
+								  row->lengths[state->records->ncolumns + i]);
 		appendStringInfo(out, "%s %s = %s%s", i ? "," : "", state->quoted[i],
 						 value.tag == 'x' ? "0x" : "", value.text);
 	}
@@ -1045,6 +966,11 @@ FeathubMysqlPartitionStatus(FeathubStream *stream)
 {
 	StreamState *state = stream->state;
 
+	if (by_binlog(stream))
+	{
+		FeathubMysqlCdcPartitionStatus(stream);
+		return;
+	}
 	for (int i = 0; i < stream->npartitions; i++)
 	{
 		FeathubStreamPartition *ours = &stream->partitions[i];
@@ -1061,6 +987,11 @@ FeathubMysqlCloseStream(FeathubStream *stream)
 {
 	StreamState *state = stream->state;
 
+	if (by_binlog(stream))
+	{
+		FeathubMysqlCdcCloseStream(stream);
+		return;
+	}
 	if (state == NULL)
 		return;
 	FeathubMysqlDisconnect(state->conn);

@@ -43,6 +43,13 @@ typedef struct MysqlPosition
 	MysqlPositionValue values[MYSQL_POSITION_VALUES];
 } MysqlPosition;
 
+/* mysql_stream.c: of a column, by its names in information_schema. */
+extern MysqlOrderKind FeathubMysqlOrderKind(const char *type, const char *collation);
+
+/* An error that says why the table cannot be followed; hint may be NULL. */
+extern void FeathubMysqlNotFollowable(FeathubStream *stream, const char *detail,
+									  const char *hint) pg_attribute_noreturn();
+
 /* False if the text is none. */
 extern bool FeathubMysqlPositionParse(const char *text, MysqlPosition *position);
 extern void FeathubMysqlPositionAppend(StringInfo out, const MysqlPosition *position);
@@ -51,6 +58,8 @@ extern void FeathubMysqlPositionValue(MysqlPositionValue *value, MysqlOrderKind 
 									  const char *data, Size len);
 /* Can a column of the kind have the value? */
 extern bool FeathubMysqlPositionFits(const MysqlPositionValue *value, MysqlOrderKind kind);
+/* By their values alone. */
+extern int	FeathubMysqlComparePositionValues(const MysqlPosition *x, const MysqlPosition *y);
 /* As a literal of the server's SQL. */
 extern void FeathubMysqlPositionLiteral(StringInfo out, const MysqlPositionValue *value,
 										MysqlOrderKind kind);

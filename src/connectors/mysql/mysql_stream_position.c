@@ -18,7 +18,7 @@
 
 #include "mb/pg_wchar.h"
 
-#include "connectors/mysql/mysql_stream.h"
+#include "connectors/mysql/mysql_cdc.h"
 
 static const char *parse_value(const char *p, MysqlPositionValue *value);
 static int	compare_values(const MysqlPositionValue *a, const MysqlPositionValue *b);
@@ -198,29 +198,47 @@ FeathubMysqlPositionLiteral(StringInfo out, const MysqlPositionValue *value, Mys
 int
 FeathubMysqlComparePositions(const char *a, const char *b)
 {
+	MysqlCdcPosition log_x;
+	MysqlCdcPosition log_y;
 	MysqlPosition x;
 	MysqlPosition y;
-	int			n;
+	int			result;
 
 	/* a bare number is the sequence of a record */
-	if (!FeathubMysqlPositionParse(a, &x) || !FeathubMysqlPositionParse(b, &y))
+	if (a[strspn(a, "0123456789")] == '\0' || b[strspn(b, "0123456789")] == '\0')
 	{
 		int64		i = strtoll(a, NULL, 10);
 		int64		j = strtoll(b, NULL, 10);
 
 		return (i > j) - (i < j);
 	}
-	n = Min(x.nvalues, y.nvalues);
+	if (!FeathubMysqlPositionParse(a, &x) || !FeathubMysqlPositionParse(b, &y))
+	{
+		bool		known_x = FeathubMysqlCdcPositionParse(a, &log_x);
+		bool		known_y = FeathubMysqlCdcPositionParse(b, &log_y);
+
+		return known_x && known_y ? FeathubMysqlCdcCompare(&log_x, &log_y) :
+			(int) known_x - (int) known_y;
+	}
+	result = FeathubMysqlComparePositionValues(&x, &y);
+	return result ? result : (int) y.before - (int) x.before;
+}
+
+int
+FeathubMysqlComparePositionValues(const MysqlPosition *x, const MysqlPosition *y)
+{
+	int			n = Min(x->nvalues, y->nvalues);
+
 	for (int i = 0; i < n; i++)
 	{
-		int			result = compare_values(&x.values[i], &y.values[i]);
+		int			result = compare_values(&x->values[i], &y->values[i]);
 
 		if (result != 0)
 			return result;
 	}
-	if (x.nvalues != y.nvalues)
-		return x.nvalues < y.nvalues ? -1 : 1;
-	return (int) y.before - (int) x.before;
+	if (x->nvalues != y->nvalues)
+		return x->nvalues < y->nvalues ? -1 : 1;
+	return 0;
 }
 
 static int

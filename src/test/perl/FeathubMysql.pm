@@ -34,6 +34,7 @@ our @EXPORT = qw(
   mysql_pause
   mysql_continue
   mysql_query
+  mysql_start_query
   mysql_server
 );
 
@@ -245,6 +246,21 @@ sub mysql_query
 	  or die "mariadb: $err";
 	chomp $out;
 	return $out;
+}
+
+=item mysql_start_query($server, $sql)
+
+The same in the background; a harness of IPC::Run to finish.
+
+=cut
+
+sub mysql_start_query
+{
+	my ($server, $sql) = @_;
+	my @connect = $server->{connect} ? @{ $server->{connect} } : ('-S', "$server->{dir}/s", '-uroot');
+
+	return IPC::Run::start([ _program('mariadb'), '--no-defaults', @connect, '-N', '-B',
+			'--default-character-set=utf8mb4' ], '<', \$sql);
 }
 
 =item mysql_server($node, $server, $options)

@@ -1,0 +1,873 @@
+/*
+ * mysql_cdc.c
+ *		Following a table by the server's binary log: the streaming callbacks.
+ *
+ *		[ first copy: chunk by chunk, between events ] -> inserts, updates, deletes
+ *
+ * A table is one partition, "<table>-0".  The log comes by a connection of its
+ * own (mysql_binlog_client.c), is decoded (mysql_binlog.c) and queued
+ * (mysql_cdc_queue.c); another connection looks at the server and reads the
+ * first copy (mysql_snapshot.c).
+ *
+ * A position is the begin of a transaction with the number of its records that
+ * are applied, so reading always restarts at a transaction: by GTIDs where the
+ * server has them, else by file and position.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "connectors/mysql/mysql_binlog_client.h"
+#include "connectors/mysql/mysql_cdc.h"
+
+/* Milliseconds until a place in the log without records is noted: at first, at most. */
+#define NOTE_PLACE_FIRST	250
+#define NOTE_PLACE_MAX		2000
+
+/* How often the end of the log is asked for, in ms. */
+#define ASK_END				1000
+
+/* A chunk that the server is not ready for is asked for again after so many ms. */
+#define ASK_CHUNK			20
+
+typedef struct CdcState
+{
+	MysqlConnection *query;		/* statements */
+	MysqlConnection *dump;		/* the log */
+	bool		ready;			/* connected, and the table was looked at */
+	MysqlCdcTable *table;
+	MysqlRecords *records;
+	MysqlSnapshot *snapshot;
+	MysqlCdcReader *reader;
+	char	   *partition;		/* its name */
+	uint32		server_id;
+	char		uuid[37];
+
+	/* Where we are: behind what was handed out. */
+	MysqlCdcPosition at;		/* but for gtids, transaction */
+	char		file[512];		/* at.file */
+	MysqlGtidSet *executed;		/* NULL: not known */
+	MysqlGtid	transaction;	/* of at.rows */
+	int64		copied;			/* rows of the first copy */
+	const MysqlSnapshotRow *last_copied;	/* of the chunk at hand */
+	TimestampTz next_chunk;		/* not before */
+
+	MysqlCdcItem *handed;		/* out, until release */
+	int			nhanded;
+	MemoryContext handed_context;	/* of records */
+	MemoryContext poll_context; /* of a poll */
+
+	bool		moved;			/* next_position is due */
+	TimestampTz note_at;		/* when a place without records is */
+	int			note_interval;
+	TimestampTz last_note;
+
+	/* The end of the log, as it was last seen. */
+	TimestampTz end_seen;
+	MysqlCdcPosition end;
+	char		end_file[512];
+	char	   *end_text;
+	int64		records_read;
+} CdcState;
+
+static void make_ready(FeathubStream *stream);
+static void make_identity(FeathubStream *stream);
+static void check_mark(FeathubStream *stream, const FeathubStreamPartition *ours,
+					   const MysqlCdcPosition *position);
+static void begin_reading(FeathubStream *stream, MysqlCdcPosition *position);
+static char *first_log(FeathubStream *stream);
+static bool hand_out(FeathubStream *stream, FeathubRecord *record);
+static void hand_out_row(FeathubStream *stream, MysqlCdcItem *item, FeathubRecord *record);
+static void pass_place(CdcState *state, const MysqlCdcItem *item);
+static bool hand_out_copy(FeathubStream *stream, FeathubRecord *record);
+static bool want_chunk(CdcState *state);
+static bool chunk_is_due(CdcState *state);
+static void note_position(FeathubStream *stream, int n);
+static void raise_stop(FeathubStream *stream);
+static void look_at_end(FeathubStream *stream);
+static char *position_text(CdcState *state);
+
+void
+FeathubMysqlCdcOpenStream(FeathubStream *stream)
+{
+	MemoryContext old = MemoryContextSwitchTo(stream->context);
+	MysqlOptions *options = stream->rel->options;
+	CdcState   *state = palloc0(sizeof(CdcState));
+
+	stream->state = state;
+	state->table = FeathubMysqlPreflightPrepare(stream);
+	state->records = FeathubMysqlRecordsMake(stream->rel);
+	state->partition = psprintf("%s-0", options->table_name);
+	state->handed_context = AllocSetContextCreate(stream->context, "feathub mysql records",
+												  ALLOCSET_DEFAULT_SIZES);
+	state->poll_context = AllocSetContextCreate(stream->context, "feathub mysql poll",
+												ALLOCSET_DEFAULT_SIZES);
+	state->note_interval = NOTE_PLACE_FIRST;
+	make_identity(stream);
+	state->query = FeathubMysqlPrivateMake(stream->rel->server, stream->rel->user, options);
+	state->dump = FeathubMysqlPrivateMake(stream->rel->server, stream->rel->user, options);
+	state->snapshot = FeathubMysqlSnapshotMake(stream, state->table, state->records);
+	state->reader = FeathubMysqlCdcReaderMake(stream, state->table, state->records,
+											  state->query, state->snapshot);
+	MemoryContextSwitchTo(old);
+}
+
+/* As whom the server knows the job: the same each time, and no other's. */
+static void
+make_identity(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+	MysqlOptions *options = stream->rel->options;
+	char	   *name = psprintf(UINT64_FORMAT "/%u/%s", GetSystemIdentifier(), MyDatabaseId,
+								stream->job_name ? stream->job_name : "");
+	uint64		high = hash_bytes_extended((unsigned char *) name, strlen(name), 1);
+	uint64		low = hash_bytes_extended((unsigned char *) name, strlen(name), 2);
+
+	snprintf(state->uuid, sizeof(state->uuid), "%08x-%04x-%04x-%04x-%012llx",
+			 (uint32) (high >> 32), (uint32) (high >> 16) & 0xffff, (uint32) high & 0xffff,
+			 (uint32) (low >> 48), (unsigned long long) (low & UINT64CONST(0xffffffffffff)));
+	/* not one of the small numbers that people give */
+	state->server_id = options->server_id ? options->server_id :
+		((uint32) low | UINT64CONST(0x80000000));
+}
+
+/* Connect, and see whether the table can be followed; once. */
+static void
+make_ready(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+	MemoryContext old;
+
+	if (state->ready)
+		return;
+	FeathubMysqlPrivateOpen(state->query);
+	if (!state->query->mariadb)
+	{
+		/* else information_schema may be that of yesterday */
+		const char *sql = "SET SESSION information_schema_stats_expiry = 0";
+
+		FeathubMysqlExecute(state->query, sql, strlen(sql));
+	}
+	old = MemoryContextSwitchTo(state->poll_context);
+	FeathubMysqlPreflight(stream, state->query, state->table);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(state->poll_context);
+	state->ready = true;
+}
+
+List *
+FeathubMysqlCdcListPartitions(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+
+	make_ready(stream);
+	return list_make1(pstrdup(state->partition));
+}
+
+/* Starting */
+
+void
+FeathubMysqlCdcStartStream(FeathubStream *stream)
+{
+	MemoryContext old = MemoryContextSwitchTo(stream->context);
+
+	make_ready(stream);
+	for (int i = 0; i < stream->npartitions; i++)
+	{
+		FeathubStreamPartition *ours = &stream->partitions[i];
+		MysqlCdcPosition position;
+
+		ours->next_position = NULL;
+		ours->next_mark = NULL;
+		if (ours->position == NULL)
+			ours->position = FeathubMysqlCdcSeekPosition(stream, ours->name,
+														 stream->start ? stream->start : "earliest");
+		if (!FeathubMysqlCdcPositionParse(ours->position, &position))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("position \"%s\" of partition \"%s\" is none in a binary log",
+							ours->position, ours->name),
+					 errhint("The table was followed in another way. To follow it anew, call feathub.rewind_job and feathub.resume_job.")));
+		check_mark(stream, ours, &position);
+		if (!stream->read_metadata_only)
+			begin_reading(stream, &position);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* The server's name and the key, which the position depends on. */
+static char *
+make_mark(CdcState *state)
+{
+	return psprintf("%s %s", state->table->source ? state->table->source : "-", state->table->mark);
+}
+
+/* Is it the server that the position is of?  By GTIDs, another one will do. */
+static void
+check_mark(FeathubStream *stream, const FeathubStreamPartition *ours,
+		   const MysqlCdcPosition *position)
+{
+	CdcState   *state = stream->state;
+
+	if (ours->mark == NULL || position->file == NULL ||
+		strcmp(ours->mark, make_mark(state)) == 0 ||
+		(state->table->gtid && position->gtids && !position->snapshot))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the position of partition \"%s\" is of another server or key", ours->name),
+			 errdetail("It was reached on %s, and now the table is followed on %s.",
+					   ours->mark, make_mark(state)),
+			 errhint("To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.")));
+}
+
+/* A set of GTIDs from its text. */
+static MysqlGtidSet *
+parse_set(FeathubStream *stream, bool mariadb, const char *text)
+{
+	MysqlGtidSet *set = FeathubMysqlGtidSetMake(mariadb);
+	char	   *error = NULL;
+
+	if (!FeathubMysqlGtidSetParse(set, text, &error))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("position of foreign table \"%s\" has no valid set of GTIDs: %s",
+						stream->rel->relname, error ? error : text)));
+	return set;
+}
+
+static void
+begin_reading(FeathubStream *stream, MysqlCdcPosition *position)
+{
+	CdcState   *state = stream->state;
+	MysqlOptions *options = stream->rel->options;
+	MysqlDumpRequest request = {0};
+	MysqlCdcPosition end;
+	bool		checksums;
+
+	if (state->dump->mysql != NULL)
+		elog(ERROR, "the binary log is being read already");
+	FeathubMysqlLogEnd(stream, state->query, state->table, &end);
+	if (position->file == NULL && position->gtids == NULL)
+	{
+		position->file = end.file;
+		position->position = end.position;
+		position->gtids = end.gtids;
+	}
+	else if (position->file == NULL)
+	{
+		/* by GTIDs alone: the server will tell where they are */
+		position->file = pstrdup("none.0");
+		position->position = 4;
+	}
+	if (position->gtids == NULL && state->query->mariadb)
+		position->gtids = FeathubMysqlGtidsAt(state->query, position->file, position->position);
+	state->at = *position;
+	state->copied = position->cursor.number;
+	strlcpy(state->file, position->file, sizeof(state->file));
+	state->at.file = state->file;
+	state->executed = NULL;
+	if (position->gtids && state->table->gtid)
+		state->executed = parse_set(stream, state->query->mariadb, position->gtids);
+
+	request.server_id = state->server_id;
+	request.heartbeat = options->heartbeat_interval;
+	request.uuid = state->uuid;
+	request.gtids = state->executed;
+	request.file = position->file;
+	request.position = position->position;
+	FeathubMysqlPrivateOpen(state->dump);
+	checksums = FeathubMysqlDumpStart(state->dump, &request);
+	FeathubMysqlCdcReaderStart(state->reader, position, state->query->mariadb, checksums);
+	state->note_at = state->last_note = GetCurrentTimestamp();
+}
+
+/* Positions */
+
+char *
+FeathubMysqlCdcSeekPosition(FeathubStream *stream, const char *name, const char *target)
+{
+	CdcState   *state = stream->state;
+	MysqlOptions *options = stream->rel->options;
+	MysqlCdcPosition position;
+	StringInfoData text;
+	char	   *error = NULL;
+
+	make_ready(stream);
+	memset(&position, 0, sizeof(position));
+	initStringInfo(&text);
+	if (FeathubMysqlCdcPositionParse(target, &position))
+		return pstrdup(target);
+	memset(&position, 0, sizeof(position));
+	if (pg_strcasecmp(target, "earliest") == 0 &&
+		options->snapshot_mode == MYSQL_SNAPSHOT_INITIAL)
+		position.snapshot = true;
+	else if (pg_strcasecmp(target, "earliest") == 0)
+	{
+		position.file = first_log(stream);
+		position.position = 4;
+	}
+	else if (pg_strcasecmp(target, "latest") == 0)
+		FeathubMysqlLogEnd(stream, state->query, state->table, &position);
+	else if (!FeathubMysqlCdcPlaceParse(target, &position.file, &position.position))
+	{
+		position.file = NULL;
+		if (!state->table->gtid ||
+			!FeathubMysqlGtidSetParse(FeathubMysqlGtidSetMake(state->query->mariadb),
+									  target, &error))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid position: \"%s\"", target),
+					 errhint("Valid positions are \"earliest\", \"latest\", a place in the server's binary log like \"mariadb-bin.000001:4\", and a set of GTIDs.")));
+		position.gtids = pstrdup(target);
+		for (char *p = position.gtids, *from = p;; from++)
+		{
+			if (*from != ' ' && *from != '\n')
+				*p++ = *from;
+			if (*from == '\0')
+				break;
+		}
+	}
+	FeathubMysqlCdcPositionAppend(&text, &position);
+	return text.data;
+}
+
+/* The oldest file of the log that the server has. */
+static char *
+first_log(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+	const char *sql = "SHOW BINARY LOGS";
+	MysqlResult *result = FeathubMysqlQuery(state->query, sql, strlen(sql));
+	char	  **values;
+	unsigned long *lengths;
+	char	   *file = NULL;
+
+	if (FeathubMysqlFetch(result, &values, &lengths))
+		file = pstrdup(values[0]);
+	FeathubMysqlCloseResult(result);
+	if (file == NULL)
+		FeathubMysqlNotFollowable(stream, "The server has no binary log: log_bin is OFF.",
+								  "Start the server with log_bin.");
+	return file;
+}
+
+/* Where we are, as text in the current context. */
+static char *
+position_text(CdcState *state)
+{
+	MysqlCdcPosition position = state->at;
+	StringInfoData text;
+	StringInfoData part;
+
+	position.file = state->file;
+	position.gtids = NULL;
+	position.transaction = NULL;
+	if (state->executed)
+	{
+		initStringInfo(&part);
+		FeathubMysqlGtidSetAppend(&part, state->executed);
+		position.gtids = part.data;
+	}
+	if (position.rows > 0 && state->transaction.kind != MYSQL_GTID_NONE)
+	{
+		initStringInfo(&part);
+		FeathubMysqlGtidAppend(&part, &state->transaction);
+		position.transaction = part.data;
+	}
+	initStringInfo(&text);
+	FeathubMysqlCdcPositionAppend(&text, &position);
+	return text.data;
+}
+
+char *
+FeathubMysqlCdcRecordPosition(FeathubStream *stream, const FeathubRecord *record)
+{
+	CdcState   *state = stream->state;
+	const MysqlCdcItem *item = record->raw;
+	MysqlCdcPosition position = {0};
+	StringInfoData text;
+
+	position.number = record->sequence;
+	position.snapshot = state->at.snapshot || item->copied;
+	position.file = state->file;
+	if (item->copied)
+	{
+		FeathubMysqlSnapshotKey(state->snapshot, item->copied, &position.cursor);
+		position.cursor.before = true;
+	}
+	else
+	{
+		position.file = item->transaction->file;
+		position.position = item->transaction->start;
+		position.rows = item->index;
+	}
+	initStringInfo(&text);
+	FeathubMysqlCdcPositionAppend(&text, &position);
+	return text.data;
+}
+
+/* Polling */
+
+int
+FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes,
+					long timeout)
+{
+	CdcState   *state = stream->state;
+	MemoryContext old = MemoryContextSwitchTo(state->poll_context);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Max(timeout, 0));
+	Size		bytes = 0;
+	int			n = 0;
+
+	for (int turn = 1;; turn++)
+	{
+		const char *data;
+		Size		len;
+		long		wait = 0;
+
+		while (n < max && (n == 0 || bytes < max_bytes) && hand_out(stream, &records[n]))
+			bytes += records[n++].value_len;
+		if (n == max || bytes >= max_bytes)
+			break;
+		if ((turn & 63) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (n == 0 && ((turn & 63) == 0 || state->reader->stop.message))
+		{
+			wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			if (wait <= 0)
+				break;
+		}
+		if (state->reader->stop.message)
+		{
+			if (n > 0)
+				break;
+			raise_stop(stream);
+			/* records of this batch are still to be applied */
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
+							 FEATHUB_WAIT_EVENT("FeathubMysqlBinlog"));
+			break;
+		}
+		if (want_chunk(state) && GetCurrentTimestamp() >= state->next_chunk)
+		{
+			if (!FeathubMysqlSnapshotRead(state->snapshot, state->query, &state->at.cursor,
+										  state->reader->file, state->reader->position,
+										  state->executed))
+				state->next_chunk = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ASK_CHUNK);
+			MemoryContextReset(state->poll_context);
+			continue;
+		}
+		if (n == 0)
+		{
+			wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			if (want_chunk(state))
+				wait = Min(wait, ASK_CHUNK);
+		}
+		if (FeathubMysqlDumpRead(state->dump, wait, &data, &len))
+		{
+			FeathubMysqlCdcReaderFeed(state->reader, data, len);
+			MemoryContextReset(state->poll_context);
+			continue;
+		}
+		if (n > 0 || GetCurrentTimestamp() >= deadline || MyLatch->is_set)
+			break;
+	}
+	MemoryContextSwitchTo(old);
+	note_position(stream, n);
+	MemoryContextReset(state->poll_context);
+	return n;
+}
+
+/* Say why the job stops, once all before it is applied. */
+static void
+raise_stop(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+
+	if (state->nhanded > 0 || state->moved)
+	{
+		state->note_at = 0;		/* what was passed is to be noted now */
+		return;
+	}
+	ereport(ERROR,
+			(errcode(state->reader->stop.damaged ? ERRCODE_FDW_ERROR :
+					 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s", state->reader->stop.message),
+			 state->reader->stop.hint ? errhint("%s", state->reader->stop.hint) : 0));
+}
+
+/* A chunk of the first copy should be read. */
+static bool
+want_chunk(CdcState *state)
+{
+	const char *file;
+	uint64		position;
+
+	return state->at.snapshot && state->reader->transaction == NULL &&
+		!FeathubMysqlSnapshotPending(state->snapshot, &file, &position);
+}
+
+/* A chunk is at hand, and the log was read up to its place. */
+static bool
+chunk_is_due(CdcState *state)
+{
+	const char *file;
+	uint64		position;
+
+	return state->at.snapshot && state->reader->transaction == NULL &&
+		FeathubMysqlSnapshotPending(state->snapshot, &file, &position) &&
+		FeathubMysqlCdcComparePlaces(state->reader->file, state->reader->position,
+									 file, position) >= 0;
+}
+
+/* The next record that is at hand; false if there is none. */
+static bool
+hand_out(FeathubStream *stream, FeathubRecord *record)
+{
+	CdcState   *state = stream->state;
+	MysqlCdcItem *item;
+
+	while ((item = FeathubMysqlCdcReaderTake(state->reader)) != NULL)
+	{
+		if (!item->is_place)
+		{
+			hand_out_row(stream, item, record);
+			return true;
+		}
+		pass_place(state, item);
+		FeathubMysqlCdcItemFree(item);
+	}
+	return chunk_is_due(state) && hand_out_copy(stream, record);
+}
+
+/* All up to a place was handed out. */
+static void
+pass_place(CdcState *state, const MysqlCdcItem *item)
+{
+	strlcpy(state->file, item->file, sizeof(state->file));
+	state->at.position = item->position;
+	state->at.rows = 0;
+	if (item->gtids && state->executed == NULL && state->table->gtid)
+	{
+		MysqlGtidSet *set = FeathubMysqlGtidSetMake(false);
+		char	   *error;
+
+		/* a file begins with what was executed before */
+		if (FeathubMysqlGtidSetParse(set, item->gtids, &error))
+			state->executed = set;
+	}
+	if (item->has_gtid && state->executed)
+		(void) FeathubMysqlGtidSetAdd(state->executed, &item->gtid);
+	state->moved = true;
+}
+
+/* The fields of a record that all kinds have. */
+static void
+fill_record(CdcState *state, FeathubRecord *record, MysqlCdcItem *item, char *const *values,
+			const unsigned long *lengths)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->handed_context);
+	StringInfoData json;
+
+	initStringInfo(&json);
+	FeathubMysqlRecordsJson(state->records, &json, values, lengths);
+	MemoryContextSwitchTo(old);
+	item->next = state->handed;
+	state->handed = item;
+	state->nhanded++;
+	state->records_read++;
+	state->moved = true;
+	record->partition = 0;
+	record->sequence = state->at.number++;
+	record->key = NULL;
+	record->key_len = 0;
+	record->value = json.data;
+	record->value_len = json.len;
+	record->raw = item;
+}
+
+static void
+hand_out_row(FeathubStream *stream, MysqlCdcItem *item, FeathubRecord *record)
+{
+	CdcState   *state = stream->state;
+	MysqlCdcTransaction *transaction = item->transaction;
+
+	fill_record(state, record, item, item->values, item->lengths);
+	record->timestamp = transaction->time;
+	strlcpy(state->file, transaction->file, sizeof(state->file));
+	state->at.position = transaction->start;
+	state->at.rows = item->index + 1;
+	state->transaction = transaction->gtid;
+}
+
+/* A row of the first copy, or false at the end of the chunk. */
+static bool
+hand_out_copy(FeathubStream *stream, FeathubRecord *record)
+{
+	CdcState   *state = stream->state;
+	const MysqlSnapshotRow *row = FeathubMysqlSnapshotNext(state->snapshot);
+	MemoryContext old = MemoryContextSwitchTo(state->handed_context);
+	MysqlCdcItem *item;
+
+	if (row == NULL)
+	{
+		MysqlPosition cursor;
+
+		/* the chunk's end is passed, with rows or without */
+		MemoryContextSwitchTo(stream->context);
+		FeathubMysqlSnapshotKey(state->snapshot, NULL, &cursor);
+		if (FeathubMysqlSnapshotIsLast(state->snapshot))
+			state->at.snapshot = false;
+		else
+			FeathubMysqlCdcCopyCursor(&state->at.cursor, &cursor);
+		state->at.cursor.number = state->copied;
+		state->moved = true;
+		state->note_at = 0;
+		state->last_copied = NULL;
+		FeathubMysqlSnapshotReset(state->snapshot);
+		MemoryContextSwitchTo(old);
+		return false;
+	}
+	item = palloc0(sizeof(MysqlCdcItem));
+	item->copied = row;
+	item->fields = FeathubMysqlSnapshotFields(state->snapshot);
+	item->values = row->values;
+	item->lengths = row->lengths;
+	fill_record(state, record, item, row->values, row->lengths);
+	record->timestamp = DT_NOBEGIN;
+	state->last_copied = row;
+	state->copied++;
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+/* What to store once the records handed out are applied. */
+static void
+note_position(FeathubStream *stream, int n)
+{
+	CdcState   *state = stream->state;
+	FeathubStreamPartition *ours = &stream->partitions[0];
+	MemoryContext old;
+
+	if (!state->moved || stream->npartitions == 0)
+		return;
+	if (n == 0 && state->nhanded == 0 && ours->next_position == NULL)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+
+		/* nothing but places: not each is worth a transaction */
+		if (now < state->note_at)
+			return;
+		state->note_interval = Min(state->note_interval * 2, NOTE_PLACE_MAX);
+		state->note_at = TimestampTzPlusMilliseconds(now, state->note_interval);
+	}
+	else
+	{
+		state->note_interval = NOTE_PLACE_FIRST;
+		state->note_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NOTE_PLACE_FIRST);
+	}
+	old = MemoryContextSwitchTo(state->handed_context);
+	if (state->last_copied)
+	{
+		MysqlPosition cursor;
+
+		/* within a chunk, the last row handed out is the cursor */
+		FeathubMysqlSnapshotKey(state->snapshot, state->last_copied, &cursor);
+		MemoryContextSwitchTo(stream->context);
+		FeathubMysqlCdcCopyCursor(&state->at.cursor, &cursor);
+		MemoryContextSwitchTo(state->handed_context);
+		state->at.cursor.number = state->copied;
+	}
+	ours->next_position = position_text(state);
+	ours->next_mark = make_mark(state);
+	MemoryContextSwitchTo(old);
+}
+
+void
+FeathubMysqlCdcReleaseRecords(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+
+	while (state->handed)
+	{
+		MysqlCdcItem *item = state->handed;
+
+		state->handed = item->next;
+		if (item->copied == NULL)
+			FeathubMysqlCdcItemFree(item);
+	}
+	state->nhanded = 0;
+	if (stream->npartitions > 0 && stream->partitions[0].next_position)
+		state->moved = false;
+	for (int i = 0; i < stream->npartitions; i++)
+	{
+		stream->partitions[i].next_position = NULL;
+		stream->partitions[i].next_mark = NULL;
+	}
+	MemoryContextReset(state->handed_context);
+	FeathubMysqlSnapshotRelease(state->snapshot);
+	state->records->bound = NULL;
+}
+
+/* Records */
+
+bool
+FeathubMysqlCdcDecodeRecord(FeathubStream *stream, FeathubRecord *record,
+							Datum *values, bool *isnull, FeathubDecodeError *error)
+{
+	CdcState   *state = stream->state;
+	const MysqlCdcItem *item = record->raw;
+
+	record->change = item->change;
+	record->change_time = record->timestamp;
+	FeathubMysqlRecordsDecode(state->records, item->fields, item->values, item->lengths,
+							  values, isnull);
+	return true;
+}
+
+Datum
+FeathubMysqlCdcRecordHeaders(FeathubStream *stream, const FeathubRecord *record, bool *isnull)
+{
+	CdcState   *state = stream->state;
+	const MysqlCdcItem *item = record->raw;
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfo(&json, "{\"op\": \"%s\", ",
+					 item->change == FEATHUB_CHANGE_DELETE ? "delete" : "upsert");
+	if (item->transaction)
+	{
+		StringInfoData gtid;
+
+		initStringInfo(&gtid);
+		FeathubMysqlGtidAppend(&gtid, &item->transaction->gtid);
+		appendStringInfoString(&json, "\"file\": ");
+		escape_json(&json, item->transaction->file);
+		appendStringInfo(&json, ", \"position\": " UINT64_FORMAT ", \"gtid\": ",
+						 item->transaction->start);
+		escape_json(&json, gtid.data);
+		appendStringInfoString(&json, ", ");
+	}
+	FeathubMysqlRecordsHeader(state->records, &json, item->fields);
+	appendStringInfoChar(&json, '}');
+	*isnull = false;
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+bool
+FeathubMysqlCdcDecodeStored(FeathubStream *stream, FeathubRecord *record, Datum headers,
+							bool headers_isnull, Datum *values, bool *isnull)
+{
+	CdcState   *state = stream->state;
+	char	   *op = FeathubMysqlHeaderString(headers, headers_isnull, "op");
+
+	FeathubMysqlRecordsDecodeStored(state->records, record, headers, headers_isnull,
+									values, isnull);
+	record->change = op && strcmp(op, "delete") == 0 ? FEATHUB_CHANGE_DELETE :
+		FEATHUB_CHANGE_UPSERT;
+	record->change_time = record->timestamp;
+	return true;
+}
+
+void
+FeathubMysqlCdcDescribeRecord(FeathubStream *stream, const FeathubRecord *record, StringInfo out)
+{
+	CdcState   *state = stream->state;
+	const MysqlCdcItem *item = record->raw;
+
+	if (item->copied)
+	{
+		MysqlPosition key;
+
+		appendStringInfo(out, "row of table %s", state->table->quoted);
+		FeathubMysqlSnapshotKey(state->snapshot, item->copied, &key);
+		for (int i = 0; i < key.nvalues; i++)
+			appendStringInfo(out, "%s %s = %s%s", i ? "," : "", state->table->key_quoted[i],
+							 key.values[i].tag == 'x' ? "0x" : "", key.values[i].text);
+		return;
+	}
+	appendStringInfo(out, "table %s, binary log %s position " UINT64_FORMAT,
+					 state->table->quoted, item->transaction->file, item->transaction->start);
+	if (item->transaction->gtid.kind != MYSQL_GTID_NONE)
+	{
+		appendStringInfoString(out, ", GTID ");
+		FeathubMysqlGtidAppend(out, &item->transaction->gtid);
+	}
+	appendStringInfo(out, ", change " INT64_FORMAT, item->index + 1);
+}
+
+/* Status */
+
+/* Where the log ends now; asked for seldom. */
+static void
+look_at_end(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+	TimestampTz now = GetCurrentTimestamp();
+	MemoryContext old;
+
+	if (state->end_text && now < TimestampTzPlusMilliseconds(state->end_seen, ASK_END))
+		return;
+	if (state->query->mysql == NULL)
+		return;
+	old = MemoryContextSwitchTo(state->poll_context);
+	FeathubMysqlLogEnd(stream, state->query, state->table, &state->end);
+	strlcpy(state->end_file, state->end.file, sizeof(state->end_file));
+	MemoryContextSwitchTo(stream->context);
+	if (state->end_text)
+		pfree(state->end_text);
+	state->end_text = psprintf("%s:" UINT64_FORMAT, state->end_file, state->end.position);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(state->poll_context);
+	state->end_seen = now;
+}
+
+/*
+ * Records behind: how many are in the rest of the log is a guess by what was in
+ * the part that was read.
+ */
+void
+FeathubMysqlCdcPartitionStatus(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+	FeathubStreamPartition *ours = &stream->partitions[0];
+	MysqlCdcPosition here;
+	int			c;
+
+	if (stream->npartitions == 0 || ours->position == NULL || state->reader->binlog == NULL)
+		return;
+	look_at_end(stream);
+	if (state->end_text == NULL)
+		return;
+	ours->end_position = state->end_text;
+	ours->lag = -1;
+	if (!FeathubMysqlCdcPositionParse(ours->position, &here) || here.file == NULL || here.snapshot)
+		return;
+	c = FeathubMysqlCdcComparePlaces(here.file, here.position, state->end_file,
+									 state->end.position);
+	if (c >= 0)
+		ours->lag = 0;
+	else if (strcmp(here.file, state->end_file) == 0 && state->reader->bytes_read > 0)
+		ours->lag = Max((int64) ((double) (state->end.position - here.position) *
+								 state->records_read / state->reader->bytes_read), 1);
+}
+
+void
+FeathubMysqlCdcCloseStream(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+
+	if (state == NULL)
+		return;
+	FeathubMysqlDisconnect(state->dump);
+	FeathubMysqlDisconnect(state->query);
+	stream->state = NULL;
+}

@@ -1,0 +1,285 @@
+/*
+ * mysql_cdc.h
+ *		Following a table by the server's binary log.
+ */
+#ifndef FEATHUB_CONNECTORS_MYSQL_MYSQL_CDC_H
+#define FEATHUB_CONNECTORS_MYSQL_MYSQL_CDC_H
+
+#include "connectors/mysql/mysql_binlog.h"
+#include "connectors/mysql/mysql_record.h"
+#include "connectors/mysql/mysql_stream.h"
+
+/*
+ * mysql_cdc_position.c: where a job is.
+ *
+ *		1234 mariadb-bin.000003:5678+20@0-1-58 0-1-57 snapshot 900:42
+ *
+ * is the number of records up to here, the place in the log where a transaction
+ * begins, how many records of which transaction are applied, what was executed
+ * before it ("-": not known), and, while the table's first copy is made, how
+ * many of its rows were taken and the key of the last one.
+ */
+typedef struct MysqlCdcPosition
+{
+	int64		number;
+	char	   *file;			/* NULL: nowhere yet */
+	uint64		position;
+	int64		rows;
+	char	   *transaction;	/* whose they are, or NULL */
+	char	   *gtids;			/* NULL: not known; "": none */
+	bool		snapshot;		/* the first copy is not finished */
+	MysqlPosition cursor;		/* of it: values of the key's columns */
+} MysqlCdcPosition;
+
+/* Is it such a position, and no other?  Everything is palloc'd. */
+extern bool FeathubMysqlCdcPositionParse(const char *text, MysqlCdcPosition *position);
+extern void FeathubMysqlCdcPositionAppend(StringInfo out, const MysqlCdcPosition *position);
+/* A place in the log, "file:position". */
+extern bool FeathubMysqlCdcPlaceParse(const char *text, char **file, uint64 *position);
+/* Orders two places by the number of the file and the position in it. */
+extern int	FeathubMysqlCdcComparePlaces(const char *file_a, uint64 position_a,
+										 const char *file_b, uint64 position_b);
+/* Copy the values of a cursor into one that is kept; its own are freed. */
+extern void FeathubMysqlCdcCopyCursor(MysqlPosition *to, const MysqlPosition *from);
+extern int	FeathubMysqlCdcCompare(const MysqlCdcPosition *a, const MysqlCdcPosition *b);
+
+/* A column of the table as the server's catalog has it. */
+typedef struct MysqlCdcColumn
+{
+	char	   *name;			/* in UTF-8 */
+	char	   *type;			/* int, varchar */
+	int			collation;		/* any of its character set; 63: bytes; 0: none */
+	bool		is_unsigned;
+	int			nmembers;		/* of ENUM and SET */
+	MysqlBinlogString *members;
+} MysqlCdcColumn;
+
+/* What was found out about the table and its server. */
+typedef struct MysqlCdcTable
+{
+	bool		gtid;			/* the server's transactions have GTIDs */
+	bool		ignore_case;	/* of names of tables */
+	char	   *source;			/* by which the server is known again */
+	char	   *quoted;			/* database.table */
+	char	   *where;			/* for information_schema */
+	char	   *database;		/* in UTF-8 */
+	char	   *name;
+	int			ncolumns;
+	MysqlCdcColumn *columns;
+
+	/* The key: columns with option key. */
+	int			nkeys;
+	AttrNumber *key_attnums;
+	char	  **key_names;		/* in UTF-8 */
+	char	  **key_quoted;
+	MysqlOrderKind *key_kinds;
+	bool	   *key_as_number;	/* ordered by column + 0: ENUM, SET, BIT */
+	char	   *mark;			/* their names */
+} MysqlCdcTable;
+
+/*
+ * mysql_preflight.c: errors, with what to do, for a server or a table that cannot
+ * be followed.  Prepare looks at options alone, in a transaction.
+ */
+extern MysqlCdcTable *FeathubMysqlPreflightPrepare(FeathubStream *stream);
+extern void FeathubMysqlPreflight(FeathubStream *stream, MysqlConnection *conn,
+								  MysqlCdcTable *table);
+/* MariaDB: what was executed before a place in the log, or NULL; it reads the file. */
+extern char *FeathubMysqlGtidsAt(MysqlConnection *conn, const char *file, uint64 position);
+/* The end of the log now, of MySQL with what was executed; palloc'd. */
+extern void FeathubMysqlLogEnd(FeathubStream *stream, MysqlConnection *conn,
+							   const MysqlCdcTable *table, MysqlCdcPosition *end);
+
+/* mysql_ddl.c: does a statement end, empty or replace the table?  What, or NULL. */
+extern const char *FeathubMysqlDdlEnds(const char *query, Size len, const char *default_database,
+									   const char *database, const char *table, bool ignore_case);
+/* Is it the server's own DELETE of a table that lost its rows, not ours? */
+extern bool FeathubMysqlDdlIsForeignDelete(const char *query, Size len,
+										   const char *default_database, const char *database,
+										   const char *table, bool ignore_case);
+
+/*
+ * mysql_snapshot.c: the first copy, chunk by chunk.
+ */
+typedef struct MysqlSnapshotRow
+{
+	char	  **values;			/* the records' columns, then the key's; NULL: the
+								 * row was changed meanwhile */
+	unsigned long *lengths;
+} MysqlSnapshotRow;
+
+typedef struct MysqlSnapshot MysqlSnapshot;
+
+extern MysqlSnapshot *FeathubMysqlSnapshotMake(FeathubStream *stream, MysqlCdcTable *table,
+											   MysqlRecords *records);
+/*
+ * Read the rows behind the cursor.  False, with nothing read, if the server has
+ * not come as far as the log was read ("at", "executed"): try again.
+ */
+extern bool FeathubMysqlSnapshotRead(MysqlSnapshot *snapshot, MysqlConnection *conn,
+									 const MysqlPosition *cursor, const char *at_file,
+									 uint64 at_position, const MysqlGtidSet *executed);
+/* Rows are on hand, to be emitted when the log was read up to there. */
+extern bool FeathubMysqlSnapshotPending(const MysqlSnapshot *snapshot, const char **file,
+										uint64 *position);
+/* Was the transaction perhaps not visible to the chunk's query? */
+extern bool FeathubMysqlSnapshotInWindow(const MysqlSnapshot *snapshot, const MysqlGtid *gtid);
+/* A row was changed: what the chunk has of its key is out of date. */
+extern void FeathubMysqlSnapshotDrop(MysqlSnapshot *snapshot, char *const *key,
+									 const unsigned long *lengths);
+/* The next row, in order, or NULL: the chunk is used up. */
+extern const MysqlSnapshotRow *FeathubMysqlSnapshotNext(MysqlSnapshot *snapshot);
+extern const MysqlFields *FeathubMysqlSnapshotFields(const MysqlSnapshot *snapshot);
+/* The key of a row, or of the chunk's last one (NULL). */
+extern void FeathubMysqlSnapshotKey(MysqlSnapshot *snapshot, const MysqlSnapshotRow *row,
+									MysqlPosition *cursor);
+/* No row is behind the chunk. */
+extern bool FeathubMysqlSnapshotIsLast(const MysqlSnapshot *snapshot);
+/* Forget the chunk; its rows stay until Release. */
+extern void FeathubMysqlSnapshotReset(MysqlSnapshot *snapshot);
+extern void FeathubMysqlSnapshotRelease(MysqlSnapshot *snapshot);
+
+/*
+ * mysql_cdc_layout.c: how a row in the log becomes a row of the foreign table.
+ * Layouts are kept as long as the stream.
+ */
+typedef struct MysqlCdcLayout
+{
+	MysqlFields *fields;		/* by the records' columns */
+	int		   *columns;		/* of the records' columns, or -1: NULL */
+	int		   *keys;			/* of the key's columns */
+	int			ncolumns;		/* of the table */
+	uint8	   *classes;		/* of types, by the records' columns */
+} MysqlCdcLayout;
+
+typedef struct MysqlCdcLayouts
+{
+	FeathubStream *stream;
+	MysqlCdcTable *table;
+	MysqlRecords *records;
+	MysqlConnection *conn;		/* to look at the table as it is now */
+	char	  **names;			/* of the records' columns there, in UTF-8 */
+	List	   *layouts;
+	MysqlCdcLayout *current;	/* of the last table seen */
+} MysqlCdcLayouts;
+
+extern MysqlCdcLayouts *FeathubMysqlCdcLayoutsMake(FeathubStream *stream, MysqlCdcTable *table,
+												   MysqlRecords *records, MysqlConnection *conn);
+/*
+ * Decide on a table that the log describes: sets followed, what is wanted and
+ * user (its layout).  Returns why the job cannot go on with it, or NULL.
+ */
+extern char *FeathubMysqlCdcLook(MysqlCdcLayouts *layouts, MysqlBinlogTable *table);
+
+/*
+ * mysql_cdc_queue.c: changes on their way from the log to records.
+ */
+typedef struct MysqlCdcTransaction
+{
+	int			refs;			/* of rows, and of the reader */
+	char		file[512];
+	uint64		start;
+	MysqlGtid	gtid;
+	TimestampTz time;
+} MysqlCdcTransaction;
+
+typedef struct MysqlCdcItem
+{
+	struct MysqlCdcItem *next;
+	/* a row */
+	MysqlCdcTransaction *transaction;	/* NULL: a place, or a row of the copy */
+	const MysqlFields *fields;
+	FeathubChange change;
+	int64		index;			/* of its transaction's records */
+	char	  **values;			/* by the records' columns */
+	unsigned long *lengths;
+	const MysqlSnapshotRow *copied; /* of the first copy */
+	/* a place: all before it is applied */
+	bool		is_place;
+	bool		has_gtid;
+	MysqlGtid	gtid;			/* of the transaction that ends here */
+	char	   *file;
+	uint64		position;
+	char	   *gtids;			/* executed, if this is what the log tells */
+	Size		bytes;
+} MysqlCdcItem;
+
+/* Why reading has stopped; raised once all before it is applied. */
+typedef struct MysqlCdcStop
+{
+	char	   *message;		/* NULL: it has not */
+	char	   *hint;
+	bool		damaged;		/* try again */
+} MysqlCdcStop;
+
+typedef struct MysqlCdcReader
+{
+	FeathubStream *stream;
+	MysqlCdcTable *table;
+	MysqlRecords *records;
+	MysqlCdcLayouts *layouts;
+	MysqlSnapshot *snapshot;
+	MysqlBinlogReader *binlog;
+	MemoryContext context;		/* of items */
+	MysqlCdcStop stop;
+
+	/* Ready to be handed out, and those of the transaction that is read. */
+	MysqlCdcItem *ready;
+	MysqlCdcItem *ready_tail;
+	MysqlCdcItem *open;
+	MysqlCdcItem *open_tail;
+	Size		open_bytes;
+	bool		early;			/* rows of it were made ready before its end */
+	MysqlCdcTransaction *transaction;	/* the one that is read */
+	int64		nrows;			/* its records so far */
+	int64		skip;			/* of them are applied */
+	bool		in_window;		/* the snapshot's chunk may not have seen it */
+	List	   *savepoints;
+
+	/* A restart in a transaction: whose first records are applied. */
+	int64		restart_rows;
+	char	   *restart_transaction;
+	uint64		restart_position;
+	char		restart_file[512];
+
+	/* Up to where the log was read: begin of a transaction, or its end. */
+	char		file[512];
+	uint64		position;
+	int64		bytes_read;
+} MysqlCdcReader;
+
+extern MysqlCdcReader *FeathubMysqlCdcReaderMake(FeathubStream *stream, MysqlCdcTable *table,
+												 MysqlRecords *records, MysqlConnection *conn,
+												 MysqlSnapshot *snapshot);
+/* Begin to read at a position. */
+extern void FeathubMysqlCdcReaderStart(MysqlCdcReader *reader, const MysqlCdcPosition *position,
+									   bool mariadb, bool checksums);
+/* Take in an event. */
+extern void FeathubMysqlCdcReaderFeed(MysqlCdcReader *reader, const char *data, Size len);
+/* The next item that is ready, or NULL; the caller frees it. */
+extern MysqlCdcItem *FeathubMysqlCdcReaderTake(MysqlCdcReader *reader);
+extern void FeathubMysqlCdcItemFree(MysqlCdcItem *item);
+
+/* mysql_cdc.c: the streaming callbacks, dispatched to by mysql_stream.c. */
+extern void FeathubMysqlCdcOpenStream(FeathubStream *stream);
+extern List *FeathubMysqlCdcListPartitions(FeathubStream *stream);
+extern void FeathubMysqlCdcStartStream(FeathubStream *stream);
+extern int	FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max,
+								Size max_bytes, long timeout);
+extern bool FeathubMysqlCdcDecodeRecord(FeathubStream *stream, FeathubRecord *record,
+										Datum *values, bool *isnull, FeathubDecodeError *error);
+extern void FeathubMysqlCdcReleaseRecords(FeathubStream *stream);
+extern void FeathubMysqlCdcPartitionStatus(FeathubStream *stream);
+extern void FeathubMysqlCdcCloseStream(FeathubStream *stream);
+extern char *FeathubMysqlCdcSeekPosition(FeathubStream *stream, const char *name,
+										 const char *target);
+extern char *FeathubMysqlCdcRecordPosition(FeathubStream *stream, const FeathubRecord *record);
+extern void FeathubMysqlCdcDescribeRecord(FeathubStream *stream, const FeathubRecord *record,
+										  StringInfo out);
+extern Datum FeathubMysqlCdcRecordHeaders(FeathubStream *stream, const FeathubRecord *record,
+										  bool *isnull);
+extern bool FeathubMysqlCdcDecodeStored(FeathubStream *stream, FeathubRecord *record,
+										Datum headers, bool headers_isnull,
+										Datum *values, bool *isnull);
+
+#endif							/* FEATHUB_CONNECTORS_MYSQL_MYSQL_CDC_H */

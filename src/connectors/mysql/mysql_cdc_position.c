@@ -1,0 +1,172 @@
+/*
+ * mysql_cdc_position.c
+ *		The text of a position in a server's binary log; mysql_cdc.h shows it.
+ *
+ * Positions are compared by the place in the log, which is a server's own: after
+ * a switch to another server (by GTID) the order of old and new positions is
+ * that of the names of files, whatever they are.  A position within the first
+ * copy is before all that have it behind them.
+ */
+#include "postgres.h"
+
+#include "connectors/mysql/mysql_cdc.h"
+
+/* Written where something is not known, and where a set is known to be empty. */
+#define UNKNOWN "-"
+#define EMPTY_SET "empty"
+
+/* The word that begins at *p; moves on behind the blank after it. */
+static char *
+next_word(const char **p)
+{
+	Size		len = strcspn(*p, " ");
+	char	   *word = pnstrdup(*p, len);
+
+	*p += len;
+	if (**p == ' ')
+		(*p)++;
+	return word;
+}
+
+static bool
+parse_number(const char *text, Size len, uint64 *number)
+{
+	if (len == 0 || len > 19 || strspn(text, "0123456789") < len)
+		return false;
+	*number = strtou64(pnstrdup(text, len), NULL, 10);
+	return true;
+}
+
+bool
+FeathubMysqlCdcPlaceParse(const char *text, char **file, uint64 *position)
+{
+	const char *colon = strrchr(text, ':');
+
+	if (colon == NULL || colon == text || strchr(text, ' ') || strchr(text, ',') ||
+		!parse_number(colon + 1, strlen(colon + 1), position))
+		return false;
+	*file = pnstrdup(text, colon - text);
+	return strchr(*file, '.') != NULL;
+}
+
+/* file:position+rows@transaction */
+static bool
+parse_place(char *word, MysqlCdcPosition *position)
+{
+	char	   *plus = strrchr(word, '+');
+	uint64		rows = 0;
+
+	if (strcmp(word, UNKNOWN) == 0)
+		return true;
+	if (plus)
+	{
+		char	   *at = strchr(plus, '@');
+
+		*plus++ = '\0';
+		if (at)
+		{
+			*at = '\0';
+			position->transaction = at + 1;
+		}
+		if (!parse_number(plus, strlen(plus), &rows))
+			return false;
+		position->rows = rows;
+	}
+	return FeathubMysqlCdcPlaceParse(word, &position->file, &position->position);
+}
+
+bool
+FeathubMysqlCdcPositionParse(const char *text, MysqlCdcPosition *position)
+{
+	const char *p = text;
+	char	   *number = next_word(&p);
+	char	   *place = next_word(&p);
+	char	   *gtids = next_word(&p);
+	uint64		value;
+
+	memset(position, 0, sizeof(MysqlCdcPosition));
+	if (!parse_number(number, strlen(number), &value) || *place == '\0' || *gtids == '\0' ||
+		!parse_place(place, position))
+		return false;
+	position->number = value;
+	if (strcmp(gtids, EMPTY_SET) == 0)
+		position->gtids = "";
+	else if (strcmp(gtids, UNKNOWN) != 0)
+		position->gtids = gtids;
+	if (*p == '\0')
+		return true;
+	position->snapshot = true;
+	return strncmp(p, "snapshot ", 9) == 0 &&
+		FeathubMysqlPositionParse(p + 9, &position->cursor);
+}
+
+void
+FeathubMysqlCdcPositionAppend(StringInfo out, const MysqlCdcPosition *position)
+{
+	appendStringInfo(out, INT64_FORMAT " ", position->number);
+	if (position->file == NULL)
+		appendStringInfoString(out, UNKNOWN);
+	else
+		appendStringInfo(out, "%s:" UINT64_FORMAT, position->file, position->position);
+	if (position->rows > 0)
+		appendStringInfo(out, "+" INT64_FORMAT, position->rows);
+	if (position->rows > 0 && position->transaction)
+		appendStringInfo(out, "@%s", position->transaction);
+	appendStringInfo(out, " %s", position->gtids == NULL ? UNKNOWN :
+					 position->gtids[0] == '\0' ? EMPTY_SET : position->gtids);
+	if (position->snapshot)
+	{
+		appendStringInfoString(out, " snapshot ");
+		FeathubMysqlPositionAppend(out, &position->cursor);
+	}
+}
+
+int
+FeathubMysqlCdcComparePlaces(const char *file_a, uint64 position_a,
+							 const char *file_b, uint64 position_b)
+{
+	const char *dot_a = strrchr(file_a, '.');
+	const char *dot_b = strrchr(file_b, '.');
+	uint64		a = dot_a ? strtou64(dot_a + 1, NULL, 10) : 0;
+	uint64		b = dot_b ? strtou64(dot_b + 1, NULL, 10) : 0;
+
+	if (a != b)
+		return a < b ? -1 : 1;
+	return position_a == position_b ? 0 : position_a < position_b ? -1 : 1;
+}
+
+int
+FeathubMysqlCdcCompare(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
+{
+	int			result;
+
+	if (a->snapshot != b->snapshot)
+		return a->snapshot ? -1 : 1;
+
+	/* a row of the first copy comes again at another place of the log */
+	if (a->snapshot && (a->cursor.before || b->cursor.before))
+	{
+		result = FeathubMysqlComparePositionValues(&a->cursor, &b->cursor);
+		return result ? result : (int) b->cursor.before - (int) a->cursor.before;
+	}
+	if (a->file == NULL || b->file == NULL)
+		return (a->file != NULL) - (b->file != NULL);
+	result = FeathubMysqlCdcComparePlaces(a->file, a->position, b->file, b->position);
+	if (result != 0)
+		return result;
+	if (a->rows != b->rows)
+		return a->rows < b->rows ? -1 : 1;
+	return FeathubMysqlComparePositionValues(&a->cursor, &b->cursor);
+}
+
+void
+FeathubMysqlCdcCopyCursor(MysqlPosition *to, const MysqlPosition *from)
+{
+	MysqlPosition copy = *from;
+
+	for (int i = 0; i < copy.nvalues; i++)
+		copy.values[i].text = pstrdup(copy.values[i].text);
+	for (int i = 0; i < to->nvalues; i++)
+		pfree(to->values[i].text);
+	*to = copy;
+}
