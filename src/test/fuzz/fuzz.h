@@ -43,6 +43,10 @@ extern void FuzzBinlogRun(const char *data, Size len);
 extern void FuzzBinlogGtidRun(const char *data, Size len);
 extern void FuzzBinlogJsonRun(const char *data, Size len);
 
+/* fuzz_protobuf.c */
+extern void FuzzProtobufInit(Oid rowtype);
+extern void FuzzProtobufRun(const char *data, Size len);
+
 /* fuzz_redis.c */
 extern void FuzzRedisEntryInit(Oid rowtype);
 extern void FuzzRedisEntryRun(const char *data, Size len);

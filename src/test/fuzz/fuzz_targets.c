@@ -678,6 +678,7 @@ const FuzzTarget FuzzTargets[] = {
 	{"maxwell", maxwell_init, changelog_run},
 	{"csv", csv_init, run_coders},
 	{"csv_escape", csv_escape_init, run_coders},
+	{"protobuf", FuzzProtobufInit, FuzzProtobufRun},
 	{"raw", raw_init, run_coders},
 	{"types", types_init, types_run},
 	{"timestamp", timestamp_init, timestamp_run},
