@@ -420,15 +420,19 @@ list_names(const FeathubOption *const *tables, uint32 where)
 	StringInfoData result;
 
 	initStringInfo(&result);
-	for (; *tables; tables++)
+	for (const FeathubOption *const *table = tables; *table; table++)
 	{
-		const FeathubOption *option;
-
-		for (option = *tables; option->name; option++)
+		for (const FeathubOption *option = *table; option->name; option++)
 		{
+			const FeathubOption *const *before = tables;
+
 			if (where != 0 && (option->where & where) == 0)
 				continue;
-			appendStringInfo(&result, "%s%s", result.len > 0 ? ", " : "", option->name);
+			/* formats share options */
+			while (before < table && FeathubOptionsFind(*before, where, option->name) == NULL)
+				before++;
+			if (before == table)
+				appendStringInfo(&result, "%s%s", result.len > 0 ? ", " : "", option->name);
 		}
 	}
 	return result.data;
