@@ -434,6 +434,7 @@ apply_by_key(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 		FeathubWriterRow *row = &rows[items[i].row];
 		const SortItem *next = i + 1 < nrows ? &items[i + 1] : NULL;
 
+		prefetch_row(rows, items, i, nrows);
 		if (row->deleted)
 			deletion = row;
 		if (next && same_key(writer, rows, &items[i], next, writer->nkeys))

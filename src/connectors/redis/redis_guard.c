@@ -31,6 +31,7 @@
 
 static void set_time(RedisWriter *writer, TimestampTz time);
 static void add_guard_key(RedisWriter *writer);
+static bool tells_ttl(const RedisTable *table);
 static void guard_ttl(RedisWriter *writer, int64 ms);
 static bool has_tag(const char *key, Size len);
 static void add_text(RedisBatch *batch, const char *word);
@@ -58,7 +59,7 @@ void
 FeathubRedisWriterDeletedAt(RedisWriter *writer, bool timed, TimestampTz at)
 {
 	writer->guard.deletes = true;
-	writer->guard.time[0] = '\0';
+	strcpy(writer->guard.time, "d");
 	if (timed && writer->table->guard != REDIS_GUARD_NONE)
 		set_time(writer, at);
 }
@@ -83,29 +84,34 @@ FeathubRedisGuardSend(RedisWriter *writer, RedisRequest *request, int64 ms)
 	if (FeathubRedisIsCluster(writer->client))
 		slot = FeathubRedisSlot(ops->key.data, ops->key.len);
 	if (batch->nrows > 0 &&
-		(batch->nrows >= SCRIPT_ROWS || batch->words.len > SCRIPT_BYTES || slot != batch->slot))
+		(batch->nrows >= SCRIPT_ROWS || batch->words.len > SCRIPT_BYTES || slot != batch->slot ||
+		 ops->nkeys != batch->row_keys))
 		(void) FeathubRedisGuardFlush(writer, request);
 
 	if (batch->nrows++ == 0)
 		appendBinaryStringInfo(&batch->first_key, ops->key.data, ops->key.len);
 	batch->slot = slot;
+	batch->row_keys = ops->nkeys;
 	appendBinaryStringInfo(&batch->keys, ops->keys.data, ops->keys.len);
 	batch->nkeys += ops->nkeys;
 	if (guarded)
 	{
-		guard_ttl(writer, ms);
 		add_text(batch, guard->time);
-		add_text(batch, guard->deletes ? "1" : "");
-		add_text(batch, guard->unit);
-		if (guard->unit[0])
-			add_int(batch, guard->ttl);
-		else
-			add_text(batch, "");
-		FeathubRedisFormat(&batch->words, guard->member.data ? guard->member.data : "",
-						   guard->member.data ? guard->member.len : 0);
-		batch->nwords++;
+		if (writer->table->guard == REDIS_GUARD_MEMBER)
+		{
+			FeathubRedisFormat(&batch->words, guard->member.data, guard->member.len);
+			batch->nwords++;
+		}
+		if (tells_ttl(writer->table))
+		{
+			guard_ttl(writer, ms);
+			add_text(batch, guard->unit);
+			if (guard->unit[0])
+				add_int(batch, guard->ttl);
+			else
+				add_text(batch, "");
+		}
 	}
-	add_int(batch, ops->nkeys);
 	add_int(batch, ops->nwords);
 	appendBinaryStringInfo(&batch->words, ops->data.data, ops->data.len);
 	batch->nwords += ops->nwords;
@@ -123,11 +129,13 @@ FeathubRedisGuardFlush(RedisWriter *writer, RedisRequest *request)
 	if (batch->nrows == 0)
 		return -1;
 	command = FeathubRedisBeginScript(request, REDIS_SCRIPT_ROWS, batch->nkeys,
-									  2 + batch->nwords);
+									  4 + batch->nwords);
 	FeathubRedisScriptKeys(request, batch->keys.data, batch->keys.len, batch->nkeys,
 						   batch->first_key.data, batch->first_key.len);
 	FeathubRedisAddString(request, mode);
 	FeathubRedisAddString(request, table->guard_field ? table->guard_field : "");
+	FeathubRedisAddString(request, tells_ttl(table) ? "1" : "0");
+	FeathubRedisAddInt(request, batch->row_keys);
 	FeathubRedisAddFormatted(request, batch->words.data, batch->words.len, batch->nwords);
 	/* an error that is not about one row names none */
 	if (batch->nrows > 1)
@@ -224,7 +232,7 @@ FeathubRedisGuardTime(const char *text, Size len, TimestampTz *result)
 static void
 set_time(RedisWriter *writer, TimestampTz time)
 {
-	char	   *p = writer->guard.time;
+	char	   *p = writer->guard.time + (writer->guard.deletes ? 1 : 0);
 	struct pg_tm tm;
 	fsec_t		fsec;
 
@@ -266,6 +274,15 @@ add_guard_key(RedisWriter *writer)
 	FeathubRedisOpsKey(ops, key->data, key->len);
 }
 
+/* Do keys that keep times go by themselves? */
+static bool
+tells_ttl(const RedisTable *table)
+{
+	return table->guard != REDIS_GUARD_NONE &&
+		(table->options->ttl > 0 || table->options->tombstone_ttl > 0 ||
+		 table->metadata[REDIS_META_TTL] != 0);
+}
+
 /* How long the key stays that keeps the time: as long as the row, or a deletion. */
 static void
 guard_ttl(RedisWriter *writer, int64 ms)
@@ -281,7 +298,7 @@ guard_ttl(RedisWriter *writer, int64 ms)
 		if (ms > 0)
 			from_event = false;
 		/* older rows would have expired by then */
-		else if (from_event && guard->time[0] && options->ttl > 0)
+		else if (from_event && guard->time[1] && options->ttl > 0)
 			ms = (int64) (options->ttl * 1000);
 	}
 	if (ms <= 0)

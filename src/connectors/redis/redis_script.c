@@ -67,16 +67,17 @@ static const char hashes[] =
 
 /*
  * REDIS_SCRIPT_ROWS: commands of many rows, each guarded by its event time if the
- * table has one.  Arguments: the guard's kind (RedisGuard) and the hash's field
- * for kind 'f'; then for each row, if it is guarded: its time ('' for a deletion
- * that has none), '1' for a deletion, PX or PXAT and a number for the key that
- * keeps the time (or twice ''), the element for kind 'm'; then for every row how
- * many keys are its own (of a guarded row the last is the one that keeps the
- * time), how many words follow, and these as for REDIS_SCRIPT_OPS.
+ * table has one.  Arguments: the guard's kind (RedisGuard), the hash's field for
+ * kind 'f', whether rows tell how long the key stays that keeps the time, and how
+ * many keys each row has (of a guarded row the last is that key).  Then for each
+ * row, if it is guarded: its time, with a 'd' before it for a deletion (which may
+ * have none), the element for kind 'm', and PX or PXAT and a number (or twice '')
+ * if rows tell; then for every row how many words follow, and these as for
+ * REDIS_SCRIPT_OPS.
  *
  * Times are 20 digits, of which texts of one length compare alike in every
- * locale; as numbers they would be rounded.  That of a deletion has a 'd' before
- * it.  A row that is older than what is there is left out, one that is as old as
+ * locale; as numbers they would be rounded.  They are kept as they come, with the
+ * 'd'.  A row that is older than what is there is left out, one that is as old as
  * a deletion too.  The field of a hash may have been written by others, so it is
  * read with care.
  *
@@ -84,63 +85,63 @@ static const char hashes[] =
  * tells its key's number.
  */
 static const char rows[] =
-"local mode, field = ARGV[1], ARGV[2] "
-"local call, try, byte = redis.call, redis.pcall, string.byte "
+"local mode, field, ttls, nkeys = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4]) "
+"local call, try, byte, sub, args = redis.call, redis.pcall, string.byte, string.sub, ARGV "
 "local function digits(s) "
 "local a, b, c, d, e, f, g, z = string.match(s, "
 "'^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d)%.?(%d*)(.*)$') "
 "if a and #g <= 6 and (z == '+00' or z == '' or z == 'Z' or z == '+00:00') then "
-"return a .. b .. c .. d .. e .. f .. g .. string.rep('0', 6 - #g) end "
+"return a .. b .. c .. d .. e .. f .. sub(g .. '000000', 1, 6) end "
 "end "
 "local function keep(key, value, unit, n) "
-"if unit == '' then call('SET', key, value) else call('SET', key, value, unit, n) end "
+"if unit == '' or not unit then call('SET', key, value) else call('SET', key, value, unit, n) end "
 "end "
-"local i, k, left, result, total = 3, 0, 0, 0, #ARGV "
+"local i, k, left, result, total, guarded = 5, 0, 0, 0, #args, mode ~= 'n' "
 "while i <= total do "
-"local time, del, unit, ttl, member, old, dead "
-"local guarded, go = mode ~= 'n', true "
+"local time, at, del, dead, unit, ttl, member, old "
+"local go, guard = true, KEYS[k + nkeys] "
 "if guarded then "
-"time, del, unit, ttl, member = ARGV[i], ARGV[i + 1] == '1', ARGV[i + 2], ARGV[i + 3], ARGV[i + 4] "
-"i = i + 5 "
-"end "
-"local nkeys, last = tonumber(ARGV[i]), i + 1 + tonumber(ARGV[i + 1]) "
-"local key, guard = KEYS[k + 1], KEYS[k + nkeys] "
-"i = i + 2 "
-"if guarded then "
-"if mode == 'f' then "
-"old = try('HGET', key, field) "
+"time = args[i] at = time i = i + 1 "
+"if byte(time) == 100 then del = true at = sub(time, 2) end "
+"if mode == 'm' then member = args[i] i = i + 1 end "
+"if ttls then unit, ttl = args[i], args[i + 1] i = i + 2 end "
+"if mode == 'k' then old = call('GET', guard) "
+"elseif mode == 'm' then old = call('HGET', guard, member) "
+"else "
+"old = try('HGET', KEYS[k + 1], field) "
 "if type(old) == 'table' then return {err = old.err .. ' (key ' .. k + 1 .. ')'} end "
 "if old then "
 "old = digits(old) "
 "if not old then return {err = 'FEATHUBTIME field ' .. field .. ' holds no time (key ' .. k + 1 .. ')'} end "
 "else old = call('GET', guard) end "
-"elseif mode == 'k' then old = call('GET', guard) "
-"else old = call('HGET', guard, member) end "
-"if old and byte(old) == 100 then dead = true old = string.sub(old, 2) end "
-"if old and time ~= '' then "
-"if dead and not del then go = old < time else go = old <= time end "
 "end "
-"if time == '' then time = old end "
+"if old then "
+"if byte(old) == 100 then dead = true old = sub(old, 2) end "
+"if at == '' then time = 'd' .. old "
+"elseif dead and not del then go = old < at "
+"else go = old <= at end "
+"elseif at == '' then time = nil end "
 "end "
+"local last = i + tonumber(args[i]) "
+"i = i + 1 "
 "if go then "
 "while i < last do "
-"local check, n = ARGV[i], tonumber(ARGV[i + 1]) "
-"local r = try(unpack(ARGV, i + 2, i + 1 + n)) "
+"local check, stop = args[i], i + 1 + tonumber(args[i + 1]) "
+"local r = try(unpack(args, i + 2, stop)) "
 "if type(r) == 'table' and r.err then return {err = r.err .. ' (key ' .. k + 1 .. ')'} end "
+"if check ~= '-' then "
 "if check == '1' and (r == 0 or r == false) then "
 "if not del then return -2 end "
 "result = -2 "
 "end "
 "if check == '0' and r ~= 0 and r ~= false then return -1 end "
-"i = i + 2 + n "
 "end "
-"if del then "
-"if not time then "
-"elseif mode == 'm' then call('HSET', guard, member, 'd' .. time) "
-"else keep(guard, 'd' .. time, unit, ttl) end "
-"elseif mode == 'f' then if dead then call('DEL', guard) end "
-"elseif mode == 'k' then keep(guard, time, unit, ttl) "
-"elseif mode == 'm' then call('HSET', guard, member, time) end "
+"i = stop + 1 "
+"end "
+"if mode == 'k' then if time then keep(guard, time, unit, ttl) end "
+"elseif mode == 'm' then if time then call('HSET', guard, member, time) end "
+"elseif del then if time then keep(guard, time, unit, ttl) end "
+"elseif dead then call('DEL', guard) end "
 "else left = left + 1 end "
 "i, k = last + 1, k + nkeys "
 "end "

@@ -55,7 +55,8 @@ typedef struct RedisRows
 typedef struct RedisRowGuard
 {
 	bool		deletes;
-	char		time[21];		/* 20 digits; empty: of a deletion that has none */
+	char		time[22];		/* 20 digits, after a 'd' of a deletion, which may
+								 * have none */
 	int64		base;			/* the same in ms since 1970 */
 	const char *unit;			/* PX, PXAT or nothing, and how long the time is kept */
 	int64		ttl;
@@ -68,6 +69,7 @@ typedef struct RedisBatch
 	StringInfoData keys;		/* in the protocol's form */
 	StringInfoData words;
 	StringInfoData first_key;	/* for its slot */
+	int			row_keys;		/* of each row */
 	int			nkeys;
 	int			nwords;
 	int			nrows;

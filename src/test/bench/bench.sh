@@ -5,7 +5,8 @@
 #   BENCH="part..."    some parts only; bench.py lists them.  "vector", "memory",
 #                      "mysql" and "redis" alone are bench_vector.sh, bench_memory.sh,
 #                      bench_mysql.sh and bench_redis.sh; "asof" is bench_asof.py,
-#                      "csv" and "parquet" are bench_files.py, "cdc" is bench_cdc.sh
+#                      "csv" and "parquet" are bench_files.py, "cdc" is bench_cdc.sh,
+#                      "sinks" is bench_sinks.py
 #   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
@@ -126,6 +127,16 @@ if [ "${BENCH:-}" = cdc ]; then
 	PATH=$pgbin:$PATH "$src/src/test/bench/bench_cdc.sh" </dev/null
 	exit
 fi
+if [ "${BENCH:-}" = sinks ]; then
+	BENCH_ROWS=${BENCH_ROWS:-1000000}
+	venv=$cache/bench-sinks-venv
+	if [ ! -e "$venv/.complete" ]; then
+		say "making a Python environment for the peers"
+		python3 -m venv "$venv"
+		"$venv/bin/pip" install -q --disable-pip-version-check confluent-kafka redis mysqlclient 'psycopg[binary]' </dev/null
+		: >"$venv/.complete"
+	fi
+fi
 tools=$run/tools
 mkdir "$tools"
 for f in produce consume freshness; do
@@ -151,6 +162,11 @@ if [[ "${PEER:-} ${BENCH:-}" == *connect* ]]; then
 fi
 server_start server "shared_buffers = '1GB'" "max_wal_size = '16GB'" "checkpoint_timeout = '1h'" "fsync = on" "autovacuum = off" "${BENCH_CONF:-}"
 export BENCH_RUN=$run
+if [ "${BENCH:-}" = sinks ]; then
+	BENCH_BOOTSTRAP=$bootstrap BENCH_CSV=$run/rows.csv BENCH_ROWS=$BENCH_ROWS BENCH_KEYS=${BENCH_KEYS:-100000} \
+		"$src/src/test/bench/bench_sinks.sh" "$venv/bin/python3" </dev/null
+	exit
+fi
 BENCH_BOOTSTRAP=$bootstrap BENCH_TOOLS=$tools BENCH_CSV=$run/rows.csv BENCH_PSQL=$pgbin/psql \
 	BENCH_POSTMASTER=$(head -1 "$server_data/postmaster.pid") BENCH_BROKER=$(cat "$run/kafka/kafka.pid") \
 	"$venv/bin/python3" "$src/src/test/bench/bench.py" </dev/null

@@ -33,7 +33,7 @@ for set; do
 		test) want+=("${build[@]}" "${java[@]}" diffutils libipc-run-perl ca-certificates kcat redis-server openssl procps python3 python3-venv
 			mariadb-server-core mariadb-client-core mmdebstrap) ;;
 		bench) want+=("${build[@]}" "${java[@]}" ca-certificates kcat redis-server openssl procps python3-venv python3-pip libpq-dev
-			mariadb-server-core mariadb-client-core "postgresql-$v-mysql-fdw") ;;
+			mariadb-server-core mariadb-client-core python3-dev "postgresql-$v-mysql-fdw") ;;
 		ci) want+=(debootstrap "$(first_of clang-14 clang)" "$(first_of libclang-rt-14-dev libclang-rt-dev clang)") ;;
 		*) die "unknown set of packages \"$set\"" ;;
 	esac
