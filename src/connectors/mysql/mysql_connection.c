@@ -170,6 +170,7 @@ FeathubMysqlDisconnect(MysqlConnection *conn)
 	conn->dumping = false;
 	conn->pending = MYSQL_PENDING_NONE;
 	conn->wait_events = 0;
+	conn->sent = false;
 	conn->invalidated = false;
 	if (conn->context)
 		MemoryContextReset(conn->context);

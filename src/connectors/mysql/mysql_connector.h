@@ -152,6 +152,7 @@ struct MysqlConnection
 	/* The statement that runs. */
 	MysqlPending pending;
 	int			wait_events;	/* MYSQL_WAIT_* of the pending call */
+	bool		sent;			/* by FeathubMysqlSend, and not answered yet */
 	char	   *query;			/* kept until the call has returned; malloc'd */
 	struct st_mysql_res *res;	/* rows come by it; NULL: none */
 	char	  **row;			/* of the last fetch that had to wait */
@@ -209,6 +210,13 @@ extern void FeathubMysqlXactUsed(void);
 
 /* Run a statement without rows; returns the number of rows matched. */
 extern uint64 FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size len);
+
+/*
+ * Send a statement without rows, and wait for its answer later: FeathubMysqlAnswer
+ * raises its error.  So does whatever is sent next, before it is.
+ */
+extern void FeathubMysqlSend(MysqlConnection *conn, const char *sql, Size len);
+extern void FeathubMysqlAnswer(MysqlConnection *conn);
 
 /* Begin a statement with rows, in the current memory context. */
 extern MysqlResult *FeathubMysqlQuery(MysqlConnection *conn, const char *sql, Size len);

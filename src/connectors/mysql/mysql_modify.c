@@ -121,7 +121,10 @@ FeathubMysqlInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots
 void
 FeathubMysqlEndModify(FeathubModify *modify)
 {
-	/* every statement was answered */
+	MysqlModifyState *state = modify->state;
+
+	if (state->conn->mysql)
+		FeathubMysqlAnswer(state->conn);
 }
 
 bool
@@ -375,7 +378,11 @@ send_rows(FeathubModify *modify)
 	if (state->sql.len == 0)
 		return;
 	appendStringInfoString(&state->sql, state->suffix.data);
-	FeathubMysqlExecute(state->conn, state->sql.data, state->sql.len);
+	/* the next rows are written down while the server works on these */
+	if (modify->returning)
+		FeathubMysqlExecute(state->conn, state->sql.data, state->sql.len);
+	else
+		FeathubMysqlSend(state->conn, state->sql.data, state->sql.len);
 	resetStringInfo(&state->sql);
 }
 

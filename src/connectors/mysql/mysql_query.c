@@ -59,6 +59,8 @@ struct MysqlResult
 };
 
 static void start_statement(MysqlConnection *conn, const char *sql, Size len);
+static void check_statement(MysqlConnection *conn, const char *sql, Size len);
+static void begin_statement(MysqlConnection *conn, const char *sql, Size len);
 static void start_written(MysqlConnection *conn, StringInfo sql,
 						  void (*write) (StringInfo sql, void *arg), void *arg);
 static uint64 finish_execute(MysqlConnection *conn, const char *sql);
@@ -81,6 +83,28 @@ FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size len)
 {
 	start_statement(conn, sql, len);
 	return finish_execute(conn, sql);
+}
+
+void
+FeathubMysqlSend(MysqlConnection *conn, const char *sql, Size len)
+{
+	check_statement(conn, sql, len);
+	begin_statement(conn, sql, len);
+	conn->sent = true;
+}
+
+void
+FeathubMysqlAnswer(MysqlConnection *conn)
+{
+	char	   *sql;
+
+	if (!conn->sent)
+		return;
+	sql = conn->query ? pnstrdup(conn->query, CONTEXT_BYTES) : pstrdup("");
+	(void) finish_call(conn, 0, false);
+	conn->sent = false;
+	(void) finish_execute(conn, sql);
+	pfree(sql);
 }
 
 /* Rows matched by the statement that was answered; rows it returns are not read. */
@@ -278,6 +302,15 @@ result_released(void *arg)
 static void
 start_statement(MysqlConnection *conn, const char *sql, Size len)
 {
+	check_statement(conn, sql, len);
+	(void) send_statement(conn, sql, len, 0, false);
+}
+
+/* Can it be sent?  What was sent before is answered then. */
+static void
+check_statement(MysqlConnection *conn, const char *sql, Size len)
+{
+	FeathubMysqlAnswer(conn);
 	if (conn->xact_lost)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
@@ -293,12 +326,18 @@ start_statement(MysqlConnection *conn, const char *sql, Size len)
 				 errdetail("The server's max_allowed_packet is %llu.",
 						   (unsigned long long) conn->max_packet)));
 	elog(DEBUG3, "feathub_mysql: %.*s", (int) Min(len, CONTEXT_BYTES), sql);
-	(void) send_statement(conn, sql, len, 0, false);
 }
 
 static bool
 send_statement(MysqlConnection *conn, const char *sql, Size len,
 			   TimestampTz deadline, bool quiet)
+{
+	begin_statement(conn, sql, len);
+	return finish_call(conn, deadline, quiet);
+}
+
+static void
+begin_statement(MysqlConnection *conn, const char *sql, Size len)
 {
 	int			ret;
 
@@ -312,7 +351,6 @@ send_statement(MysqlConnection *conn, const char *sql, Size len,
 
 	conn->pending = MYSQL_PENDING_QUERY;
 	conn->wait_events = mysql_real_query_start(&ret, conn->mysql, conn->query, len);
-	return finish_call(conn, deadline, quiet);
 }
 
 /* Finish the pending call; false if the deadline passed, only if quiet. */
@@ -613,6 +651,7 @@ FeathubMysqlRecover(MysqlConnection *conn, TimestampTz deadline)
 	if (conn->pending == MYSQL_PENDING_NONE && conn->res == NULL)
 		return true;
 
+	conn->sent = false;
 	if (!FeathubMysqlKill(conn, deadline))
 		return false;
 	if (conn->pending != MYSQL_PENDING_NONE && !finish_call(conn, deadline, true))

@@ -187,7 +187,8 @@ roll_back_to_savepoint(MysqlConnection *conn, void *arg)
 	/* a connection that was not made, or a transaction that did not begin */
 	if (conn->xact_depth < level)
 	{
-		if (conn->mysql && conn->pending != MYSQL_PENDING_NONE &&
+		/* what was sent before it began is still to be answered */
+		if (conn->mysql && conn->pending != MYSQL_PENDING_NONE && !conn->sent &&
 			!FeathubMysqlRecover(conn, deadline))
 			FeathubMysqlDisconnect(conn);
 		return;

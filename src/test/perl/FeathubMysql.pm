@@ -171,7 +171,7 @@ sub _up
 			open STDIN, '<', '/dev/null';
 			open STDOUT, '>>', "$dir/log";
 			open STDERR, '>&', \*STDOUT;
-			exec(@{ $server->{program} }, "--datadir=$dir/data", "--socket=$dir/s",
+			exec(@{ $server->{program} }, "--datadir=$dir/data", "--tmpdir=$dir", "--socket=$dir/s",
 				"--pid-file=$dir/pid", '--bind-address=127.0.0.1', "--port=$server->{port}",
 				'--server-id=1', '--innodb-buffer-pool-size=64M', '--innodb-flush-log-at-trx-commit=2',
 				$server->{mysql} ? '--innodb-redo-log-capacity=64M' : '--innodb-log-file-size=32M',

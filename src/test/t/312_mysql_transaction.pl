@@ -43,10 +43,27 @@ mysql_query($mysql, q{
 	INSERT INTO t VALUES (1, 1), (2, 2);
 	CREATE TABLE big (id int PRIMARY KEY, v varchar(40));
 	INSERT INTO big SELECT seq, CONCAT('row ', seq) FROM seq_1_to_200000;
+	CREATE TABLE many (id int PRIMARY KEY, v varchar(40) CHECK (v <> 'bad'));
 	CREATE VIEW slow AS SELECT id, SLEEP(1) AS s FROM big;
 });
 sql(q{CREATE SCHEMA shop; IMPORT FOREIGN SCHEMA shop FROM SERVER mysql INTO shop});
 my $rows = sub { mysql_query($mysql, 'SELECT GROUP_CONCAT(id ORDER BY id) FROM shop.t') };
+
+# Statements are sent while the next one is written down: what happens meanwhile
+sql(q{CREATE FUNCTION odd(i int) RETURNS int LANGUAGE plpgsql AS $$BEGIN IF i % 100 = 0 THEN RAISE EXCEPTION 'odd'; END IF; RETURN i; EXCEPTION WHEN raise_exception THEN RETURN -i; END$$;
+	CREATE FUNCTION looks(i int) RETURNS int LANGUAGE plpgsql AS $$DECLARE n int; BEGIN SELECT count(*) INTO n FROM shop.t WHERE id = i; RETURN n; END$$});
+is(sql('INSERT INTO shop.many SELECT odd(i) FROM generate_series(1, 20000) i; SELECT count(*), count(*) FILTER (WHERE id < 0) FROM shop.many'),
+	'20000|200', 'subtransactions that fail while rows are sent');
+is(sql(q{DELETE FROM shop.many; INSERT INTO shop.many SELECT i, looks(i) FROM generate_series(1, 3500) i; SELECT count(*), sum(v::int) FROM shop.many}),
+	'3500|2', 'other statements meanwhile');
+foreach my $bad (1, 1500, 3500)
+{
+	like(sql_error("BEGIN; DELETE FROM shop.many; INSERT INTO shop.many SELECT i, CASE i WHEN $bad THEN 'bad' END FROM generate_series(1, 3500) i; COMMIT"),
+		qr/23514/, 'an error of any of them is told');
+}
+is(sql('SELECT count(*) FROM shop.many'), '3500', 'and nothing is left');
+like(sql_error(q{SET statement_timeout = '1s'; INSERT INTO shop.many SELECT i, pg_sleep(0.01) FROM generate_series(10001, 20000) i}), qr/57014/, 'cancelled meanwhile');
+is(sql('SELECT count(*) FROM shop.many'), '3500', 'nothing either');
 
 # Commit and rollback
 
