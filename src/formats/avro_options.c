@@ -90,7 +90,7 @@ const FeathubOption FeathubAvroFileOptions[] = {
 	},
 	{
 		"block_bytes", FEATHUB_ON_TABLE, FEATHUB_OPTION_INT64,
-		.offset = offsetof(FeathubAvroOptions, block_bytes), .min = 1024, .max = 256 * 1024 * 1024,
+		.offset = offsetof(FeathubAvroOptions, block_bytes), .min = 1024, .max = 268435456,
 		.default_value = "65536",
 		.description = "Bytes of records, before compression, after which a block of a file ends."
 	},

@@ -134,6 +134,21 @@ debezium_init(Oid rowtype)
 	init_coders(rowtype, "debezium-json", lengthof(options), options);
 }
 
+/* An image of the row in an envelope, whose schema has some of the columns. */
+static void
+debezium_avro_init(Oid rowtype)
+{
+	char	   *options[] = {
+		"avro_schema={\"type\":\"record\",\"name\":\"e\",\"fields\":[{\"name\":\"before\",\"type\":[\"null\",{\"type\":\"record\",\"name\":\"v\",\"fields\":["
+		"{\"name\":\"i4\",\"type\":\"int\"},{\"name\":\"t\",\"type\":[\"null\",\"string\"]},{\"name\":\"jb\",\"type\":[\"null\",\"v\"]}]}]},"
+		"{\"name\":\"after\",\"type\":[\"null\",\"v\"]},{\"name\":\"op\",\"type\":[\"null\",\"string\",{\"type\":\"enum\",\"name\":\"o\",\"symbols\":[\"c\",\"d\"]}]},"
+		"{\"name\":\"source\",\"type\":{\"type\":\"record\",\"name\":\"s\",\"fields\":[{\"name\":\"ts_ms\",\"type\":[\"null\",\"long\"]}]}}]}",
+		"i8.envelope=source.ts_ms"
+	};
+
+	init_coders(rowtype, "debezium-avro", lengthof(options), options);
+}
+
 static void
 maxwell_init(Oid rowtype)
 {
@@ -161,8 +176,9 @@ raw_init(Oid rowtype)
 }
 
 /* A record of the schema that the row type's columns give. */
+/* The schema that is made from the columns, for both ways. */
 static void
-avro_init(Oid rowtype)
+init_avro(Oid rowtype, const char *format)
 {
 	FuzzColumns *columns = FuzzColumnsMake(rowtype, "avro", 0, NULL);
 	char	  **names = palloc(sizeof(char *) * columns->ncolumns);
@@ -173,7 +189,19 @@ avro_init(Oid rowtype)
 	option = psprintf("avro_schema=%s",
 					  FeathubAvroMakeSchema(columns->tupdesc, columns->ncolumns,
 											columns->columns, names, "row"));
-	init_coders(rowtype, "avro", 1, &option);
+	init_coders(rowtype, format, 1, &option);
+}
+
+static void
+avro_init(Oid rowtype)
+{
+	init_avro(rowtype, "avro");
+}
+
+static void
+hopsworks_init(Oid rowtype)
+{
+	init_avro(rowtype, "hopsworks-avro");
 }
 
 /* A file of any schema; its columns are those of its own names. */
@@ -238,8 +266,49 @@ avro_schema_run(const char *data, Size len)
 
 	(void) FeathubShapeText(node->shape);
 	(void) FeathubShapeTypeName(node->shape);
+	(void) FeathubAvroFingerprint(node);
 	if (!FeathubAvroSkipValue(&cursor, node, &error) && error.message == NULL)
 		fuzz_fail("an error without message");
+}
+
+/* A document as a schema of many types has it: what is written can be read. */
+static FeathubAvroNode *json_node;
+
+static void
+avro_json_init(Oid rowtype)
+{
+	static const char schema[] =
+		"{\"type\":\"record\",\"name\":\"r\",\"fields\":["
+		"{\"name\":\"a\",\"type\":[\"null\",\"long\",\"double\",\"boolean\",\"string\",{\"type\":\"array\",\"items\":\"r\"},\"r\"],\"default\":null},"
+		"{\"name\":\"b\",\"type\":[\"null\",{\"type\":\"map\",\"values\":[\"null\",{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":9,\"scale\":3},\"bytes\"]}],\"default\":null},"
+		"{\"name\":\"c\",\"type\":[\"null\",{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}],\"default\":null},"
+		"{\"name\":\"d\",\"type\":{\"type\":\"fixed\",\"name\":\"f\",\"size\":2},\"default\":\"\\u0001\\u00ff\"},"
+		"{\"name\":\"e\",\"type\":{\"type\":\"enum\",\"name\":\"e\",\"symbols\":[\"A\",\"B\"]},\"default\":\"A\"}]}";
+
+	json_node = FeathubAvroParseSchema(schema, strlen(schema), ERRCODE_DATA_CORRUPTED, "fuzz");
+}
+
+static void
+avro_json_run(const char *data, Size len)
+{
+	FeathubDecodeError error = {0};
+	FeathubAvroCursor cursor = {0};
+	StringInfoData out;
+	JsonbValue	value;
+
+	if (!FeathubJsonDocument(data, len, &value, &error))
+		return;
+	initStringInfo(&out);
+	FeathubAvroWriteJson(json_node, &value, false, "fuzz", &out);
+	cursor.p = (unsigned char *) out.data;
+	cursor.end = cursor.p + out.len;
+	if (!FeathubAvroSkipValue(&cursor, json_node, &error))
+	{
+		if (strstr(error.message, "too deeply") == NULL)
+			fuzz_fail("what was written does not read: %s", error.message);
+	}
+	else if (cursor.p != cursor.end)
+		fuzz_fail("there are bytes behind what was written");
 }
 
 /* simdjson's index and the scanner find the same fields. */
@@ -665,11 +734,14 @@ FeathubRelationCarrier(FeathubRelation *rel, bool is_key)
 const FuzzTarget FuzzTargets[] = {
 	{"avro", avro_init, run_coders},
 	{"avro_file", avro_file_init, avro_file_run},
+	{"avro_json", avro_json_init, avro_json_run},
 	{"avro_schema", NULL, avro_schema_run},
 	{"binlog", NULL, FuzzBinlogRun},
 	{"binlog_gtid", NULL, FuzzBinlogGtidRun},
 	{"binlog_json", NULL, FuzzBinlogJsonRun},
 	{"debezium", debezium_init, changelog_run},
+	{"debezium_avro", debezium_avro_init, changelog_run},
+	{"hopsworks", hopsworks_init, run_coders},
 	{"framing", NULL, framing_run},
 	{"json", json_init, run_coders},
 	{"json_epoch", json_epoch_init, run_coders},

@@ -11,7 +11,7 @@
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(avro avro_file avro_schema binlog binlog_gtid binlog_json debezium maxwell json json_epoch json_index jsonb csv csv_escape framing protobuf raw types timestamp epoch path topics options redis_entry redis_feature redis_id redis_key redis_value)
+[ ${#targets[@]} -gt 0 ] || targets=(avro avro_file avro_json avro_schema binlog binlog_gtid binlog_json debezium debezium_avro hopsworks maxwell json json_epoch json_index jsonb csv csv_escape framing protobuf raw types timestamp epoch path topics options redis_entry redis_feature redis_id redis_key redis_value)
 
 "$bin/packages.sh" build ci
 find_user
