@@ -6,7 +6,8 @@
 #                      "mysql" and "redis" alone are bench_vector.sh, bench_memory.sh,
 #                      bench_mysql.sh and bench_redis.sh; "asof" is bench_asof.py,
 #                      "csv" and "parquet" are bench_files.py, "cdc" is bench_cdc.sh,
-#                      "sinks" is bench_sinks.py
+#                      "sinks" is bench_sinks.py,
+#                      "lookup" is bench_lookup.sh
 #   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
@@ -54,6 +55,13 @@ if [ "${BENCH:-}" = redis ]; then
 	say "starting PostgreSQL $(pg_version)"
 	server_start server "shared_buffers = '1GB'" "autovacuum = off"
 	PATH=$pgbin:$PATH "$src/src/test/bench/bench_redis.sh" </dev/null
+	exit
+fi
+
+if [ "${BENCH:-}" = lookup ]; then
+	say "starting PostgreSQL $(pg_version)"
+	server_start server "shared_buffers = '256MB'" "autovacuum = off" "max_worker_processes = 16"
+	PATH=$pgbin:$PATH BENCH_RUN=$run "$src/src/test/bench/bench_lookup.sh" </dev/null
 	exit
 fi
 

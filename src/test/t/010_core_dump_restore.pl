@@ -34,9 +34,12 @@ CREATE TABLE planes (tailnum text, seats int);
 CREATE TABLE sink (origin text, time_hour timestamptz, temp float8);
 -- the order of names is not the order in which things depend on each other
 SELECT feathub.create_feature_group('weather', '"Weather Stream"', '{origin}', 'time_hour', ttl => '100 years', deletes => true);
-SELECT feathub.create_feature_group('aaa', 'planes', '{tailnum}');
+CREATE FOREIGN TABLE aa_store (tailnum text OPTIONS (key 'true'), seats int)
+  SERVER kafka OPTIONS (topic 'aa_store', format 'json', key_format 'json', write_mode 'upsert');
+SELECT feathub.create_feature_group('aaa', 'planes', '{tailnum}', online_store => 'aa_store');
 SELECT feathub.create_feature_group('parted', '"Weather Stream"', '{origin}', 'time_hour', partition_interval => '1 year');
-SELECT feathub.create_job('to_sink', '"Weather Stream"', 'sink');
+CREATE TABLE "Another Sink" (origin text, temp float8);
+SELECT feathub.create_job('to_sink', '"Weather Stream"', 'sink', sinks => '{"\"Another Sink\""}');
 SELECT feathub.pause_job('parted');
 CREATE TABLE flights (origin text, "When" timestamptz, "delay" float8);
 SELECT feathub.create_feature_view('"Delay"',
@@ -66,9 +69,9 @@ $alice->($origin, 'shop', "SELECT feathub.pause_job('to_sink')");
 
 my %query = (
 	groups =>
-	  'SELECT feature_group, online, tombstone, source, primary_key, event_time, ttl, retention, partition_interval, deletes, external, refresh_interval, refreshed_at FROM feathub.feature_group ORDER BY feature_group::text',
+	  'SELECT feature_group, online, tombstone, source, primary_key, event_time, ttl, retention, partition_interval, deletes, external, refresh_interval, refreshed_at, online_store FROM feathub.feature_group ORDER BY feature_group::text',
 	jobs =>
-	  'SELECT job_id, name, owner, source, sink, query, workers, start, state, reason, epoch, system_identifier, database_oid FROM feathub.job ORDER BY 1',
+	  'SELECT job_id, name, owner, source, sink, further_sinks, query, workers, start, state, reason, epoch, system_identifier, database_oid FROM feathub.job ORDER BY 1',
 	positions  => 'SELECT job_id, epoch, partition, position, records, applied, dead_letters, watermark FROM feathub.job_position ORDER BY 1, 3',
 	'dead letters' => 'SELECT * FROM feathub.dead_letter_record ORDER BY 1',
 	rows       => 'SELECT * FROM "My Shop".weather ORDER BY 1, 2',
