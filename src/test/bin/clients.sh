@@ -3,6 +3,7 @@
 # a feature store do, for tests; kept in the cache.
 #
 #   python   an environment with confluent-kafka and what it needs for avro
+#   protobuf another one, with what it needs for protobuf
 #   flink    the jars of Apache Flink's SQL client
 #   spark    Apache Spark with its Python interface and its connector for Kafka
 #
@@ -18,6 +19,11 @@ python=/usr/bin/python3
 get_python() {
 	"$python" -m venv "$1"
 	"$1/bin/pip" install -q --disable-pip-version-check 'confluent-kafka[avro,schemaregistry]==2.6.1'
+}
+
+get_protobuf() {
+	"$python" -m venv "$1"
+	"$1/bin/pip" install -q --disable-pip-version-check 'confluent-kafka[protobuf,schemaregistry]==2.6.1' 'protobuf==5.29.5'
 }
 
 get_jars() {
@@ -63,7 +69,7 @@ command=${1:-}
 case $command in
 	fetch) "get_$1" "$2" ;;
 	get)
-		[ $# -gt 0 ] || set -- python flink spark
+		[ $# -gt 0 ] || set -- python protobuf flink spark
 		mkdir -p "$clients"
 		exec 9>"$clients/lock"
 		flock 9

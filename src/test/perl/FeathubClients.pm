@@ -27,8 +27,8 @@ my $source = Cwd::abs_path(
 
 =item client_folder($part)
 
-The folder of a client, fetched by src/test/bin/clients.sh: python, flink or
-spark.  Skips the file if it is not there.
+The folder of a client, fetched by src/test/bin/clients.sh: python, protobuf,
+flink or spark.  Skips the file if it is not there.
 
 =cut
 
