@@ -60,7 +60,7 @@ static int64 write_barrier(KafkaProducer *producer, const char *key);
 static void wait_for_barrier(KafkaClient *client, KafkaPartition *partition, int64 barrier);
 static void read_positions(KafkaClient *client, KafkaPartition *partition, int64 end,
 						   const char *prefix, FeathubSinkPosition *positions, int n);
-static char *key_prefix(FeathubRelation *rel, const char *job);
+static char *key_prefix(const char *job);
 static void send_record(KafkaProducer *producer, const char *key, const char *value);
 
 bool
@@ -81,7 +81,7 @@ FeathubKafkaLoadPositions(FeathubRelation *rel, const char *job, int worker,
 												  "feathub kafka positions",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext result = MemoryContextSwitchTo(context);
-	char	   *prefix = key_prefix(rel, job);
+	char	   *prefix = key_prefix(job);
 	KafkaClient *client = make_consumer(rel);
 	KafkaPartition *partitions;
 	KafkaProducer *producer;
@@ -91,7 +91,7 @@ FeathubKafkaLoadPositions(FeathubRelation *rel, const char *job, int worker,
 	check_topic(client, topic);
 	partitions = FeathubKafkaPartitions(client, topic, &npartitions);
 	producer = make_producer(rel, job, worker);
-	barrier = write_barrier(producer, psprintf("%s/%u#%d", job, rel->relid, worker));
+	barrier = write_barrier(producer, psprintf("%s#%d", job, worker));
 	wait_for_barrier(client, &partitions[0], barrier);
 	read_positions(client, &partitions[0], barrier, prefix, positions, n);
 
@@ -122,7 +122,7 @@ FeathubKafkaSavePositions(FeathubRelation *rel, const char *job,
 						  const FeathubSinkPosition *positions, int n)
 {
 	KafkaProducer *producer = find_producer(rel);
-	char	   *prefix = key_prefix(rel, job);
+	char	   *prefix = key_prefix(job);
 	StringInfoData value;
 
 	if (producer == NULL)
@@ -202,10 +202,10 @@ make_producer(FeathubRelation *rel, const char *job, int worker)
 		if (*p == '/')
 			*p = '-';
 	}
-	return FeathubKafkaProducerMake(rel, psprintf("%s-job-%s-%u-%d",
+	return FeathubKafkaProducerMake(rel, psprintf("%s-job-%s-%d",
 												  options->transactional_id ?
 												  options->transactional_id : "feathub",
-												  name, rel->relid, worker));
+												  name, worker));
 }
 
 static KafkaProducer *
@@ -376,9 +376,9 @@ read_positions(KafkaClient *client, KafkaPartition *partition, int64 end,
 	}
 }
 
-/* What keys begin with: the job and the sink. */
+/* What keys begin with: the job and its sink. */
 static char *
-key_prefix(FeathubRelation *rel, const char *job)
+key_prefix(const char *job)
 {
-	return psprintf("%s/%u/", job, rel->relid);
+	return psprintf("%s/", job);
 }
