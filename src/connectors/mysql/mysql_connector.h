@@ -240,9 +240,9 @@ extern void FeathubMysqlCloseResult(MysqlResult *result);
 
 /* The number that the last INSERT was given, or 0. */
 extern uint64 FeathubMysqlInsertId(MysqlConnection *conn);
-/* On an idle connection: false if the statement fails.  Answer takes its rows. */
+/* On an idle connection: false if the statement fails.  Ask returns its rows. */
 extern bool FeathubMysqlTry(MysqlConnection *conn, const char *sql);
-extern MysqlResult *FeathubMysqlAnswer(MysqlConnection *conn, const char *sql);
+extern MysqlResult *FeathubMysqlAsk(MysqlConnection *conn, const char *sql);
 
 /* For callers that may not fail: abort and clean-up.  False: close it. */
 extern bool FeathubMysqlExecuteQuiet(MysqlConnection *conn, const char *sql,

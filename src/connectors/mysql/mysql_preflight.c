@@ -361,7 +361,7 @@ FeathubMysqlLogEnd(FeathubStream *stream, MysqlConnection *conn, const MysqlCdcT
 								  conn->mariadb ? "On the server: GRANT BINLOG MONITOR, REPLICATION SLAVE ON *.* to the user (before MariaDB 10.5: REPLICATION CLIENT)." :
 								  "On the server: GRANT REPLICATION CLIENT, REPLICATION SLAVE ON *.* to the user.");
 	}
-	result = FeathubMysqlAnswer(conn, sql);
+	result = FeathubMysqlAsk(conn, sql);
 	memset(end, 0, sizeof(MysqlCdcPosition));
 	if (!FeathubMysqlFetch(result, &values, &lengths))
 		FeathubMysqlNotFollowable(stream, "The server has no binary log: log_bin is OFF.",

@@ -688,7 +688,7 @@ FeathubMysqlInsertId(MysqlConnection *conn)
 }
 
 MysqlResult *
-FeathubMysqlAnswer(MysqlConnection *conn, const char *sql)
+FeathubMysqlAsk(MysqlConnection *conn, const char *sql)
 {
 	return begin_result(conn, sql);
 }
