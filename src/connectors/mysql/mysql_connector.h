@@ -212,11 +212,11 @@ extern void FeathubMysqlXactUsed(void);
 extern uint64 FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size len);
 
 /*
- * Send a statement without rows, and wait for its answer later: FeathubMysqlAnswer
+ * Send a statement without rows, and wait for its answer later: FeathubMysqlFinish
  * raises its error.  So does whatever is sent next, before it is.
  */
 extern void FeathubMysqlSend(MysqlConnection *conn, const char *sql, Size len);
-extern void FeathubMysqlAnswer(MysqlConnection *conn);
+extern void FeathubMysqlFinish(MysqlConnection *conn);
 
 /* Begin a statement with rows, in the current memory context. */
 extern MysqlResult *FeathubMysqlQuery(MysqlConnection *conn, const char *sql, Size len);

@@ -124,7 +124,7 @@ FeathubMysqlEndModify(FeathubModify *modify)
 	MysqlModifyState *state = modify->state;
 
 	if (state->conn->mysql)
-		FeathubMysqlAnswer(state->conn);
+		FeathubMysqlFinish(state->conn);
 }
 
 bool

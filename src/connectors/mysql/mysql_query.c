@@ -94,7 +94,7 @@ FeathubMysqlSend(MysqlConnection *conn, const char *sql, Size len)
 }
 
 void
-FeathubMysqlAnswer(MysqlConnection *conn)
+FeathubMysqlFinish(MysqlConnection *conn)
 {
 	char	   *sql;
 
@@ -310,7 +310,7 @@ start_statement(MysqlConnection *conn, const char *sql, Size len)
 static void
 check_statement(MysqlConnection *conn, const char *sql, Size len)
 {
-	FeathubMysqlAnswer(conn);
+	FeathubMysqlFinish(conn);
 	if (conn->xact_lost)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
