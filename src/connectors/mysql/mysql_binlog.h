@@ -25,6 +25,9 @@
  * - Values are the text that the server would send for SELECT in the text
  *	 protocol, in UTF-8, in a session with time zone UTC; see MysqlBinlogImage.
  *
+ * What no log has: rows that a foreign key's CASCADE or SET NULL changes inside
+ * the storage engine, and virtual columns that are not stored.
+ *
  * Lengths that the bytes claim are never trusted, nor is memory allocated by
  * them before they are checked.  No function here calls ereport for bad bytes;
  * out of memory is one, as everywhere.
@@ -175,6 +178,9 @@ typedef struct MysqlBinlogTable
  *	 asks for it;
  * - ZEROFILL is not seen; FLOAT(m,d) and DOUBLE(m,d) are not rounded;
  * - ENUM and SET are numbers if their members are not known.
+ *
+ * What a minimal image lacks is, in an UPDATE, as it was before, and in an
+ * INSERT the column's default, not null.
  *
  * Memory: until the next call of Next.  Values are not ended by a NUL.
  */

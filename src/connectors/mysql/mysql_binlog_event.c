@@ -344,8 +344,7 @@ read_tagged_gtid(MysqlBinlogReader *reader)
 				break;
 			case TAG:
 				tag = cursor_string(body, cursor_varlen(body));
-				if (body->bad || tag.len > MYSQL_GTID_TAG_LEN ||
-					(tag.len > 0 && memchr(tag.data, '\0', tag.len)))
+				if (body->bad || !FeathubMysqlGtidValidTag(tag.data, tag.len))
 					return malformed(reader);
 				memcpy(gtid.tag, tag.data, tag.len);
 				break;

@@ -58,6 +58,26 @@ static void append_uuid(StringInfo out, const uint8 *uuid);
 
 /* Single identifiers */
 
+/* Not by the locale: the server knows ASCII only here. */
+static bool
+is_tag_char(char c, bool first)
+{
+	return (c >= 'a' && c <= 'z') || c == '_' || (!first && c >= '0' && c <= '9');
+}
+
+bool
+FeathubMysqlGtidValidTag(const char *data, Size len)
+{
+	if (len > MYSQL_GTID_TAG_LEN)
+		return false;
+	for (Size i = 0; i < len; i++)
+	{
+		if (!is_tag_char(data[i], i == 0))
+			return false;
+	}
+	return true;
+}
+
 void
 FeathubMysqlGtidAppend(StringInfo out, const MysqlGtid *gtid)
 {
@@ -432,7 +452,7 @@ hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
-	c = tolower((unsigned char) c);
+	c = pg_ascii_tolower(c);
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
@@ -461,21 +481,21 @@ parse_uuid(const char **p, uint8 *uuid)
 	return true;
 }
 
-/* A tag: a letter or "_", then letters, digits and "_"; in lower case. */
+/* A tag, of any case. */
 static bool
 parse_tag(const char **p, char *tag)
 {
 	const char *s = *p;
 	int			len = 0;
 
-	if (!isalpha((unsigned char) *s) && *s != '_')
-		return false;
-	for (; isalnum((unsigned char) *s) || *s == '_'; s++)
+	for (; is_tag_char(pg_ascii_tolower(*s), len == 0); s++)
 	{
 		if (len == MYSQL_GTID_TAG_LEN)
 			return false;
-		tag[len++] = tolower((unsigned char) *s);
+		tag[len++] = pg_ascii_tolower(*s);
 	}
+	if (len == 0)
+		return false;
 	tag[len] = '\0';
 	*p = skip_space(s);
 	return true;
@@ -668,8 +688,8 @@ FeathubMysqlGtidSetDecode(MysqlGtidSet *set, const char *data, Size len, char **
 		{
 			int			taglen;
 
-			if (data == end || (*data & 1) || (taglen = (uint8) *data >> 1) > MYSQL_GTID_TAG_LEN ||
-				end - data - 1 < taglen || memchr(data + 1, '\0', taglen) != NULL)
+			if (data == end || (*data & 1) || (taglen = (uint8) *data >> 1) > end - data - 1 ||
+				!FeathubMysqlGtidValidTag(data + 1, taglen))
 				goto bad;
 			memcpy(tag, data + 1, taglen);
 			data += 1 + taglen;

@@ -31,6 +31,8 @@ typedef struct MysqlGtid
 	uint64		number;
 } MysqlGtid;
 
+/* Is it a tag as the server keeps it: a letter or "_", then digits too; lower case? */
+extern bool FeathubMysqlGtidValidTag(const char *data, Size len);
 extern void FeathubMysqlGtidAppend(StringInfo out, const MysqlGtid *gtid);
 
 /*

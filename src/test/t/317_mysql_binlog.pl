@@ -95,6 +95,73 @@ substr($bytes, length($bytes) - 30, 1) ^= 'x';
 append_to_file("$maria->{dir}/flip", $bytes);
 chmod 0644, "$maria->{dir}/flip";
 like($node->safe_psql('postgres', "SELECT convert_from(read_binlog('$maria->{dir}/flip', true, ''), 'UTF8')"), qr/^ERROR event's checksum does not match/m, 'a wrong checksum');
+# events that no file has, or that are rare: made by hand, without checksums
+my $format = substr($bytes, 4, unpack('V', substr($bytes, 13, 4)));
+substr($format, -5, 1) = "\0";
+
+sub event
+{
+	my ($type, $body, %opt) = @_;
+	return pack('VCVVVv', $opt{time} || 0, $type, 1, 19 + length($body), $opt{position} || 0, $opt{flags} || 0) . $body;
+}
+
+sub query
+{
+	my $text = shift;
+	return event(2, pack('VVCvv', 1, 0, 4, 0, 0) . "shop\0$text");
+}
+
+my $files = 0;
+
+sub items_of
+{
+	my $file = "$maria->{dir}/made" . $files++;
+
+	append_to_file($file, "\xfebin$format" . join('', @_));
+	chmod 0644, $file;
+	my $text = $node->safe_psql('postgres', "SELECT convert_from(read_binlog('$file', true, ''), 'UTF8')");
+	$text =~ s/^ FORMAT[^\n]*\n?//;
+	$text =~ s/ \(event of type.*?\)(?=( HINT|$))//mg;
+	$text =~ s/ time=0 \(seconds\)//g;
+	return $text =~ s/\n+\z//r;
+}
+
+my $gtid1 = event(162, pack('QVC', 5, 0, 0) . "\0" x 6);
+my $xid = event(16, pack('Q', 1));
+
+is(items_of(event(27, 'binlog.000007', position => 1234)), ' HEARTBEAT=binlog.000007 1234', 'heartbeat');
+is(items_of(event(41, "\x01\x0dbinlog.000007\x02\x09\xfe" . pack('Q', 5_000_000_000) . "\x07\x01x\0")),
+	' HEARTBEAT=binlog.000007 5000000000', 'heartbeat beyond 4 GB');
+is(items_of(event(4, pack('Q', 4) . 'binlog.000008')), ' ROTATE=binlog.000008 4', 'rotate');
+is(items_of(event(3, '')), 'STOP', 'stop');
+is(items_of(event(160, 'INSERT 1'), event(161, 'x'), event(164, 'x')), ' STATEMENT=INSERT 1', 'annotations');
+like(items_of(event(26, pack('vC', 1, 4) . 'LOST')),
+	qr/^ERROR \(unsupported\) the server reports incident 1: LOST HINT The log lacks changes/, 'incident');
+like(items_of(event(99, 'x'), event(3, '')), qr/^ERROR \(unsupported\) event of an unknown type/, 'an unknown event is an error');
+is(items_of(event(99, 'x', flags => 0x80), event(3, '')), 'STOP', 'unless it may be ignored');
+like(items_of(event(172, 'x')), qr/^ERROR \(unsupported\) rows are split/, 'split rows');
+is(items_of($gtid1, $gtid1), "BEGIN 0-1-5\nERROR a transaction begins before the last one has ended", 'a transaction without end');
+is(items_of($xid), 'ERROR a transaction ends that has not begun', 'an end without transaction');
+is(items_of(event(19, pack('VvV', 1, 0, 0))), 'ERROR rows come outside of a transaction', 'rows without transaction');
+like(items_of($gtid1, event(23, pack('VvvC', 7, 0, 0, 1) . "\xff\0")), qr/^BEGIN 0-1-5\nERROR rows of table number 7, which was not described/, 'rows without a table');
+# a time of creation is told of the first file after a start only
+my $restart = $format;
+substr($restart, 71, 4) = pack('V', 1);
+is(items_of($gtid1, query('INSERT INTO t VALUES (1)'), $restart, event(3, '')) =~ s/\n FORMAT[^\n]*//r,
+	"BEGIN 0-1-5\nQUERY DML database=shop query=INSERT INTO t VALUES (1)\nROLLBACK 0-1-5\nSTOP", 'what a server did when it ended is rolled back');
+is(items_of(query('BEGIN'), query('COMMIT')), "BEGIN ANONYMOUS\nCOMMIT ANONYMOUS", 'without GTID');
+is(items_of(query('BEGIN'), query("ROLLBACK TO SAVEPOINT `a`"), query('ROLLBACK')), "BEGIN ANONYMOUS\nROLLBACK TO a\nROLLBACK ANONYMOUS", 'rolled back');
+foreach my $case (
+	[ 'DDL', 'create table t (a int)', '/* c */ ALTER TABLE t ADD b int', '/*!40000 DROP TABLE t */', "-- c\n# d\n rename table a to b",
+		'TRUNCATE t', 'SET STATEMENT max_statement_time=1 FOR CREATE INDEX i ON t (a)', '/*M!100100 ALTER TABLE t */' ],
+	[ 'DML', 'insert into t values (1)', 'WITH x AS (SELECT 1) DELETE FROM t', 'CALL p()', 'BEGIN NOT ATOMIC INSERT INTO t VALUES (1); END',
+		'LOAD DATA INFILE \'x\' INTO TABLE t', 'SET STATEMENT max_statement_time=1 FOR UPDATE t SET a = 1', 'something new', '(SELECT f())', 'alternate' ],
+	[ 'OTHER', 'GRANT ALL ON t TO x', 'FLUSH TABLES', 'ANALYZE TABLE t', 'set password = \'x\'', 'RELEASE SAVEPOINT x' ])
+{
+	my ($type, @texts) = @$case;
+
+	is(items_of(query($_)), "BEGIN ANONYMOUS\nQUERY $type database=shop query=$_\nCOMMIT ANONYMOUS", "$type: " . s/\n/ /r) foreach @texts;
+}
 mysql_stop($maria);
 
 $node->stop;
