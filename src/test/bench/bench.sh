@@ -103,21 +103,6 @@ END
 	exit
 fi
 
-# fetch_connect COORDINATES: Kafka Connect with a plugin, into BENCH_CONNECT
-fetch_connect() {
-	[ ! -e "$BENCH_CONNECT/.complete" ] || return 0
-	say "fetching Kafka Connect and $1"
-	rm -rf "$BENCH_CONNECT"
-	mkdir -p "$BENCH_CONNECT/plugins"
-	mvn -q -B -f "$src/src/test/bench/peer_connect-pom.xml" -Dmaven.repo.local="$cache/m2" dependency:copy-dependencies \
-		-DoutputDirectory="$BENCH_CONNECT/runtime" -DincludeScope=runtime </dev/null
-	mvn -q -B -Dmaven.repo.local="$cache/m2" org.apache.maven.plugins:maven-dependency-plugin:2.8:copy \
-		-Dartifact="$1:tar.gz:plugin" -DoutputDirectory="$BENCH_CONNECT" </dev/null
-	tar -C "$BENCH_CONNECT/plugins" --no-same-owner -xzf "$BENCH_CONNECT"/debezium-connector-*.tar.gz
-	rm -rf "$BENCH_CONNECT"/debezium-connector-*.tar.gz "$cache/m2"
-	: >"$BENCH_CONNECT/.complete"
-}
-
 venv=$cache/bench-venv
 if [ ! -e "$venv/.complete" ]; then
 	say "making a Python environment for the peers"
@@ -126,8 +111,9 @@ if [ ! -e "$venv/.complete" ]; then
 	: >"$venv/.complete"
 fi
 if [ "${BENCH:-}" = cdc ]; then
-	export BENCH_CONNECT=$cache/connect-mariadb-3.9.2 BENCH_RUN=$run BENCH_PYTHON=$venv/bin/python3
-	fetch_connect io.debezium:debezium-connector-mariadb:3.4.0.Final
+	export BENCH_RUN=$run BENCH_PYTHON=$venv/bin/python3
+	BENCH_CONNECT=$("$bin/clients.sh" get debezium)/debezium
+	export BENCH_CONNECT
 	say "starting Apache Kafka and PostgreSQL $(pg_version)"
 	BENCH_BOOTSTRAP=$(KAFKA_HEAP=1g "$bin/kafka.sh" up "$run/kafka" "$(free_port 2)")
 	export BENCH_BOOTSTRAP
@@ -166,7 +152,18 @@ if [[ "${PEER:-} ${BENCH:-}" == *connect* ]]; then
 	listen=1	# JDBC knows no sockets
 	BENCH_CONNECT=$cache/connect-3.9.2
 	export BENCH_CONNECT
-	fetch_connect io.debezium:debezium-connector-jdbc:3.0.7.Final
+	if [ ! -e "$BENCH_CONNECT/.complete" ]; then
+		say "fetching Kafka Connect and Debezium's JDBC sink"
+		rm -rf "$BENCH_CONNECT"
+		mkdir -p "$BENCH_CONNECT/plugins"
+		mvn -q -B -f "$src/src/test/bench/peer_connect-pom.xml" -Dmaven.repo.local="$cache/m2" dependency:copy-dependencies \
+			-DoutputDirectory="$BENCH_CONNECT/runtime" -DincludeScope=runtime </dev/null
+		mvn -q -B -Dmaven.repo.local="$cache/m2" org.apache.maven.plugins:maven-dependency-plugin:2.8:copy \
+			-Dartifact=io.debezium:debezium-connector-jdbc:3.0.7.Final:tar.gz:plugin -DoutputDirectory="$BENCH_CONNECT" </dev/null
+		tar -C "$BENCH_CONNECT/plugins" --no-same-owner -xzf "$BENCH_CONNECT"/debezium-connector-jdbc-*.tar.gz
+		rm -rf "$BENCH_CONNECT"/debezium-connector-jdbc-*.tar.gz "$cache/m2"
+		: >"$BENCH_CONNECT/.complete"
+	fi
 fi
 server_start server "shared_buffers = '1GB'" "max_wal_size = '16GB'" "checkpoint_timeout = '1h'" "fsync = on" "autovacuum = off" "${BENCH_CONF:-}"
 export BENCH_RUN=$run

@@ -75,7 +75,7 @@ class Debezium:
         with open(self.folder + "/connect.log", "w") as log:
             self.process = subprocess.Popen(
                 ["java", "-Xmx1g", "-XX:+UseParallelGC", f"-Dlog4j.configuration=file:{self.folder}/log4j.properties",
-                 "-cp", JARS + "/runtime/*", "org.apache.kafka.connect.cli.ConnectStandalone",
+                 "-cp", JARS + "/*", "org.apache.kafka.connect.cli.ConnectStandalone",
                  *(f"{self.folder}/{n}.properties" for n in ("worker", "connector"))],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self

@@ -2,6 +2,7 @@
 # clients.sh get [PART...] | folder: programs that write to Kafka and read PostgreSQL, as users of
 # a feature store do, for tests; kept in the cache.
 #
+#   debezium Kafka Connect, and Debezium's connector for MariaDB in the folder plugins
 #   python   an environment with confluent-kafka and what it needs for avro
 #   protobuf another one, with what it needs for protobuf
 #   flink    the jars of Apache Flink's SQL client
@@ -33,6 +34,13 @@ get_jars() {
 
 get_flink() {
 	get_jars flink "$1"
+}
+
+get_debezium() {
+	get_jars debezium "$1"
+	mkdir "$1/plugins"
+	tar -xzf "$1"/debezium-connector-mariadb-*.tar.gz --no-same-owner -C "$1/plugins"
+	rm "$1"/debezium-connector-mariadb-*.tar.gz
 }
 
 # The source package holds all of Spark; unpacked it is used as it is, without
@@ -69,7 +77,7 @@ command=${1:-}
 case $command in
 	fetch) "get_$1" "$2" ;;
 	get)
-		[ $# -gt 0 ] || set -- python protobuf flink spark
+		[ $# -gt 0 ] || set -- python protobuf flink debezium spark
 		mkdir -p "$clients"
 		exec 9>"$clients/lock"
 		flock 9
