@@ -48,7 +48,7 @@ get_debezium() {
 get_spark() {
 	local version
 	version=$(sed -n 's/.*<spark.version>\(.*\)<.*/\1/p' "$bin/clients-pom.xml")
-	"$clients/python/bin/pip" download -q --disable-pip-version-check --no-deps --no-binary :all: -d "$1.tar" "pyspark==$version"
+	"$clients/python/bin/pip" download -q --disable-pip-version-check --no-cache-dir --no-deps --no-binary :all: -d "$1.tar" "pyspark==$version"
 	mkdir -p "$1"
 	tar -xzf "$1.tar/pyspark-$version.tar.gz" --strip-components=1 --no-same-owner -C "$1"
 	rm -rf "$1.tar"
