@@ -3,8 +3,10 @@
 A topic of JSON messages into Redis and MySQL by jobs, beside loops in Python with
 the same systems' client libraries (peer_sink.py) and beside the systems' own
 tools for bulk: redis-benchmark with pipelines and LOAD DATA LOCAL.  Each is run
-BENCH_TRIES times (3) in turn; the best counts.  Called by bench.sh with
-PostgreSQL's environment.
+BENCH_TRIES times (3) in turn, the loops once; the best counts.  Rates are by the
+clock and by CPU time over all processes, the servers written to among them, the
+broker not.  BENCH_PARTS (hash doc mysql) and BENCH_NO_PEERS leave something out.
+Called by bench.sh with PostgreSQL's environment.
 """
 import os
 import subprocess
@@ -26,13 +28,46 @@ MYSQL_COLUMNS = """user_id bigint PRIMARY KEY, event_time datetime(6), clicks_7d
 best = {}
 
 conn = psycopg.connect(autocommit=True)
+with open(conn.execute("SHOW data_directory").fetchone()[0] + "/postmaster.pid") as pidfile:
+    POSTMASTER = int(pidfile.readline())
 mysql = ["mariadb", "--no-defaults", "-S", RUN + "/mysql/s", "-uroot", "--local-infile=1", "bench"]
 
 
-def note(name, seconds, rows):
-    rate = rows / seconds
-    print(f"   {name:32} {rate:12,.0f} rows per second", flush=True)
-    best[name] = max(best.get(name, 0), rate)
+def children():
+    """CPU seconds of children that ended."""
+    t = os.times()
+    return t.children_user + t.children_system
+
+
+def cpu(pid, family=False):
+    """CPU seconds of a process, and of its children, ended or not."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    ticks = sum(int(x) for x in fields[11:15 if family else 13])
+    if family:
+        for other in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{other}/stat") as f:
+                    fields = f.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def spent(name):
+    server = os.environ["BENCH_MYSQL_PID" if name.startswith("mysql") else "BENCH_REDIS_PID"]
+    return cpu(POSTMASTER, True) + cpu(int(server)) + children()
+
+
+def measure(name, run, rows):
+    """run() returns its seconds; what it does before they begin costs next to nothing."""
+    before = spent(name)
+    seconds = run()
+    rates = rows / seconds, rows / max(spent(name) - before, 0.01)
+    print(f"   {name:32} {rates[0]:10,.0f} rows per second, {rates[1]:10,.0f} per CPU second", flush=True)
+    best[name] = [max(old, new) for old, new in zip(best.get(name, (0, 0)), rates)]
 
 
 def redis(*words):
@@ -60,13 +95,10 @@ def peer(sink, port):
 
 
 def redis_benchmark(*command):
-    """The rate of redis-benchmark, of the better of few and many connections."""
-    rates = []
-    for clients in ("1", "8"):
-        out = subprocess.run(["redis-benchmark", "-p", str(REDIS), "-n", str(ROWS), "-r", str(KEYS), "-c", clients, "-P", "200", "--csv", *command],
-                             check=True, stdout=subprocess.PIPE, text=True).stdout
-        rates.append(float(out.strip().splitlines()[-1].rsplit('","', 7)[1]))
-    return ROWS / max(rates)
+    """The seconds of redis-benchmark."""
+    out = subprocess.run(["redis-benchmark", "-p", str(REDIS), "-n", str(ROWS), "-r", str(KEYS), "-c", "8", "-P", "200", "--csv", *command],
+                         check=True, stdout=subprocess.PIPE, text=True).stdout
+    return ROWS / float(out.strip().splitlines()[-1].rsplit('","', 7)[1])
 
 
 def load_data():
@@ -98,31 +130,26 @@ fields = "event_time 2026-01-01T00:00:00.123456Z clicks_7d 500 amount_30d 5000.2
 value = '{"event_time":"2026-01-01T00:00:00.123456Z","clicks_7d":500,"amount_30d":5000.25,"conversion_score":0.123456,"account_age":50,"is_active":true,"country":"country_100"}'
 flush = lambda: redis("FLUSHALL")
 for attempt in range(TRIES):
-    if "hash" in parts:
-        note("redis hash: job", job("hash", "hash", ROWS, flush), ROWS)
-        note("redis hash: job, guarded", job("guarded_hash", "guarded_hash", ROWS, flush), ROWS)
+    for part, table in (("hash", "hash"), ("doc", "json")):
+        if part not in parts:
+            continue
+        measure(f"redis {table}: job", lambda: job(part, part, ROWS, flush), ROWS)
+        measure(f"redis {table}: job, guarded", lambda: job("guarded_" + part, "guarded_" + part, ROWS, flush), ROWS)
         flush()
-        note("redis hash: redis-benchmark", redis_benchmark("HSET", "bench:__rand_int__", *fields), ROWS)
-    if "doc" in parts:
-        note("redis json: job", job("doc", "doc", ROWS, flush), ROWS)
-        note("redis json: job, guarded", job("guarded_doc", "guarded_doc", ROWS, flush), ROWS)
-        flush()
-        note("redis json: redis-benchmark", redis_benchmark("SET", "bench:__rand_int__", value), ROWS)
+        command = ("HSET", "bench:__rand_int__", *fields) if part == "hash" else ("SET", "bench:__rand_int__", value)
+        measure(f"redis {table}: redis-benchmark", lambda: redis_benchmark(*command), ROWS)
     if "mysql" in parts:
-        note("mysql: job", job("latest", "latest", ROWS, lambda: subprocess.run(mysql + ["-e", "TRUNCATE latest"], check=True)), ROWS)
-        note("mysql: LOAD DATA", load_data(), sum(1 for _ in open(CSV)))
+        measure("mysql: job", lambda: job("latest", "latest", ROWS, lambda: subprocess.run(mysql + ["-e", "TRUNCATE latest"], check=True)), ROWS)
+        measure("mysql: LOAD DATA", load_data, sum(1 for _ in open(CSV)))
 if not os.environ.get("BENCH_NO_PEERS"):
     for part in parts:
         flush()
         name = {"hash": "redis hash", "doc": "redis json"}.get(part, part)
-        note(name + ": Python", peer(part, MYSQL if part == "mysql" else REDIS), ROWS)
+        measure(name + ": Python", lambda: peer(part, MYSQL if part == "mysql" else REDIS), ROWS)
 
 print()
-for name in ("redis hash", "redis json", "mysql"):
-    bulk = "mysql: LOAD DATA" if name == "mysql" else name + ": redis-benchmark"
-    for what in (": job", ": job, guarded"):
-        if name + what not in best:
-            continue
-        if name + ": Python" in best:
-            print(f"{name + what:28} against Python: {best[name + what] / best[name + ': Python']:6.1f}  (goal 5)")
-        print(f"{name + what:28} against {bulk.split(': ')[1]}: {best[name + what] / best[bulk]:6.2f}  (goal 0.5)")
+for name, job_name in [(n, n + j) for n in ("redis hash", "redis json", "mysql") for j in (": job", ": job, guarded")]:
+    for other, goal in ((": Python", 5), (": redis-benchmark", 0.5), (": LOAD DATA", 0.5)):
+        if job_name in best and name + other in best:
+            ratios = [ours / theirs for ours, theirs in zip(best[job_name], best[name + other])]
+            print(f"{job_name:26} against {other[2:]:16} {ratios[0]:6.2f} by the clock, {ratios[1]:6.2f} by CPU time  (goal {goal})")

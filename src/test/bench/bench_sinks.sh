@@ -19,10 +19,12 @@ finish() {
 }
 trap finish EXIT
 redis-server --port "$BENCH_REDIS" --bind 127.0.0.1 --dir "$BENCH_RUN/redis" --save '' --appendonly no >"$BENCH_RUN/redis/log" 2>&1 </dev/null &
+export BENCH_REDIS_PID=$!
 pids+=($!)
 mariadb-install-db --no-defaults "${user[@]}" --datadir="$dir/data" --skip-test-db --auth-root-authentication-method=normal >"$dir/install.log" 2>&1
 mariadbd --no-defaults "${user[@]}" --datadir="$dir/data" --socket="$dir/s" --bind-address=127.0.0.1 --port="$BENCH_MYSQL" \
 	--innodb-buffer-pool-size=512M --innodb-log-file-size=512M --innodb-flush-log-at-trx-commit=2 --character-set-server=utf8mb4 --local-infile=1 >"$dir/log" 2>&1 </dev/null &
+export BENCH_MYSQL_PID=$!
 pids+=($!)
 for _ in $(seq 300); do mariadb --no-defaults -S "$dir/s" -uroot -e 'SELECT 1' >/dev/null 2>&1 && break; sleep 0.1; done
 mariadb --no-defaults -S "$dir/s" -uroot -e "CREATE DATABASE bench; CREATE USER fh@'%' IDENTIFIED BY 'fh-secret'; GRANT ALL ON *.* TO fh@'%'"
