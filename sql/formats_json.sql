@@ -139,6 +139,14 @@ INSERT INTO nested VALUES (1, 'x', 'y'), (NULL, 'x', NULL);
 SELECT value FROM records ORDER BY pos DESC LIMIT 2;
 INSERT INTO paths (b) VALUES (1);
 
+-- Serializers of JSON Schema put a zero byte and the schema's id in front.
+CREATE FOREIGN TABLE with_id (a int, "offset" bigint OPTIONS (metadata 'offset')) SERVER formats_json OPTIONS (topic 't_formats_json_id', format 'json');
+CREATE FOREIGN TABLE with_id_bytes (value bytea) SERVER formats_json OPTIONS (topic 't_formats_json_id', format 'raw');
+INSERT INTO with_id_bytes VALUES ('\x000000000a' || convert_to('{"a": 1}', 'UTF8')), (convert_to('{"a": 2}', 'UTF8')), ('\x000000000a'), ('\x00');
+SELECT * FROM with_id WHERE "offset" < 2;
+SELECT * FROM with_id WHERE "offset" = 2;
+SELECT * FROM with_id WHERE "offset" = 3;
+
 SET client_min_messages = warning;
 DROP SCHEMA formats_json CASCADE;
 DROP SERVER formats_json CASCADE;

@@ -17,6 +17,7 @@
 #include "formats/format_private.h"
 #include "formats/json_path.h"
 #include "formats/json_value.h"
+#include "formats/schema_registry.h"
 
 typedef struct ChangelogDecoder
 {
@@ -198,9 +199,12 @@ decode(FeathubDecoder *base, const char *data, Size len, Datum *values, bool *is
 	const FeathubJsonFields *fields = &decoder->outer;
 	const FeathubJsonToken *payload;
 	const FeathubJsonToken *image;
-	FeathubJsonToken envelope = {.start = data,.len = len,.kind = FEATHUB_JSON_OBJECT};
+	FeathubJsonToken envelope = {.kind = FEATHUB_JSON_OBJECT};
 	int			which;
 
+	FeathubSchemaSkipHeader(&data, &len);
+	envelope.start = data;
+	envelope.len = len;
 	base->change = FEATHUB_CHANGE_NONE;
 	base->change_time = DT_NOBEGIN;
 	if (!FeathubJsonFindFields(decoder->parser, data, len, &decoder->outer, error))

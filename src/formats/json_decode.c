@@ -19,6 +19,7 @@
 #include "formats/format_private.h"
 #include "formats/json_path.h"
 #include "formats/json_value.h"
+#include "formats/schema_registry.h"
 
 /* What a column needs. */
 typedef struct JsonColumn
@@ -335,6 +336,8 @@ FeathubJsonDecode(FeathubDecoder *base, const char *data, Size len,
 {
 	JsonDecoder *decoder = (JsonDecoder *) base;
 
+	/* what serializers of JSON Schema write has the schema's id in front */
+	FeathubSchemaSkipHeader(&data, &len);
 	MemoryContextReset(decoder->scratch);
 	return FeathubJsonFindFields(decoder->parser, data, len, &decoder->root->fields, error) &&
 		fill_fields(decoder->root, values, isnull, error);

@@ -119,6 +119,20 @@ extern bool FeathubSchemaReadHeader(const char **data, Size *len, int32 *id,
 									FeathubDecodeError *error);
 extern void FeathubSchemaWriteHeader(int32 id, StringInfo out);
 
+/*
+ * Pass over such a header if there is one, in a format whose records never
+ * begin with a zero byte and that needs no schema to read them.
+ */
+static inline void
+FeathubSchemaSkipHeader(const char **data, Size *len)
+{
+	if (unlikely(*len >= FEATHUB_SCHEMA_HEADER_LEN && **data == '\0'))
+	{
+		*data += FEATHUB_SCHEMA_HEADER_LEN;
+		*len -= FEATHUB_SCHEMA_HEADER_LEN;
+	}
+}
+
 /* Which subject a message's schema has. */
 typedef enum FeathubSubjectStrategy
 {
