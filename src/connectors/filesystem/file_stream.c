@@ -10,7 +10,9 @@
  * A position is the byte behind the last line that was taken.  Lines are taken
  * when they are whole: the last one waits for its line feed.  Compressed files
  * are read once, to their end, so they have to be complete when they get their
- * names; their positions count uncompressed bytes.
+ * names; their positions count uncompressed bytes.  Files of formats that are
+ * whole files (parquet, avro) are read in the same way, row by row: their positions
+ * count rows.
  *
  * A file that became shorter than its position, or begins with other bytes than
  * it did, was written anew: an error, or with skip_gaps it is read again from
@@ -18,7 +20,9 @@
  * of its positions, so that they grow.
  *
  * The mark is "position:line:length:hash": the line of the position, and the
- * hash of the first bytes, by which a file written anew is recognised.
+ * hash of the first bytes, by which a file written anew is recognised.  Behind
+ * it, of a whole file, ":unit:rows" say where its units have been left.  The line
+ * of a file that has been read as a whole is its size then.
  *
  * Folders are looked through when the worker asks for the partitions; files that
  * have been read from a moment ago are looked at in between, and kept open, so
@@ -30,6 +34,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/htup_details.h"
+#include "access/xact.h"
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -39,6 +45,7 @@
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -75,7 +82,7 @@ typedef struct StreamFile
 	FileIdentity identity;		/* key */
 	char	   *path;			/* relative to the place's base */
 	bool		here;			/* the last list had it */
-	bool		packed;			/* compressed */
+	bool		packed;			/* compressed, or a whole file */
 	int64		size;			/* when it was last looked at */
 	struct timespec modified;
 	int			index;			/* of the partition, -1: none */
@@ -83,7 +90,10 @@ typedef struct StreamFile
 	/* How far it has been handed out */
 	int64		life;
 	int64		next;
-	int64		line;			/* of the record there, 0: unknown */
+	int64		line;			/* of the record there, 0: unknown; of a packed
+								 * file that has been read, its size then */
+	int64		unit;			/* of a whole file: that next is in, */
+	int64		unit_rows;		/* and rows before it */
 	int64		waiting;		/* up to this size there is no whole line behind
 								 * next; -1: not known */
 	int			hash_len;
@@ -97,7 +107,7 @@ typedef struct StreamFile
 
 	/* Texts that the caller's struct points to */
 	char		next_position[24];
-	char		next_mark[96];
+	char		next_mark[160];
 	char		end_position[24];
 } StreamFile;
 
@@ -106,6 +116,8 @@ typedef struct RecordInfo
 {
 	StreamFile *file;
 	int64		line;
+	HeapTuple	tuple;			/* of a whole file's row, or NULL: it is bad */
+	FeathubDecodeError error;	/* why */
 } RecordInfo;
 
 typedef struct StreamState
@@ -126,6 +138,16 @@ typedef struct StreamState
 	StreamFile *packed;
 	MemoryContext packed_context;
 	FileLines	packed_lines;
+
+	/* The whole file that "reader" is in */
+	const FeathubContainer *container;	/* NULL: files have lines */
+	StreamFile *whole;
+	int			units;
+	int64		unit;
+	int64		unit_rows;		/* before the unit */
+	int64		row;			/* the next one of the file */
+	Datum	   *values;
+	bool	   *isnull;
 } StreamState;
 
 /* What a poll has handed out. */
@@ -150,6 +172,7 @@ static void close_file(StreamState *state, StreamFile *file);
 static bool look_at_open(StreamState *state);
 static bool read_plain(FeathubStream *stream, StreamFile *file, Poll *poll);
 static bool read_packed(FeathubStream *stream, StreamFile *file, Poll *poll);
+static bool read_whole(FeathubStream *stream, StreamFile *file, Poll *poll);
 static void check_file(FeathubStream *stream, StreamFile *file);
 static void publish_positions(FeathubStream *stream);
 
@@ -161,17 +184,17 @@ FeathubFileOpenStream(FeathubStream *stream)
 	StreamState *state = palloc0(sizeof(StreamState));
 	HASHCTL		control = {0};
 
-	if (rel->format->container != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a job cannot follow foreign table \"%s\", because files of format \"%s\" have no lines",
-						rel->relname, rel->format->name),
-				 errhint("Insert from it, or backfill a feature group from it.")));
 	state->stream = stream;
 	state->place = FeathubFilePlaceOf(rel, false);
 	state->reader = FeathubFileRowsBegin(rel, state->place, NULL);
-	FeathubFileRowsPrepareHeader(state->reader);
-	FeathubFileFramingOf(rel, &state->framing);
+	state->container = rel->format->container;
+	if (state->container == NULL)
+	{
+		FeathubFileRowsPrepareHeader(state->reader);
+		FeathubFileFramingOf(rel, &state->framing);
+	}
+	state->values = palloc0(sizeof(Datum) * Max(rel->tupdesc->natts, 1));
+	state->isnull = palloc(Max(rel->tupdesc->natts, 1));
 	control.keysize = sizeof(FileIdentity);
 	control.entrysize = sizeof(StreamFile);
 	control.hcxt = stream->context;
@@ -331,7 +354,7 @@ look_at(StreamState *state, const char *path)
 		{
 			if (compression == FILE_COMPRESSION_AUTO)
 				compression = FeathubFileCompressionOf(path);
-			file->packed = compression != FILE_COMPRESSION_NONE;
+			file->packed = compression != FILE_COMPRESSION_NONE || state->container != NULL;
 		}
 	}
 	file->here = true;
@@ -418,19 +441,29 @@ set_position(StreamFile *file, const char *position, const char *mark)
 	int64		number = strtoll(position, NULL, 10);
 	long long	at;
 	long long	line;
+	long long	unit;
+	long long	unit_rows;
 	int			len;
+	int			n;
 	unsigned long long hash;
 
 	file->life = number >> LIFE_BITS;
 	file->next = number & OFFSET_MASK;
-	file->line = file->next == 0 ? 1 : 0;
+	file->line = file->next == 0 && !file->packed ? 1 : 0;
+	file->unit = file->unit_rows = 0;
 	file->waiting = -1;
 	file->hash_len = 0;
 	file->dirty = false;
 	/* the mark of another position is from before a rewind */
 	if (mark == NULL ||
-		sscanf(mark, "%lld:%lld:%d:%llx", &at, &line, &len, &hash) != 4 || at != number)
+		(n = sscanf(mark, "%lld:%lld:%d:%llx:%lld:%lld", &at, &line, &len, &hash, &unit,
+					&unit_rows)) < 4 || at != number)
 		return;
+	if (n == 6 && unit >= 0 && unit_rows >= 0 && unit_rows <= file->next)
+	{
+		file->unit = unit;
+		file->unit_rows = unit_rows;
+	}
 	file->line = line;
 	file->hash_len = Min(len, MARK_BYTES);
 	file->hash = hash;
@@ -566,7 +599,7 @@ static bool
 has_more(const StreamFile *file)
 {
 	if (file->packed)
-		return file->next != OFFSET_DONE;
+		return file->next != OFFSET_DONE || (file->line > 0 && file->size != file->line);
 	return file->size != file->next && file->size != file->waiting;
 }
 
@@ -591,7 +624,9 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 				   (poll.n == 0 || poll.bytes < max_bytes))
 			{
 				CHECK_FOR_INTERRUPTS();
-				if (!(file->packed ? read_packed(stream, file, &poll) : read_plain(stream, file, &poll)))
+				if (!(state->container ? read_whole(stream, file, &poll) :
+					  file->packed ? read_packed(stream, file, &poll) :
+					  read_plain(stream, file, &poll)))
 					break;
 				moved = true;
 			}
@@ -731,26 +766,36 @@ written_anew(FeathubStream *stream, StreamFile *file, const char *detail)
 {
 	StreamState *state = stream->state;
 	char	   *name = FeathubFileFullName(state->place, file->path);
+	bool		done = file->packed && file->next == OFFSET_DONE;
 
 	if (!stream->skip_gaps)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 done ? errmsg("file \"%s\" was changed after it had been read as a whole", name) :
 				 errmsg("file \"%s\" was truncated or written anew after it had been read up to byte " INT64_FORMAT,
 						name, file->next),
 				 errdetail_internal("%s", detail),
+				 done ? errhint("Only plain files of lines may grow: write others under another name, and rename them when they are complete. To read what is there now, call feathub.rewind_job and feathub.resume_job, or make the job with on_gap 'skip'.") :
 				 errhint("To read what is there now, call feathub.rewind_job and feathub.resume_job, or make the job with on_gap 'skip'.")));
 	ereport(WARNING,
-			(errmsg("file \"%s\" was truncated or written anew after it had been read up to byte " INT64_FORMAT ": reading it from its begin",
+			(done ? errmsg("file \"%s\" was changed after it had been read as a whole: reading it again",
+						   name) :
+			 errmsg("file \"%s\" was truncated or written anew after it had been read up to byte " INT64_FORMAT ": reading it from its begin",
 					name, file->next),
 			 errdetail_internal("%s", detail)));
 	pfree(name);
 	stream->partitions[file->index].gap++;
 	file->life++;
 	file->next = 0;
-	file->line = 1;
+	file->line = file->packed ? 0 : 1;
+	file->unit = file->unit_rows = 0;
 	file->waiting = -1;
 	file->hash_len = 0;
 	file->dirty = true;
+	if (state->whole == file)
+		state->whole = NULL;
+	if (state->packed == file)
+		state->packed = NULL;
 }
 
 /* Is the open file what has been read so far? */
@@ -764,7 +809,13 @@ check_file(FeathubStream *stream, StreamFile *file)
 		FeathubFileError(state->place, file->path, "stat file");
 	file->size = st.st_size;
 	if (file->packed && file->next == OFFSET_DONE)
+	{
+		if (file->line > 0 && file->size != file->line)
+			written_anew(stream, file,
+						 psprintf("It had " INT64_FORMAT " bytes, and has " INT64_FORMAT " now.",
+								  file->line, file->size));
 		return;
+	}
 	if (!file->packed && file->size < file->next)
 		written_anew(stream, file,
 					 psprintf("It has " INT64_FORMAT " bytes now.", file->size));
@@ -777,8 +828,8 @@ static void
 add_record(FeathubStream *stream, StreamFile *file, Poll *poll, char *data, Size len, int64 lines)
 {
 	FeathubRecord *record = &poll->records[poll->n++];
-	RecordInfo *info = MemoryContextAlloc(((StreamState *) stream->state)->record_context,
-										  sizeof(RecordInfo));
+	RecordInfo *info = MemoryContextAllocZero(((StreamState *) stream->state)->record_context,
+											  sizeof(RecordInfo));
 
 	info->file = file;
 	info->line = file->line;
@@ -952,6 +1003,7 @@ read_packed(FeathubStream *stream, StreamFile *file, Poll *poll)
 		if (!FeathubFileLinesNext(lines, &data, &len, &line))
 		{
 			file->next = OFFSET_DONE;
+			file->line = file->size;
 			file->dirty = true;
 			state->packed = NULL;
 			MemoryContextReset(state->packed_context);
@@ -971,6 +1023,127 @@ read_packed(FeathubStream *stream, StreamFile *file, Poll *poll)
 		file->dirty = true;
 	}
 	return file->dirty;
+}
+
+/* Open a whole file where it has been left; false if it is no longer there. */
+static bool
+start_whole(StreamState *state, StreamFile *file)
+{
+	FileReader *reader = state->reader;
+
+	state->whole = NULL;
+	FeathubFileRowsOpen(reader, file->path);
+	if (reader->source->stat.st_ino != file->identity.inode)
+	{
+		FeathubFileRowsClose(reader);
+		return false;
+	}
+	state->units = FeathubFileRowsUnits(reader);
+	state->unit = file->unit;
+	state->row = state->unit_rows = file->unit_rows;
+	if (state->unit < state->units)
+		state->container->start_unit(reader->container, (int) state->unit);
+	state->whole = file;
+	return true;
+}
+
+/* The next row of the whole file that is open; false at its end. */
+static bool
+next_whole_row(StreamState *state, FeathubDecodeError *error)
+{
+	FileReader *reader = state->reader;
+	int			natts = state->stream->rel->tupdesc->natts;
+
+	while (state->unit < state->units)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memset(state->isnull, true, natts);
+		if (state->container->read_row(reader->container, state->values, state->isnull, error))
+		{
+			state->row++;
+			return true;
+		}
+		state->unit_rows = state->row;
+		if (++state->unit < state->units)
+			state->container->start_unit(reader->container, (int) state->unit);
+	}
+	return false;
+}
+
+/* Hand out the row that has just been read. */
+static void
+add_row(FeathubStream *stream, StreamFile *file, Poll *poll, const FeathubDecodeError *error)
+{
+	StreamState *state = stream->state;
+	MemoryContext old = MemoryContextSwitchTo(state->record_context);
+	FeathubRecord *record = &poll->records[poll->n];
+	RecordInfo *info;
+
+	/* there are no bytes that are the record: what is kept is where it is */
+	add_record(stream, file, poll, "", 0, 0);
+	info = record->raw;
+	info->line = 0;
+	if (error->message != NULL)
+	{
+		info->error = *error;
+		info->error.message = pstrdup(error->message);
+	}
+	else
+	{
+		info->tuple = heap_form_tuple(stream->rel->tupdesc, state->values, state->isnull);
+		poll->bytes += info->tuple->t_len;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Take rows of a file that is read as a whole. */
+static bool
+read_whole(FeathubStream *stream, StreamFile *file, Poll *poll)
+{
+	StreamState *state = stream->state;
+	FeathubDecodeError error = {0};
+	bool		moved = false;
+
+	if (!open_file(state, file))
+		return false;
+	check_file(stream, file);
+	if (file->size == 0)
+	{
+		/* not even the begin of one */
+		return false;
+	}
+
+	/* types and their constraints are looked up in the catalog */
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(state->record_context);
+	if ((state->whole == file && state->row == file->next) || start_whole(state, file))
+	{
+		while (state->row < file->next && next_whole_row(state, &error))
+			;
+		while (poll->n < poll->max && (poll->n == 0 || poll->bytes < poll->max_bytes))
+		{
+			if (!next_whole_row(state, &error))
+			{
+				file->next = OFFSET_DONE;
+				file->line = file->size;
+				state->whole = NULL;
+				FeathubFileRowsClose(state->reader);
+				moved = true;
+				break;
+			}
+			add_row(stream, file, poll, &error);
+			file->next = state->row;
+			file->unit = state->unit;
+			file->unit_rows = state->unit_rows;
+			moved = true;
+		}
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(stream->context);
+	file->dirty |= moved;
+	return moved;
 }
 
 /* Write the texts of positions that have moved. */
@@ -999,6 +1172,13 @@ publish_positions(FeathubStream *stream)
 		snprintf(file->next_mark, sizeof(file->next_mark), "%lld:%lld:%d:%llx",
 				 (long long) position, (long long) file->line, file->hash_len,
 				 (unsigned long long) file->hash);
+		if (state->container != NULL)
+		{
+			int			len = strlen(file->next_mark);
+
+			snprintf(file->next_mark + len, sizeof(file->next_mark) - len, ":%lld:%lld",
+					 (long long) file->unit, (long long) file->unit_rows);
+		}
 		stream->partitions[i].next_position = file->next_position;
 		stream->partitions[i].next_mark = file->next_mark;
 	}
@@ -1034,6 +1214,8 @@ FeathubFileCloseStream(FeathubStream *stream)
 		if (state->open[i])
 			close_file(state, state->open[i]);
 	MemoryContextReset(state->packed_context);
+	if (state->container != NULL)
+		FeathubFileRowsClose(state->reader);
 	stream->state = NULL;
 }
 
@@ -1041,17 +1223,21 @@ FeathubFileCloseStream(FeathubStream *stream)
 
 /* Decode a line and fill the columns that come from elsewhere.  path may be NULL. */
 static bool
-decode_line(StreamState *state, FeathubRecord *record, const char *path, int64 line,
-			const StreamFile *file, Datum *values, bool *isnull, FeathubDecodeError *error)
+decode_line(StreamState *state, FeathubRecord *record, HeapTuple tuple, const char *path,
+			int64 line, const StreamFile *file, Datum *values, bool *isnull,
+			FeathubDecodeError *error)
 {
 	FileReader *reader = state->reader;
 	const FileColumns *columns = &reader->columns;
 	const AttrNumber *metadata = columns->metadata;
 
 	memset(isnull, true, sizeof(bool) * state->stream->rel->tupdesc->natts);
-	if (!FeathubDecode(reader->decoder, record->value, record->value_len, values, isnull, error))
+	if (tuple != NULL)
+		heap_deform_tuple(tuple, state->stream->rel->tupdesc, values, isnull);
+	else if (!FeathubDecode(reader->decoder, record->value, record->value_len, values, isnull,
+							error))
 		return false;
-	if (reader->decoder->format->changelog)
+	if (tuple == NULL && reader->decoder->format->changelog)
 	{
 		record->change = reader->decoder->change;
 		record->change_time = reader->decoder->change_time;
@@ -1102,9 +1288,52 @@ FeathubFileDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 	const FileColumns *columns = &state->reader->columns;
 	char	   *path = NULL;
 
+	if (info->error.message != NULL)
+	{
+		*error = info->error;
+		error->message = pstrdup(info->error.message);
+		return false;
+	}
 	if (columns->npartitions > 0 || columns->metadata[FILE_META_PATH] > 0)
 		path = FeathubFileFullName(state->place, info->file->path);
-	return decode_line(state, record, path, info->line, info->file, values, isnull, error);
+	return decode_line(state, record, info->tuple, path, info->line, info->file, values, isnull,
+					   error);
+}
+
+static bool
+no_such_row(FeathubDecodeError *error, char *message)
+{
+	error->sqlerrcode = ERRCODE_UNDEFINED_FILE;
+	error->message = message;
+	error->attnum = 0;
+	return false;
+}
+
+/* A row of a whole file once more, by where it is. */
+static bool
+read_stored_row(StreamState *state, const char *path, int64 row, HeapTuple *tuple,
+				FeathubDecodeError *error)
+{
+	const char *base = strcmp(state->place->base, "/") == 0 ? "" : state->place->base;
+	Size		len = strlen(base);
+
+	if (path == NULL || strncmp(path, base, len) != 0 || path[len] != '/')
+		return no_such_row(error, pstrdup("the file of the row is not known any more"));
+	state->whole = NULL;
+	FeathubFileRowsOpen(state->reader, path + len + 1);
+	state->units = FeathubFileRowsUnits(state->reader);
+	state->unit = state->row = state->unit_rows = 0;
+	if (state->units > 0)
+		state->container->start_unit(state->reader->container, 0);
+	while (state->row <= row)
+	{
+		if (!next_whole_row(state, error))
+			return no_such_row(error, psprintf("file \"%s\" has no row " INT64_FORMAT, path, row + 1));
+	}
+	if (error->message != NULL)
+		return false;
+	*tuple = heap_form_tuple(state->stream->rel->tupdesc, state->values, state->isnull);
+	return true;
 }
 
 /* A text of a dead letter's headers, or NULL. */
@@ -1127,9 +1356,17 @@ FeathubFileDecodeStored(FeathubStream *stream, const char *partition,
 	Jsonb	   *object = headers_isnull ? NULL : DatumGetJsonbP(headers);
 	char	   *path = object && JB_ROOT_IS_OBJECT(object) ? header_text(object, "path") : NULL;
 	char	   *line = object && JB_ROOT_IS_OBJECT(object) ? header_text(object, "line") : NULL;
+	StreamState *state = stream->state;
+	HeapTuple	tuple = NULL;
+	bool		ok = true;
 
-	return decode_line(stream->state, record, path, line ? strtoll(line, NULL, 10) : 0, NULL,
-					   values, isnull, error);
+	if (state->container != NULL)
+		ok = read_stored_row(state, path, record->sequence & OFFSET_MASK, &tuple, error);
+	ok = ok && decode_line(state, record, tuple, path, line ? strtoll(line, NULL, 10) : 0, NULL,
+						   values, isnull, error);
+	if (state->container != NULL)
+		FeathubFileRowsClose(state->reader);
+	return ok;
 }
 
 void
@@ -1138,7 +1375,10 @@ FeathubFileDescribeRecord(FeathubStream *stream, const FeathubRecord *record, St
 	StreamState *state = stream->state;
 	RecordInfo *info = record->raw;
 
-	appendStringInfo(out, "byte " INT64_FORMAT, record->sequence & OFFSET_MASK);
+	if (state->container != NULL)
+		appendStringInfo(out, "row " INT64_FORMAT, (record->sequence & OFFSET_MASK) + 1);
+	else
+		appendStringInfo(out, "byte " INT64_FORMAT, record->sequence & OFFSET_MASK);
 	if (info->line > 0)
 		appendStringInfo(out, " (line " INT64_FORMAT ")", info->line);
 	appendStringInfo(out, " of file \"%s\"", FeathubFileFullName(state->place, info->file->path));

@@ -7,7 +7,7 @@
 #                      bench_mysql.sh and bench_redis.sh; "asof" is bench_asof.py,
 #                      "csv" and "parquet" are bench_files.py, "cdc" is bench_cdc.sh,
 #                      "sinks" is bench_sinks.py,
-#                      "lookup" is bench_lookup.sh
+#                      "lookup" is bench_lookup.sh, "follow" is bench_follow.sh
 #   PEER=connect       Kafka Connect too (fetched from Maven Central, a tenth of the rows)
 #   BENCH_SECONDS=n    how long freshness is measured (30)
 #   BENCH_CONF=...     a line for postgresql.conf
@@ -62,6 +62,13 @@ if [ "${BENCH:-}" = lookup ]; then
 	say "starting PostgreSQL $(pg_version)"
 	server_start server "shared_buffers = '256MB'" "autovacuum = off" "max_worker_processes = 16"
 	PATH=$pgbin:$PATH BENCH_RUN=$run "$src/src/test/bench/bench_lookup.sh" </dev/null
+	exit
+fi
+
+if [ "${BENCH:-}" = follow ]; then
+	say "starting PostgreSQL $(pg_version)"
+	server_start server "shared_buffers = '1GB'" "max_wal_size = '16GB'" "checkpoint_timeout = '1h'" "fsync = on" "autovacuum = off" "${BENCH_CONF:-}"
+	PATH=$pgbin:$PATH BENCH_RUN=$run "$src/src/test/bench/bench_follow.sh" </dev/null
 	exit
 fi
 

@@ -194,6 +194,62 @@ wait_for('many');
 is(sql('SELECT count(*), sum(line::int) FROM many_sink'), '2000|2001000', 'many files');
 sql(q{SELECT feathub.drop_job('many')});
 
+# Whole files: avro, and parquet where the build has it
+
+SKIP:
+foreach my $format ('avro', 'parquet')
+{
+	skip('this build has no parquet', 1) if $format eq 'parquet' && !-e ($node->config_data('--pkglibdir') . '/feathub_parquet.so');
+	make_path("$dir/$format", "$dir/$format.new");
+	my $write = sub {
+		my ($name, $query, $columns) = @_;
+
+		$columns //= 'id int, t text, n text';
+		sql(qq{DROP FOREIGN TABLE IF EXISTS whole_new; CREATE FOREIGN TABLE whole_new ($columns) SERVER files OPTIONS (path '$format.new/$name.$format', format '$format');
+			INSERT INTO whole_new $query});
+		rename "$dir/$format.new/$name.$format", "$dir/$format/$name.$format" or die "could not rename: $!";
+	};
+	$write->('a', q{SELECT i, 't' || i, i::text FROM generate_series(1, 3000) i});
+	sql(qq{CREATE FOREIGN TABLE whole_$format (id int, t text, n text, path text OPTIONS (metadata 'path')) SERVER files OPTIONS (path '$format', format '$format');
+		CREATE TABLE whole_${format}_sink (id int, t text, n int CHECK (n > 0), path text);
+		SELECT feathub.create_job('$format', source => 'whole_$format', sink => 'whole_${format}_sink', query => 'SELECT id, t, n::int AS n, path FROM batch')});
+	wait_for($format);
+	is(sql("SELECT count(*), count(DISTINCT id), sum(n), count(*) FILTER (WHERE path LIKE '%/a.$format' AND t = 't' || id) FROM whole_${format}_sink"), '3000|3000|4501500|3000', "$format: a whole file");
+	$write->('b', q{VALUES (4000, 'x', '5'), (4001, 'bad', 'no number'), (4002, NULL, '-1'), (4003, 'last', '7')});
+	wait_for($format);
+	is(sql("SELECT string_agg(id || ':' || n, ' ' ORDER BY id) FROM whole_${format}_sink WHERE id >= 4000"), '4000:5 4003:7', "$format: a new one, without its bad rows");
+	is(sql("SELECT string_agg((sequence + 1) || ' ' || (headers->>'path' LIKE '%/b.$format'), ',' ORDER BY sequence) FROM feathub.dead_letter WHERE job = '$format'"), '2 true,3 true', "$format: dead letters say where they are");
+	sql("ALTER TABLE whole_${format}_sink DROP CONSTRAINT whole_${format}_sink_n_check");
+	sql("SELECT feathub.retry_dead_letters('$format')");
+	is(sql("SELECT string_agg(id || ':' || n || ':' || (path LIKE '%/b.$format'), ' ' ORDER BY id) FROM whole_${format}_sink WHERE id IN (4001, 4002)"), '4002:-1:true', "$format: and can be tried again");
+	# restarts in the middle of a file
+	$write->('c', q{SELECT i, 't', '1' FROM generate_series(10001, 30000) i});
+	for (1 .. 5)
+	{
+		my $pid = eval { $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'feathub worker' LIMIT 1}) };
+		kill 'TERM', $pid if $pid;
+		Time::HiRes::sleep(0.05);
+	}
+	wait_for($format);
+	is(sql("SELECT count(*), count(DISTINCT id) FROM whole_${format}_sink WHERE id > 10000"), '20000|20000', "$format: every row once");
+	# one that changes after it has been read
+	add("$format/a.$format", 'more');
+	poll_query($node, qq{SELECT state = 'failed' FROM feathub.job_status WHERE job = '$format'});
+	like(sql(qq{SELECT reason FROM feathub.job_status WHERE job = '$format'}), qr/a\.$format" was changed after it had been read as a whole/, "$format: a file that has grown stops the job");
+	sql(qq{SELECT feathub.drop_job('$format')});
+}
+
+# Lines appended to a compressed file
+make_path("$dir/packed");
+put('packed/p', "1\n2\n");
+system_or_bail('gzip', "$dir/packed/p");
+source_and_job('packed', q{path 'packed', format 'raw'});
+wait_for('packed');
+add('packed/p.gz', 'more');
+poll_query($node, q{SELECT state = 'failed' FROM feathub.job_status WHERE job = 'packed'});
+like(sql(q{SELECT reason FROM feathub.job_status WHERE job = 'packed'}), qr/p\.gz" was changed after it had been read as a whole/, 'a compressed file that has grown stops the job');
+sql(q{SELECT feathub.drop_job('packed')});
+
 # What cannot be followed
 my ($status, $out, $err) = $node->psql('postgres', q{SELECT feathub.create_job('x', source => 'raw', sink => 'raw_sink', start => 'nonsense')});
 isnt($status, 0, 'a start that is none');
