@@ -48,10 +48,35 @@ my bench <"$dir/changes.sql"
 writer=$(awk -v n="$BENCH_ROWS" -v t=$(($(date +%s%N) - begin)) 'BEGIN { printf "%d", n / (t / 1e9) }')
 [ -z "${BENCH_CONNECT:-}" ] || my bench -e 'INSERT INTO cdc_end VALUES (1)'
 
-line() { printf '%-44s %9s rows/s\n' "$1" "$2"; }
-line "one writer, MariaDB" "$writer"
+# Ours, from the job's making on: a feature group with history.
+psql -X -q -c 'CREATE DATABASE bench_cdc'
+begin=$(date +%s%N)
+PGDATABASE=bench_cdc psql -X -q -v ON_ERROR_STOP=1 >"$dir/ours" <<X
+CREATE EXTENSION feathub;
+CREATE SERVER cdc FOREIGN DATA WRAPPER feathub_mysql OPTIONS (host '127.0.0.1', port '$BENCH_MYSQL_PORT', database 'bench');
+CREATE USER MAPPING FOR CURRENT_USER SERVER cdc OPTIONS (user 'fh', password 'fh-secret');
+CREATE FOREIGN TABLE cdc_source (id int OPTIONS (key 'true'), k bigint, a float8, b numeric(10,2), c varchar(30), d timestamp, e date, f int, t timestamptz)
+  SERVER cdc OPTIONS (table_name 'rows', stream_mode 'binlog', snapshot_mode 'never');
+SELECT feathub.create_feature_group('cdc', source => 'cdc_source', primary_key => '{id}', event_time => 't');
+SELECT feathub.wait_for_job('cdc', timeout => '600 s');
+X
+ours=$(awk -v n="$BENCH_ROWS" -v t=$(($(date +%s%N) - begin)) 'BEGIN { printf "%d", n / (t / 1e9) }')
+# nothing is figured for rows that are not there
+here=$(PGDATABASE=bench_cdc psql -X -q -A -t -c 'SELECT count(*), sum(k), sum(f) FROM cdc_online')
+there=$(my -N -B bench -e 'SELECT count(*), sum(k), sum(f) FROM `rows`' | tr '\t' '|')
+[ "$here" = "$there" ] || { echo "wrong rows: $here instead of $there"; exit 1; }
+read -r read_rows < <(PGDATABASE=bench_cdc psql -X -q -A -t -c "SELECT records FROM feathub.job_status")
+[ "$read_rows" = "$BENCH_ROWS" ] || { echo "$read_rows changes instead of $BENCH_ROWS"; exit 1; }
+
+line() { printf '%-44s %9s rows/s %s\n' "$1" "$2" "${3:-}"; }
+ratio() { awk -v a="$ours" -v b="$1" -v goal="${2:+ (goal: $2)}" 'BEGIN { printf "feathub %.1f times%s", a / b, goal }'; }
+line "feathub, to a feature group" "$ours"
+line "one writer, MariaDB" "$writer" "$(ratio "$writer" 1)"
 if [ -n "${BENCH_CONNECT:-}" ]; then
 	for sink in kafka nothing; do
-		line "Debezium 3.4, to $sink" "$("$BENCH_PYTHON" "$src/peer_debezium.py" measure $sink)"
+		debezium=$("$BENCH_PYTHON" "$src/peer_debezium.py" measure $sink)
+		goal=
+		[ $sink = nothing ] || goal=3
+		line "Debezium 3.4, to $sink" "$debezium" "$(ratio "$debezium" $goal)"
 	done
 fi
