@@ -14,6 +14,7 @@
 typedef struct FeathubPipelineSink
 {
 	Oid			relid;
+	int			rank;			/* those of a lower one are written first */
 	char	   *name;			/* with its schema, for messages */
 	FeathubWriter *writer;		/* NULL while it is opened again */
 	struct FeathubSinkState *state; /* NULL: it keeps no positions */

@@ -73,22 +73,53 @@ FeathubPipelineOpen(FeathubJob *job)
 	return pipeline;
 }
 
-/* How late a sink is written: the less of it can be taken back, the later. */
-static int
-sink_rank(Oid relid)
+/* Can what is written to a foreign table be taken back with our transaction? */
+static bool
+is_transactional(Oid relid)
 {
 	const FeathubConnector *connector = FeathubConnectorOfTable(relid);
 
-	if (connector == NULL)
-		return 0;
-	if (connector->save_positions == NULL)
-		return 2;
-	if (connector->keeps_positions && !connector->keeps_positions(FeathubRelationDescribe(relid)))
-		return 2;
-	return 1;
+	if (connector == NULL || connector->save_positions == NULL)
+		return false;
+	return connector->keeps_positions == NULL ||
+		connector->keeps_positions(FeathubRelationDescribe(relid));
 }
 
-/* The job's sinks, in the order in which they are written. */
+/*
+ * How late a sink is written: what cannot be taken back last, and before each
+ * kind the groups that have their online store there, which may refuse rows.
+ */
+static int
+sink_rank(Oid relid)
+{
+	FeathubGroup *group;
+
+	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+		return is_transactional(relid) ? 2 : 4;
+	group = FeathubGroupLoadWritable(relid);
+	if (group == NULL || !OidIsValid(group->store))
+		return 0;
+	return is_transactional(group->store) ? 1 : 3;
+}
+
+/* Put the sinks in the order in which they are written. */
+static void
+order_sinks(FeathubPipeline *pipeline)
+{
+	for (int i = 0; i < pipeline->nsinks; i++)
+		pipeline->sinks[i].rank = sink_rank(pipeline->sinks[i].relid);
+	/* those of one rank as the user gave them */
+	for (int i = 1; i < pipeline->nsinks; i++)
+		for (int j = i; j > 0 && pipeline->sinks[j - 1].rank > pipeline->sinks[j].rank; j--)
+		{
+			FeathubPipelineSink sink = pipeline->sinks[j];
+
+			pipeline->sinks[j] = pipeline->sinks[j - 1];
+			pipeline->sinks[j - 1] = sink;
+		}
+}
+
+/* The job's sinks. */
 static void
 list_sinks(FeathubPipeline *pipeline)
 {
@@ -104,11 +135,8 @@ list_sinks(FeathubPipeline *pipeline)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("the sink of job \"%s\" does not exist", job->name)));
+		pipeline->sinks[pipeline->nsinks++].relid = lfirst_oid(lc);
 	}
-	for (int rank = 0; rank <= 2; rank++)
-		foreach(lc, job->sinks)
-			if (sink_rank(lfirst_oid(lc)) == rank)
-				pipeline->sinks[pipeline->nsinks++].relid = lfirst_oid(lc);
 }
 
 /* Open the query and the sinks, in a context of their own. */
@@ -125,6 +153,7 @@ open_sinks(FeathubPipeline *pipeline)
 	pipeline->sink_context = context;
 	/* a table may have another owner now, whose triggers would run as ours */
 	FeathubJobCheckRunnable(job);
+	order_sinks(pipeline);
 	rows = open_query(pipeline);
 	taken = palloc0(sizeof(bool) * (rows->natts + 1));
 	for (int i = 0; i < pipeline->nsinks; i++)

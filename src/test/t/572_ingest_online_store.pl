@@ -165,6 +165,13 @@ same('with a refused row');
 is(sql(q{SELECT job, sink FROM feathub.dead_letter}), 'm|public.m', 'it is a dead letter');
 is(sql('SELECT string_agg(id::text, $$,$$) FROM m_online WHERE id >= 1000'), '1001', 'the online table has it neither');
 
+# What another sink of the job refuses does not stay in the store.
+sql(q{CREATE TABLE checked (id int, v int CHECK (v <> -7)); SELECT feathub.alter_job('r', add_sinks => '{checked}')});
+append_to_file("$dir/in/1.json", join('', map { qq({"op":"u","before":null,"after":{"id":@{[ 2000 - $_ ]},"at":"2024-02-01T00:00:00Z","v":$_},"ts_ms":1704067200000}\n) } -9 .. -6));
+same('with a row that another sink refused');
+is(sql(q{SELECT string_agg(id::text, ',' ORDER BY id) FROM r_store WHERE id > 2000}), '2006,2008,2009', 'the store has the others');
+is(sql(q{SELECT sink FROM feathub.dead_letter WHERE job = 'r'}), 'public.checked', 'the dead letter names the sink');
+
 # Dropped with its group, or taken from it.
 sql(q{SELECT feathub.drop_feature_group('r'); SELECT feathub.alter_feature_group('m', reset => '{online_store}'); DROP FOREIGN TABLE m_store, r_store});
 cmp_ok(redis_cli($redis, 'DBSIZE'), '>', 10, 'what the store holds stays');
