@@ -147,7 +147,7 @@ sub copy_folder { my ($from, $to) = @_; remove_tree("$dir/$to"); system('cp', '-
 sql(q{ALTER SYSTEM SET feathub.batch_rows = 100000});
 sql(q{ALTER SYSTEM SET feathub.batch_interval = '1s'});
 $node->reload;
-sql(q{SELECT feathub.alter_job('all', workers => 1)});
+sql(q{SELECT feathub.alter_job('all', workers => 1, query => 'SELECT n, id, note FROM batch')});
 pause();
 copy_folder('out', 'backup');
 my %before = map { split /\t/ } split /\n/, mysql_query($mysql, 'SELECT part, concat(from_position, "|", next_position) FROM shop.feathub_position');
