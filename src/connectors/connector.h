@@ -213,6 +213,8 @@ typedef struct FeathubStream
 	bool		read_metadata_only; /* no records wanted: for status, rewind */
 	bool		skip_gaps;		/* go on behind records that retention took,
 								 * counted in gap, instead of an error */
+	bool		partitions_changed; /* poll has learnt that list_partitions has
+									 * others to tell */
 	int			npartitions;
 	FeathubStreamPartition *partitions; /* those that start_stream was given */
 	MemoryContext context;		/* lives as long as the stream */

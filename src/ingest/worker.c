@@ -336,7 +336,7 @@ follow(FeathubPipeline *pipeline)
 		int			n;
 
 		stop_if_asked(pipeline->job);
-		if (now >= next_look)
+		if (now >= next_look || stream->partitions_changed)
 		{
 			/* a transaction's start takes in what others have altered */
 			StartTransactionCommand();

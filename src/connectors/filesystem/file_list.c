@@ -136,7 +136,7 @@ FeathubFileListNext(FileList *list)
 
 		list->single = NULL;
 		list->done = true;
-		if (list->hooks && !list->hooks->want(list->hooks->arg, name, false))
+		if (list->hooks && list->hooks->want && !list->hooks->want(list->hooks->arg, name, false))
 		{
 			list->skipped++;
 			return NULL;
@@ -163,7 +163,7 @@ FeathubFileListNext(FileList *list)
 		list->name.len = level->name_len;
 		list->name.data[list->name.len] = '\0';
 		append_name(&list->name, entry->name);
-		if (list->hooks &&
+		if (list->hooks && list->hooks->want &&
 			!list->hooks->want(list->hooks->arg, list->name.data, entry->kind == ENTRY_FOLDER))
 		{
 			list->skipped++;
@@ -258,6 +258,8 @@ push(FileList *list, int fd, int part)
 				 errmsg("folders below \"%s\" are nested more than %d deep",
 						FeathubFileFullName(list->place, list->name.data), MAX_DEPTH)));
 	}
+	if (list->hooks && list->hooks->opened)
+		list->hooks->opened(list->hooks->arg, fd);
 	dir = fdopendir(fd);
 	if (dir == NULL)
 	{

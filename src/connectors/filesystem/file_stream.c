@@ -27,10 +27,13 @@
  * Folders are looked through when the worker asks for the partitions; files that
  * have been read from a moment ago are looked at in between, and kept open, so
  * that what is written until a file is removed or leaves the folder is read.
+ * Where the operating system tells of changes in folders (inotify; not of those
+ * that other machines make) it all happens at once.
  */
 #include "postgres.h"
 
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,6 +73,17 @@
 /* Files kept open, and how often they are looked at, in ms. */
 #define MAX_OPEN		16
 #define LOOK_INTERVAL	100
+
+/* What news of folders are about, and how long they are gathered, in ms. */
+#define FOLDER_EVENTS	(IN_CREATE | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_ONLYDIR)
+#define GATHER_INTERVAL	5
+
+/*
+ * Folders are not looked through again within so many ms, nor before so many
+ * times as long has passed as it took.
+ */
+#define LIST_INTERVAL	50
+#define LIST_PAUSE		10
 
 typedef struct FileIdentity
 {
@@ -134,6 +148,12 @@ typedef struct StreamState
 	uint64		clock;
 	MemoryContext record_context;	/* of records handed out */
 
+	/* News of folders */
+	FileHandle *news;			/* of inotify; NULL: there is none */
+	bool		has_news;		/* since the folders were looked through */
+	TimestampTz list_begin;		/* of the last time, until it is over */
+	TimestampTz next_list;		/* not before */
+
 	/* The compressed file that is being read */
 	StreamFile *packed;
 	MemoryContext packed_context;
@@ -161,6 +181,8 @@ typedef struct Poll
 } Poll;
 
 static void update_files(FeathubStream *stream);
+static void watch_folder(void *arg, int fd);
+static bool take_news(StreamState *state, int events);
 static bool look_at(StreamState *state, const char *path);
 static StreamFile *file_of_name(StreamState *state, const char *name);
 static char *name_of_file(const StreamFile *file);
@@ -204,6 +226,14 @@ FeathubFileOpenStream(FeathubStream *stream)
 												  ALLOCSET_DEFAULT_SIZES);
 	state->packed_context = AllocSetContextCreate(stream->context, "feathub compressed file",
 												  ALLOCSET_DEFAULT_SIZES);
+	if (!stream->read_metadata_only)
+	{
+		int			fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+
+		/* too many have one: folders are looked through every now and then */
+		if (fd >= 0)
+			state->news = FeathubFileHandle(fd);
+	}
 	stream->state = state;
 	MemoryContextSwitchTo(old);
 }
@@ -258,9 +288,13 @@ update_files(FeathubStream *stream)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	HASH_SEQ_STATUS status;
 	StreamFile *file;
+	FileListHooks hooks = {.opened = watch_folder, .arg = state};
 	FileList   *list;
 	const char *name;
 
+	state->list_begin = FeathubClock();
+	state->has_news = false;
+	stream->partitions_changed = false;
 	(void) look_at_open(state);
 	hash_seq_init(&status, state->files);
 	while ((file = hash_seq_search(&status)) != NULL)
@@ -282,7 +316,7 @@ update_files(FeathubStream *stream)
 			return;
 		}
 	}
-	list = FeathubFileListBegin(state->place, NULL);
+	list = FeathubFileListBegin(state->place, &hooks);
 	while ((name = FeathubFileListNext(list)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -291,6 +325,39 @@ update_files(FeathubStream *stream)
 	FeathubFileListEnd(list);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+}
+
+/* Be told of what changes in a folder that is being listed. */
+static void
+watch_folder(void *arg, int fd)
+{
+	StreamState *state = arg;
+	char		path[64];
+
+	if (state->news == NULL)
+		return;
+	/* by its descriptor: what the name leads to may be another folder by now */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (inotify_add_watch(state->news->fd, path, FOLDER_EVENTS) < 0)
+		elog(DEBUG1, "could not watch a folder: %m");
+}
+
+/*
+ * Take the news of folders that there are; events is what the wait returned.
+ * Returns true if the folders should be looked through now.
+ */
+static bool
+take_news(StreamState *state, int events)
+{
+	char		buffer[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
+
+	if (events & WL_SOCKET_READABLE)
+	{
+		/* what it is about does not matter: who writes one file writes more */
+		while (read(state->news->fd, buffer, sizeof(buffer)) > 0)
+			state->has_news = true;
+	}
+	return state->has_news && FeathubClock() >= state->next_list;
 }
 
 /* Identity, size and time of an open file. */
@@ -612,9 +679,18 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), timeout);
 	bool		moved = false;
 
+	if (state->list_begin != 0)
+	{
+		TimestampTz now = FeathubClock();
+		long		took = TimestampDifferenceMilliseconds(state->list_begin, now);
+
+		state->next_list = TimestampTzPlusMilliseconds(now, Max(LIST_INTERVAL, took * LIST_PAUSE));
+		state->list_begin = 0;
+	}
 	for (;;)
 	{
 		long		wait;
+		int			events;
 
 		for (int tries = 0; tries < state->nparts; tries++)
 		{
@@ -637,10 +713,23 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 		if (poll.n > 0 || moved || timeout <= 0)
 			break;
 		wait = Min(TimestampDifferenceMilliseconds(FeathubClock(), deadline), LOOK_INTERVAL);
-		if (wait <= 0 ||
-			(WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait,
-					   FEATHUB_WAIT_EVENT("FeathubFileStream")) & WL_LATCH_SET))
+		if (wait <= 0)
 			break;
+		events = WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH |
+								   (state->news ? WL_SOCKET_READABLE : 0),
+								   state->news ? state->news->fd : PGINVALID_SOCKET, wait,
+								   FEATHUB_WAIT_EVENT("FeathubFileStream"));
+		/* whoever writes one line writes more */
+		if (events & WL_SOCKET_READABLE)
+			events |= WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+								GATHER_INTERVAL, FEATHUB_WAIT_EVENT("FeathubFileStream"));
+		if (events & WL_LATCH_SET)
+			break;
+		if (take_news(state, events))
+		{
+			stream->partitions_changed = true;
+			break;
+		}
 		(void) look_at_open(state);
 	}
 	publish_positions(stream);
@@ -1213,6 +1302,8 @@ FeathubFileCloseStream(FeathubStream *stream)
 	for (int i = 0; i < MAX_OPEN; i++)
 		if (state->open[i])
 			close_file(state, state->open[i]);
+	if (state->news)
+		FeathubFileHandleClose(state->news);
 	MemoryContextReset(state->packed_context);
 	if (state->container != NULL)
 		FeathubFileRowsClose(state->reader);

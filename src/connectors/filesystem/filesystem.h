@@ -160,8 +160,9 @@ typedef struct FileList FileList;
 
 typedef struct FileListHooks
 {
-	/* May anything below a folder matter, by the parts of its name? */
+	/* May anything below a folder matter, by the parts of its name?  NULL: it may. */
 	bool		(*want) (void *arg, const char *name, bool is_folder);
+	void		(*opened) (void *arg, int fd);	/* a folder that is listed, or NULL */
 	void	   *arg;
 } FileListHooks;
 

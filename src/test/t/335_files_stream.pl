@@ -250,6 +250,26 @@ poll_query($node, q{SELECT state = 'failed' FROM feathub.job_status WHERE job = 
 like(sql(q{SELECT reason FROM feathub.job_status WHERE job = 'packed'}), qr/p\.gz" was changed after it had been read as a whole/, 'a compressed file that has grown stops the job');
 sql(q{SELECT feathub.drop_job('packed')});
 
+# Told of new files and lines, without looking for them
+
+make_path("$dir/told/a");
+source_and_job('told', q{path 'told', format 'raw'});
+wait_for('told');
+$node->append_conf('postgresql.conf', "feathub.source_interval = '1h'\n");
+$node->reload;
+# the interval that has begun ends, the next one would be long
+add('told/a/first', "1\n");
+poll_query($node, q{SELECT count(*) = 1 FROM told_sink});
+add('told/a/second', "2\n");
+poll_query($node, q{SELECT count(*) = 2 FROM told_sink});
+make_path("$dir/told/b");
+put('told/b/third', "3\n");
+poll_query($node, q{SELECT count(*) = 3 FROM told_sink});
+add('told/a/first', "4\n");
+poll_query($node, q{SELECT count(*) = 4 FROM told_sink});
+is(lines_of('told'), '1 2 3 4', 'new files, folders and lines are told');
+sql(q{SELECT feathub.drop_job('told')});
+
 # What cannot be followed
 my ($status, $out, $err) = $node->psql('postgres', q{SELECT feathub.create_job('x', source => 'raw', sink => 'raw_sink', start => 'nonsense')});
 isnt($status, 0, 'a start that is none');
