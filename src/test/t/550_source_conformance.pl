@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $kafka = kafka_start();
-my $mysql = mysql_start();
+my $mysql = mysql_start(options => [ '--log-bin=binlog', '--binlog-format=ROW', '--binlog-row-metadata=FULL' ]);
 my $redis = redis_start(options => [ '--appendonly', 'yes', '--appendfsync', 'always' ]);
 random_seed();
 my $node = stream_node();
@@ -165,5 +165,12 @@ sub mysql_table
 check_source(
 	name => 'mysql_column', mysql_table('by_column'),
 	table => sub { qq{CREATE FOREIGN TABLE $_[0] (k int, n int, note text, at timestamptz) SERVER mysql OPTIONS (table_name 'by_column', stream_column 'n', stream_lag '0')} });
+
+# MySQL by its binary log
+
+check_source(
+	name => 'mysql_binlog', mysql_table('by_log'),
+	table => sub { qq{CREATE FOREIGN TABLE $_[0] (k int, n int OPTIONS (key 'true'), note text, at timestamptz) SERVER mysql OPTIONS (table_name 'by_log', stream_mode 'binlog')} },
+	remove => sub { mysql_query($mysql, "DELETE FROM shop.by_log WHERE k = $_[0]") });
 
 done_testing();
