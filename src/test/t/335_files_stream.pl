@@ -270,6 +270,24 @@ poll_query($node, q{SELECT count(*) = 4 FROM told_sink});
 is(lines_of('told'), '1 2 3 4', 'new files, folders and lines are told');
 sql(q{SELECT feathub.drop_job('told')});
 
+# Changes of rows in files
+
+make_path("$dir/changes");
+my $change = sub {
+	my ($op, $id, $v, $ms) = @_;
+	my $image = qq({"id": $id, "v": "$v"});
+
+	return qq({"op": "$op", "ts_ms": $ms, "before": ) . ($op eq 'd' ? $image : 'null') . ', "after": ' . ($op eq 'd' ? 'null' : $image) . qq(, "source": {"ts_ms": $ms}}\n);
+};
+put('changes/1.json', $change->('c', 1, 'a', 1000) . $change->('c', 2, 'b', 1000));
+sql(q{CREATE FOREIGN TABLE changes_stream (id int, v text) SERVER files OPTIONS (path 'changes', format 'debezium-json');
+	SELECT feathub.create_feature_group('changes', source => 'changes_stream', primary_key => '{id}')});
+wait_for('changes');
+add('changes/1.json', $change->('u', 1, 'a2', 2000) . $change->('d', 2, 'b', 2000));
+put('changes/2.json', $change->('c', 3, 'c', 3000));
+wait_for('changes');
+is(sql(q{SELECT string_agg(id || v, ' ' ORDER BY id) FROM changes_online}), '1a2 3c', 'changes are applied');
+
 # What cannot be followed
 my ($status, $out, $err) = $node->psql('postgres', q{SELECT feathub.create_job('x', source => 'raw', sink => 'raw_sink', start => 'nonsense')});
 isnt($status, 0, 'a start that is none');
