@@ -108,6 +108,8 @@ sub mysql_start
 	}
 	else
 	{
+		# a server that starts deletes what it takes for its own in a shared folder
+		local $ENV{TMPDIR} = $dir;
 		_run([ $install, '--no-defaults', "--datadir=$dir/data", '--skip-test-db',
 				'--auth-root-authentication-method=normal' ], 'mariadb-install-db');
 	}
