@@ -80,3 +80,29 @@ if [ -n "${BENCH_CONNECT:-}" ]; then
 		line "Debezium 3.4, to $sink" "$debezium" "$(ratio "$debezium" $goal)"
 	done
 fi
+
+# feathub: the log from its begin to a feature group, with history and deletions,
+# and to one without event time; from the creation of the group on, by which a
+# worker has to start.
+psql -X -q -v ON_ERROR_STOP=1 >/dev/null <<X
+CREATE EXTENSION IF NOT EXISTS feathub;
+CREATE SERVER cdc_bench FOREIGN DATA WRAPPER feathub_mysql OPTIONS (host '127.0.0.1', port '$BENCH_MYSQL_PORT', database 'bench');
+CREATE USER MAPPING FOR CURRENT_USER SERVER cdc_bench OPTIONS (user 'fh', password 'fh-secret');
+CREATE FOREIGN TABLE cdc_source (id int OPTIONS (key 'true'), k bigint, a float8, b numeric(10,2), c varchar(30), d timestamp, e date, f int, t timestamptz(6))
+  SERVER cdc_bench OPTIONS (table_name 'rows', stream_mode 'binlog', snapshot_mode 'never');
+CREATE FOREIGN TABLE cdc_copy_source (id int OPTIONS (key 'true'), k bigint, a float8, b numeric(10,2), c varchar(30), d timestamp, e date, f int, t timestamptz(6))
+  SERVER cdc_bench OPTIONS (table_name 'rows', stream_mode 'binlog');
+X
+# group LABEL NAME SOURCE EVENT_TIME ROWS: how many of ROWS a second
+group() {
+	local begin
+	begin=$(date +%s%N)
+	psql -X -q -v ON_ERROR_STOP=1 -c "SELECT feathub.create_feature_group('$2', '$3', '{id}'$4)" -c "SELECT feathub.wait_for_job('$2', '1 h')" >/dev/null
+	line "$1" "$(awk -v n="$5" -v t=$(($(date +%s%N) - begin)) 'BEGIN { printf "%d", n / (t / 1e9) }')"
+	[ "$(psql -X -A -t -c "SELECT count(*) FROM $2_online")" = "$(my bench -N -e 'SELECT COUNT(*) FROM `rows`')" ] ||
+		{ echo "$2_online is not what the server has" >&2; exit 1; }
+	psql -X -q -c "SELECT feathub.drop_feature_group('$2')" >/dev/null
+}
+group "feathub, to a feature group" cdc_group cdc_source ", 't'" "$BENCH_ROWS"
+group "feathub, to one without event time" cdc_latest cdc_source "" "$BENCH_ROWS"
+group "feathub, first copy" cdc_copied cdc_copy_source ", 't'" "$(my bench -N -e 'SELECT COUNT(*) FROM `rows`')"
