@@ -84,6 +84,9 @@ typedef struct MysqlCdcTable
 extern MysqlCdcTable *FeathubMysqlPreflightPrepare(FeathubStream *stream);
 extern void FeathubMysqlPreflight(FeathubStream *stream, MysqlConnection *conn,
 								  MysqlCdcTable *table);
+/* The table's columns as they are now. */
+extern void FeathubMysqlReadColumns(FeathubStream *stream, MysqlConnection *conn,
+									MysqlCdcTable *table);
 /* MariaDB: what was executed before a place in the log, or NULL; it reads the file. */
 extern char *FeathubMysqlGtidsAt(MysqlConnection *conn, const char *file, uint64 position);
 /* The end of the log now, of MySQL with what was executed; palloc'd. */

@@ -233,7 +233,7 @@ match_columns(MysqlCdcLayouts *layouts, MysqlBinlogTable *table, MysqlCdcLayout 
 		if (index < 0)
 		{
 			/* perhaps it came later: then these rows have none */
-			FeathubMysqlPreflight(layouts->stream, layouts->conn, ours);
+			FeathubMysqlReadColumns(layouts->stream, layouts->conn, ours);
 			if (find_catalog_column(ours, layouts->names[i]) == NULL)
 				return psprintf("column \"%s\" is gone",
 								FeathubMysqlColumnName(layouts->stream->rel, records->attnums[i]));
@@ -294,7 +294,7 @@ check_positions(MysqlCdcLayouts *layouts, MysqlBinlogTable *table)
 	if (positions_agree(layouts->table, table))
 		return NULL;
 	/* the catalog was read when the job began */
-	FeathubMysqlPreflight(layouts->stream, layouts->conn, layouts->table);
+	FeathubMysqlReadColumns(layouts->stream, layouts->conn, layouts->table);
 	if (positions_agree(layouts->table, table))
 		return NULL;
 	return psprintf("its columns are not those that it has now, and the log does not name them (binlog_row_metadata is not FULL)");

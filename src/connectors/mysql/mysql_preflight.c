@@ -21,7 +21,7 @@ static void read_variables(FeathubStream *stream, MysqlConnection *conn, MysqlCd
 static void check_variable(FeathubStream *stream, const char *name, const char *value,
 						   MysqlCdcTable *table, bool mariadb);
 static void read_table(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTable *table);
-static void read_columns(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTable *table);
+static void check_columns(FeathubStream *stream, const MysqlCdcTable *table);
 static void read_members(MysqlCdcColumn *column, const char *type);
 static void read_key(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTable *table);
 static void find_key_kind(FeathubStream *stream, MysqlCdcTable *table, int key,
@@ -95,7 +95,8 @@ FeathubMysqlPreflight(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTabl
 	if (stream->read_metadata_only)
 		return;
 	read_table(stream, conn, table);
-	read_columns(stream, conn, table);
+	FeathubMysqlReadColumns(stream, conn, table);
+	check_columns(stream, table);
 	read_key(stream, conn, table);
 }
 
@@ -168,11 +169,9 @@ read_table(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTable *table)
 	FeathubMysqlCloseResult(result);
 }
 
-/* The table's columns as they are now, and those that the foreign table reads. */
-static void
-read_columns(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTable *table)
+void
+FeathubMysqlReadColumns(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTable *table)
 {
-	FeathubRelation *rel = stream->rel;
 	char	   *sql = psprintf("SELECT c.column_name, c.data_type, c.column_type, x.id FROM"
 							   " (SELECT column_name, data_type, column_type, character_set_name, ordinal_position"
 							   "    FROM information_schema.columns%s) c"
@@ -210,6 +209,13 @@ read_columns(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTable *table)
 	}
 	MemoryContextSwitchTo(old);
 	FeathubMysqlCloseResult(result);
+}
+
+/* Those that the foreign table reads are there. */
+static void
+check_columns(FeathubStream *stream, const MysqlCdcTable *table)
+{
+	FeathubRelation *rel = stream->rel;
 
 	for (int attnum = 1; attnum <= rel->tupdesc->natts; attnum++)
 	{
