@@ -188,7 +188,7 @@ read_packet(MYSQL *mysql, unsigned int fields, MYSQL_ROW row, unsigned long *len
 {
 	unsigned long len = mysql_net_read_packet(mysql);
 
-	if (len == (unsigned long) -1 || len == 0)
+	if (len >= PG_UINT32_MAX || len == 0)	/* packet_error has 32 bits */
 		return -1;
 	if (mysql->net.read_pos[0] == 254 && len <= 8)
 		return 1;				/* the end */

@@ -321,7 +321,9 @@ FeathubMysqlCdcSeekPosition(FeathubStream *stream, const char *name, const char 
 	else if (!FeathubMysqlCdcPlaceParse(target, &position.file, &position.position))
 	{
 		position.file = NULL;
+		/* a date would be a GTID of MariaDB: 2024-01-31 */
 		if (!state->table->gtid ||
+			(state->query->mariadb && strlen(target) == 10 && target[4] == '-' && target[7] == '-') ||
 			!FeathubMysqlGtidSetParse(FeathubMysqlGtidSetMake(state->query->mariadb),
 									  target, &error))
 			ereport(ERROR,
