@@ -153,6 +153,7 @@ struct MysqlConnection
 	MysqlPending pending;
 	int			wait_events;	/* MYSQL_WAIT_* of the pending call */
 	bool		sent;			/* by FeathubMysqlSend, and not answered yet */
+	int			sent_level;		/* in which (sub)transaction */
 	char	   *query;			/* kept until the call has returned; malloc'd */
 	struct st_mysql_res *res;	/* rows come by it; NULL: none */
 	char	  **row;			/* of the last fetch that had to wait */

@@ -17,6 +17,7 @@
 
 #include "connectors/mysql/mysql_library.h"
 
+#include "access/xact.h"
 #include "executor/tuptable.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -91,6 +92,7 @@ FeathubMysqlSend(MysqlConnection *conn, const char *sql, Size len)
 	check_statement(conn, sql, len);
 	begin_statement(conn, sql, len);
 	conn->sent = true;
+	conn->sent_level = GetCurrentTransactionNestLevel();
 }
 
 void
@@ -103,6 +105,14 @@ FeathubMysqlFinish(MysqlConnection *conn)
 	sql = conn->query ? pnstrdup(conn->query, CONTEXT_BYTES) : pstrdup("");
 	(void) finish_call(conn, 0, false);
 	conn->sent = false;
+
+	/*
+	 * Code that the statement itself runs, a function in its rows, may use the
+	 * connection in a subtransaction, which may catch this error: the statement
+	 * must not go on without the rows that were refused.
+	 */
+	if (mysql_errno(conn->mysql) != 0 && GetCurrentTransactionNestLevel() > conn->sent_level)
+		conn->xact_lost = true;
 	(void) finish_execute(conn, sql);
 	pfree(sql);
 }
