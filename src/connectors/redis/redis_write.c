@@ -946,10 +946,31 @@ count_word(void *arg, const char *word, Size len)
 	++*(int *) arg;
 }
 
+/* The words of a list or map on their way into commands. */
+typedef struct FeatureWords
+{
+	RedisOps   *ops;
+	StringInfo	key;
+	const char *command;
+	int			left;			/* words to come */
+	int			room;			/* in the command that was begun */
+} FeatureWords;
+
 static void
 add_word(void *arg, const char *word, Size len)
 {
-	FeathubRedisOpWord(arg, word, len);
+	FeatureWords *words = arg;
+
+	if (words->room == 0)
+	{
+		/* an even number: a field and its value are not parted */
+		words->room = Min(words->left, CHUNK);
+		FeathubRedisOp(words->ops, REDIS_CHECK_NONE, 2 + words->room, words->command);
+		op_key(words->ops, words->key);
+	}
+	FeathubRedisOpWord(words->ops, word, len);
+	words->left--;
+	words->room--;
 }
 
 /* One feature; the key of another type is an error. */
@@ -999,9 +1020,11 @@ write_feature(RedisWriter *writer, int n, StringInfo key, const Datum *values,
 		(void) FeathubRedisFeatureWords(column, value, count_word, &nwords);
 		if (nwords > 0)
 		{
-			FeathubRedisOp(ops, REDIS_CHECK_NONE, 2 + nwords, list ? "RPUSH" : "HSET");
-			op_key(ops, key);
-			(void) FeathubRedisFeatureWords(column, value, add_word, ops);
+			FeatureWords words = {
+				.ops = ops,.key = key,.command = list ? "RPUSH" : "HSET",.left = nwords
+			};
+
+			(void) FeathubRedisFeatureWords(column, value, add_word, &words);
 		}
 	}
 	if (ttl > 0)

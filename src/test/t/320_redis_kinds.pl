@@ -247,6 +247,13 @@ like(error_of(q{SELECT n FROM nested WHERE k = 'a'}), qr/22P02.*invalid array: "
 like(error_of("SET max_stack_depth = '200kB'; CREATE FOREIGN TABLE bad ($k, v jsonb OPTIONS (type '" . 'array<' x 20000 . "')) SERVER r OPTIONS (kind 'features', namespace 'deep'); EXPLAIN SELECT * FROM bad"), qr/54001/, 'a type deeper than the stack');
 sql('DROP FOREIGN TABLE IF EXISTS bad');
 
+# Features of more words than a script can hand on at once
+sql(qq{CREATE FOREIGN TABLE wide ($k, m jsonb OPTIONS (type 'map<string,bigint>'), l jsonb OPTIONS (type 'array<bigint>')) SERVER r
+		OPTIONS (kind 'features', namespace 'wide', write_mode 'upsert')});
+sql(q{INSERT INTO wide SELECT 'a', jsonb_object_agg('f' || g, g), jsonb_agg(g) FROM generate_series(1, 9001) g});
+is(sql(q{SELECT (SELECT count(*) || ' ' || sum(value::int) FROM jsonb_each(m)), l = (SELECT jsonb_agg(g) FROM generate_series(1, 9001) g) FROM wide WHERE k = 'a'}),
+	'9001 40513501|t', 'a large map and a large list');
+
 # Definitions
 refused(qr/HV024.*no column has option "key"/s, 'a text, b text', "kind 'hash'");
 refused(qr/HV024.*key_pattern/s, "a text OPTIONS (key 'true'), c text OPTIONS (key 'true'), b text", "kind 'hash'");
