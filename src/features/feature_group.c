@@ -391,6 +391,8 @@ feathub_alter_feature_group(PG_FUNCTION_ARGS)
 	jobs = FeathubJobsOfSink(group->relid, true);
 	/* so that no batch begins without a new store and ends after it was filled */
 	LockRelationOid(group->relid, PG_ARGISNULL(6) ? ShareUpdateExclusiveLock : ShareRowExclusiveLock);
+	/* somebody else may have altered it while we waited: what we do not change stays */
+	group = FeathubGroupFind(PG_GETARG_TEXT_PP(0), false);
 
 	value = group->ttl;
 	if (!PG_ARGISNULL(4))
