@@ -33,6 +33,7 @@
 
 static void check_table(const FeathubGroup *group);
 static void check_key(const FeathubGroup *group);
+static void check_event_time(const FeathubGroup *group);
 static void check_columns(const FeathubGroup *group);
 static char *store_columns(const FeathubGroup *group, const char *prefix);
 static char *valid_rows(const FeathubGroup *group);
@@ -49,6 +50,7 @@ FeathubOnlineStoreCheck(const FeathubGroup *group)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s needs a feature group with an online table of its own", "online_store")));
 	check_key(group);
+	check_event_time(group);
 	check_columns(group);
 }
 
@@ -112,6 +114,33 @@ check_key(const FeathubGroup *group)
 				 errmsg("foreign table \"%s\" cannot be an online store of \"%s\"",
 						get_rel_name(group->store), get_rel_name(group->relid)),
 				 errdetail("The feature group has deletes, and no rows can be deleted there.")));
+}
+
+/* By another time than the group's, the store would keep rows that the online table replaces. */
+static void
+check_event_time(const FeathubGroup *group)
+{
+	const FeathubConnector *connector = FeathubConnectorOfTable(group->store);
+	FeathubRelation *rel;
+	AttrNumber	attnum;
+	char	   *name;
+
+	if (connector->event_time == NULL)
+		return;
+	rel = FeathubRelationDescribe(group->store);
+	attnum = connector->event_time(rel);
+	if (attnum == 0)
+		return;
+	name = NameStr(TupleDescAttr(rel->tupdesc, attnum - 1)->attname);
+	if (group->event_time == NULL || strcmp(name, group->event_time) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("foreign table \"%s\" cannot be an online store of \"%s\"",
+						get_rel_name(group->store), get_rel_name(group->relid)),
+				 group->event_time == NULL ?
+				 errdetail("Its rows are guarded by event time column \"%s\", and the feature group has no event time.", name) :
+				 errdetail("Its rows are guarded by event time column \"%s\", and the feature group's event time is \"%s\".",
+						   name, group->event_time)));
 }
 
 /* The online table gives every column of the store, the key with its very type. */

@@ -923,27 +923,25 @@ static void
 save_in_sink(Batch *batch, FeathubPipelineSink *sink)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
-	int			n = pipeline->stream.npartitions;
-	char	  **refused = palloc0(sizeof(char *) * (n + 1));
-	StringInfo *lists = palloc0(sizeof(StringInfo) * (n + 1));
+	FeathubRefused *refused = palloc0(sizeof(FeathubRefused) * (pipeline->stream.npartitions + 1));
 
 	for (int i = 0; i < batch->n; i++)
 	{
 		FeathubRecord *record = &batch->records[i];
-		StringInfo *list = &lists[record->partition];
-
+		FeathubRefused *list = &refused[record->partition];
 
 		if (batch->states[i].fate != RECORD_BAD ||
 			FeathubForeignSinkHas(sink->state, &pipeline->stream, record))
 			continue;
-		if (*list == NULL)
-			*list = makeStringInfo();
-		else
-			appendStringInfoChar(*list, ',');
-		appendStringInfo(*list, INT64_FORMAT, record->sequence);
+		if (list->n == list->max)
+		{
+			list->max = Max(list->max * 2, 64);
+			list->sequences = list->sequences ?
+				repalloc_huge(list->sequences, sizeof(int64) * (Size) list->max) :
+				palloc(sizeof(int64) * list->max);
+		}
+		list->sequences[list->n++] = record->sequence;
 	}
-	for (int i = 0; i < n; i++)
-		refused[i] = lists[i] ? lists[i]->data : NULL;
 	FeathubForeignSinkSave(sink->state, pipeline->job, &pipeline->stream, refused);
 }
 

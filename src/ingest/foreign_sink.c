@@ -43,7 +43,7 @@ struct FeathubSinkState
 };
 
 void
-FeathubForeignSinkCheck(Oid relid)
+FeathubForeignSinkCheck(Oid relid, Oid userid)
 {
 	const FeathubConnector *connector = FeathubConnectorOfTable(relid);
 	FeathubRelation *rel;
@@ -55,7 +55,7 @@ FeathubForeignSinkCheck(Oid relid)
 				 errdetail("The sink of a job is a feature group, a table, or a foreign table of feathub's that can be written.")));
 
 	/* what is wrong with its options is better known now than by the worker */
-	rel = FeathubRelationOpen(relid, GetUserId());
+	rel = FeathubRelationOpen(relid, userid);
 	if (!rel->common.updatable)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -121,22 +121,89 @@ FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n, const int *c
 	MemoryContextDelete(context);
 }
 
-/* Parse sequence numbers joined by commas. */
+static int
+compare_sequences(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Sequence numbers as the steps from one to the next, the first from -1, with how
+ * often each comes if more than once: "+8+1x3+5" is 7, 8, 9, 10, 15.  Most records
+ * of a batch may be bad, and systems limit how much a sink can note.
+ */
+static char *
+write_refused(int64 *sequences, int n)
+{
+	StringInfoData text;
+	int64		last = -1;
+
+	if (n == 0)
+		return NULL;
+	initStringInfo(&text);
+	qsort(sequences, n, sizeof(int64), compare_sequences);
+	for (int i = 0; i < n;)
+	{
+		int64		step = (int64) ((uint64) sequences[i] - (uint64) last);
+		int			times = 0;
+
+		do
+		{
+			last = sequences[i++];
+			times++;
+		} while (i < n && (int64) ((uint64) sequences[i] - (uint64) last) == step);
+		if (step == 0)
+			continue;			/* noted twice */
+		appendStringInfo(&text, "%s" INT64_FORMAT, step > 0 ? "+" : "", step);
+		if (times > 1)
+			appendStringInfo(&text, "x%d", times);
+	}
+	return text.data;
+}
+
+/* Parse them. */
 static void
 read_refused(Written *written, const char *text)
 {
-	int			n = 1;
+	int			max = 64;
+	int64		last = -1;
 
-	for (const char *p = text; *p; p++)
-		n += *p == ',';
-	written->refused = palloc(sizeof(int64) * n);
+	written->refused = palloc(sizeof(int64) * max);
 	while (*text)
 	{
 		char	   *end;
+		int64		step = strtoll(text, &end, 10);
+		int64		times = 1;
 
-		written->refused[written->nrefused++] = strtoll(text, &end, 10);
-		text = *end == ',' ? end + 1 : end + strlen(end);
+		if (end != text && *end == 'x')
+			times = strtoll(end + 1, &end, 10);
+		if (end == text || times < 1 || times > INT_MAX / 4 - written->nrefused)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("the sink's note of refused records cannot be read: \"%.100s\"", text)));
+		text = end;
+		while (written->nrefused + times > max)
+		{
+			max *= 2;
+			written->refused = repalloc_huge(written->refused, sizeof(int64) * (Size) max);
+		}
+		while (times-- > 0)
+		{
+			last = (int64) ((uint64) last + (uint64) step);
+			written->refused[written->nrefused++] = last;
+		}
 	}
+}
+
+static bool
+was_refused(const Written *written, int64 sequence)
+{
+	return written->nrefused > 0 &&
+		bsearch(&sequence, written->refused, written->nrefused, sizeof(int64),
+				compare_sequences) != NULL;
 }
 
 FeathubSinkState *
@@ -206,10 +273,7 @@ FeathubForeignSinkHas(const FeathubSinkState *state, FeathubStream *stream,
 		psprintf(INT64_FORMAT, record->sequence);
 	if (source->compare_positions(position, written->until) >= 0)
 		return false;
-	for (int i = 0; i < written->nrefused; i++)
-		if (written->refused[i] == record->sequence)
-			return false;
-	return true;
+	return !was_refused(written, record->sequence);
 }
 
 /*
@@ -219,27 +283,29 @@ FeathubForeignSinkHas(const FeathubSinkState *state, FeathubStream *stream,
  */
 static char *
 still_refused(const Written *written, const FeathubConnector *source, const char *next,
-			  const char *refused)
+			  const FeathubRefused *refused)
 {
-	StringInfoData list;
+	int64	   *sequences = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) *
+												   ((Size) refused->n + written->nrefused + 1));
+	int			n = refused->n;
 
-	initStringInfo(&list);
-	appendStringInfoString(&list, refused ? refused : "");
+	if (n > 0)
+		memcpy(sequences, refused->sequences, sizeof(int64) * n);
 	for (int i = 0; i < written->nrefused; i++)
 	{
-		char	   *position = psprintf(INT64_FORMAT, written->refused[i]);
+		char		position[32];
 
 		/* where numbers are no positions, too many do no harm but to be tried */
-		if (source->record_position == NULL && source->compare_positions(position, next) < 0)
-			continue;
-		appendStringInfo(&list, "%s%s", list.len > 0 ? "," : "", position);
+		snprintf(position, sizeof(position), INT64_FORMAT, written->refused[i]);
+		if (source->record_position != NULL || source->compare_positions(position, next) >= 0)
+			sequences[n++] = written->refused[i];
 	}
-	return list.len > 0 ? list.data : NULL;
+	return write_refused(sequences, n);
 }
 
 void
 FeathubForeignSinkSave(FeathubSinkState *state, const FeathubJob *job,
-					   const FeathubStream *stream, char *const *refused)
+					   const FeathubStream *stream, FeathubRefused *refused)
 {
 	FeathubSinkPosition *positions = palloc0(sizeof(FeathubSinkPosition) * (state->n + 1));
 	FeathubRelation *rel = FeathubRelationOpen(state->relid, GetUserId());
@@ -257,14 +323,15 @@ FeathubForeignSinkSave(FeathubSinkState *state, const FeathubJob *job,
 		positions[n].from = partition->position;
 		positions[n].next = partition->next_position;
 		positions[n].epoch = job->epoch;
-		positions[n].refused = refused[i];
 		if (written->until != NULL &&
 			source->compare_positions(partition->next_position, written->until) < 0)
 		{
 			positions[n].next = written->until;
 			positions[n].refused = still_refused(written, source, partition->next_position,
-												 refused[i]);
+												 &refused[i]);
 		}
+		else
+			positions[n].refused = write_refused(refused[i].sequences, refused[i].n);
 		n++;
 	}
 	if (n > 0)

@@ -15,13 +15,21 @@
  */
 typedef struct FeathubSinkState FeathubSinkState;
 
+/* Records of a partition that were not written: their sequence numbers. */
+typedef struct FeathubRefused
+{
+	int			n;
+	int			max;
+	int64	   *sequences;
+} FeathubRefused;
+
 /*
  * FeathubForeignSinkCheck
- *		Raise an error unless a job of the current user may write to the foreign
- *		table: WRONG_OBJECT_TYPE if it is none of ours or takes no rows, and
- *		whatever is wrong with its options.
+ *		Raise an error unless a job of that user may write to the foreign table:
+ *		WRONG_OBJECT_TYPE if it is none of ours or takes no rows, and whatever is
+ *		wrong with its options.
  */
-extern void FeathubForeignSinkCheck(Oid relid);
+extern void FeathubForeignSinkCheck(Oid relid, Oid userid);
 
 /*
  * FeathubForeignSinkEventTime
@@ -67,12 +75,11 @@ extern bool FeathubForeignSinkHas(const FeathubSinkState *state,
  * FeathubForeignSinkSave
  *		Have the sink note a batch, in the transaction of its rows.
  *
- * refused[i] are the sequence numbers of partition i's records that were not
- * written, joined by commas, or NULL.  Where a lost batch went farther, that
- * stays noted.
+ * refused[i] are partition i's records that were not written; they are sorted
+ * here.  Where a lost batch went farther, that stays noted.
  */
 extern void FeathubForeignSinkSave(FeathubSinkState *state, const FeathubJob *job,
-								   const FeathubStream *stream, char *const *refused);
+								   const FeathubStream *stream, FeathubRefused *refused);
 
 /* The batch has committed here too: what the sink was ahead of is behind us. */
 extern void FeathubForeignSinkCommitted(FeathubSinkState *state,

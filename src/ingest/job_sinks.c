@@ -20,8 +20,8 @@
 #include "ingest/foreign_sink.h"
 #include "ingest/job_sinks.h"
 
-static void check_source(Oid source);
-static void check_sink(Oid sink);
+static void check_source(Oid source, Oid owner);
+static void check_sink(Oid sink, Oid owner);
 static List *sink_key(Oid sink);
 static TupleDesc columns_of_sink(TupleDesc rows, Oid sink, bool *taken);
 
@@ -32,10 +32,10 @@ FeathubJobCheckDefinition(const FeathubJob *job)
 	bool	   *taken;
 	ListCell   *lc;
 
-	check_source(job->source);
+	check_source(job->source, job->owner);
 	foreach(lc, job->sinks)
 	{
-		check_sink(lfirst_oid(lc));
+		check_sink(lfirst_oid(lc), job->owner);
 		if (job->source == lfirst_oid(lc))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -135,9 +135,9 @@ FeathubJobAddSinks(List *sinks, ArrayType *array, const char *argument)
 	return sinks;
 }
 
-/* A source is what the user may read and a job can follow. */
+/* A source is what the user may read and a job can follow, as its owner. */
 static void
-check_source(Oid source)
+check_source(Oid source, Oid owner)
 {
 	AclResult	acl;
 
@@ -157,12 +157,12 @@ check_source(Oid source)
 				 errdetail("The source of a job is a foreign table of feathub's whose system has a stream, and whose options say what to follow.")));
 
 	/* what is wrong with its options is better known now than by the worker */
-	(void) FeathubRelationOpen(source, GetUserId());
+	(void) FeathubRelationOpen(source, owner);
 }
 
 /* A sink is a table of the user's own. */
 static void
-check_sink(Oid sink)
+check_sink(Oid sink, Oid owner)
 {
 	char	   *name = get_rel_name(sink);
 	char		relkind = get_rel_relkind(sink);
@@ -177,7 +177,7 @@ check_sink(Oid sink)
 	LockRelationOid(sink, AccessShareLock);
 	if (relkind == RELKIND_FOREIGN_TABLE)
 	{
-		FeathubForeignSinkCheck(sink);
+		FeathubForeignSinkCheck(sink, owner);
 		return;
 	}
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)

@@ -12,7 +12,8 @@
 /*
  * FeathubJobCheckDefinition
  *		Raise an error unless the job's source can be followed, its sinks can be
- *		written and the columns go together, as the current user.
+ *		written and the columns go together: the current user may make the job,
+ *		and its owner reach the systems.
  *
  * Locks them.  Each sink takes the columns that it has; one that none of them
  * has is an error.

@@ -163,6 +163,21 @@ is(sql(q{SELECT feathub.retry_dead_letters('log')}), 1, 'one that fits now is tr
 is_there('SELECT count(*), count(DISTINCT n) FROM seen WHERE n > 30000', '49|49', 'and is written');
 sql(q{SELECT feathub.delete_dead_letters('log')});
 
+# A batch of bad records, nearly: what is noted of them fits into a message.
+pause('log');
+sql(q{ALTER FOREIGN TABLE log OPTIONS (ADD "message.max.bytes" '1000');
+	INSERT INTO source SELECT 7, 35000 + i, CASE WHEN i % 100 = 50 THEN 'fits' ELSE 'bad' END FROM generate_series(1, 400) i;
+	SELECT feathub.resume_job('log')});
+wait_for('log');
+is_there('SELECT count(*), count(DISTINCT n) FROM seen WHERE n > 35000', '4|4', 'few records are good');
+is(sql(q{SELECT count(*) FROM feathub.dead_letter WHERE job = 'log'}), '396', 'the others are dead letters');
+sql(q{SELECT feathub.delete_dead_letters('log')});
+lose_commits('log');
+is(sql(q{SELECT count(*) FROM feathub.dead_letter WHERE job = 'log'}), '396', 'and are again after a lost commit');
+is_there('SELECT count(*), count(DISTINCT n) FROM seen WHERE n > 35000', '4|4', 'which writes no record twice');
+sql(q{SELECT feathub.delete_dead_letters('log')});
+sql(q{ALTER FOREIGN TABLE log OPTIONS (DROP "message.max.bytes")});
+
 # Another producer with the worker's transactional id: the worker is fenced, and goes on as a new one.
 my $id = sql(q{SELECT 'feathub-job-' || replace(split_part(k, '#', 1), '/', '-') || '-0' FROM positions WHERE k LIKE '%#0' LIMIT 1});
 kafka_transaction($kafka, 'log', [ '{"n":-1}' ], 'open', 'transactional.id' => $id);

@@ -172,6 +172,31 @@ same('with a row that another sink refused');
 is(sql(q{SELECT string_agg(id::text, ',' ORDER BY id) FROM r_store WHERE id > 2000}), '2006,2008,2009', 'the store has the others');
 is(sql(q{SELECT sink FROM feathub.dead_letter WHERE job = 'r'}), 'public.checked', 'the dead letter names the sink');
 
+# A store that compares other times than the group would not end as its online table.
+sql(q{CREATE FOREIGN TABLE odd_store (id int OPTIONS (key 'true'), at timestamptz, v timestamptz OPTIONS (event_time 'true')) SERVER redis
+	OPTIONS (kind 'hash', prefix 'odd:', write_mode 'upsert')});
+my ($status, $out, $err) = $node->psql('postgres', q{\set VERBOSITY verbose
+	SELECT feathub.alter_feature_group('m', online_store => 'odd_store')});
+like($err, qr/22023: .*cannot be an online store of "m".*guarded by event time column "v", and the feature group's event time is "at"/s, 'a store with another event time');
+sql(q{DROP FOREIGN TABLE odd_store});
+
+# Who has a role's rights alters its jobs with that role's user mapping, not one of his own.
+sql(q{
+CREATE ROLE keeper LOGIN;
+CREATE ROLE boss SUPERUSER;
+GRANT CREATE, USAGE ON SCHEMA public TO keeper;
+GRANT SELECT ON source TO keeper;
+GRANT USAGE ON FOREIGN SERVER redis TO keeper;
+CREATE USER MAPPING FOR keeper SERVER redis;
+SET ROLE keeper;
+CREATE FOREIGN TABLE kept (id int OPTIONS (key 'true'), v int) SERVER redis OPTIONS (kind 'hash', prefix 'kept:', write_mode 'upsert');
+SELECT feathub.create_job('kept', source => 'source', sink => 'kept', query => 'SELECT id, v FROM batch');
+SET ROLE boss;
+SELECT feathub.alter_job('kept', query => 'SELECT id, 0 AS v FROM batch')});
+wait_for('kept');
+is(sql(q{SELECT query FROM feathub.job_status WHERE job = 'kept'}), 'SELECT id, 0 AS v FROM batch', 'a job altered by who has no user mapping');
+sql(q{SELECT feathub.drop_job('kept'); DROP OWNED BY keeper; DROP ROLE keeper, boss});
+
 # Dropped with its group, or taken from it.
 sql(q{SELECT feathub.drop_feature_group('r'); SELECT feathub.alter_feature_group('m', reset => '{online_store}'); DROP FOREIGN TABLE m_store, r_store});
 cmp_ok(redis_cli($redis, 'DBSIZE'), '>', 10, 'what the store holds stays');
