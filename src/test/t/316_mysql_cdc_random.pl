@@ -16,7 +16,9 @@ use Test::More;
 use Time::HiRes ();
 
 my $transactions = $ENV{FEATHUB_CDC_TRANSACTIONS} || 120;
-my $mysql = mysql_start(options => [ '--log-bin=binlog', '--binlog-format=ROW', '--binlog-row-metadata=FULL' ]);
+our %server;					# set by 319_mysql_cdc_product.pl
+my $mysql = mysql_start(%server, options => [ '--log-bin=binlog', '--binlog-format=ROW', '--binlog-row-metadata=FULL',
+		%server ? ('--gtid-mode=ON', '--enforce-gtid-consistency=ON') : () ]);
 random_seed();
 my $node = new_node(
 	'main', conf => q{
