@@ -30,6 +30,36 @@ CREATE FOREIGN TABLE parquet (a int) SERVER formats_avro OPTIONS (topic 't_forma
 SELECT * FROM parquet;
 CREATE FOREIGN TABLE wrong (a int) SERVER formats_avro OPTIONS (topic 't_formats_avro', format 'avro', avro_schema '{"type":"record"}');
 
+-- Few bytes stand for few values.
+CREATE FOREIGN TABLE nothing (j jsonb, a text[]) SERVER formats_avro OPTIONS (topic 't_formats_avro_empty', format 'avro',
+  avro_schema '{"type":"record","name":"r","fields":[{"name":"j","type":{"type":"array","items":"null"}},{"name":"a","type":{"type":"array","items":"null"}}]}');
+CREATE FOREIGN TABLE put_nothing (value bytea) SERVER formats_avro OPTIONS (topic 't_formats_avro_empty', format 'raw');
+INSERT INTO put_nothing VALUES ('\x04000600'), ('\x00c09a0c00');
+SELECT jsonb_array_length(j), cardinality(a) FROM nothing;
+INSERT INTO put_nothing VALUES (decode('00' || repeat('c09a0c', 3) || '00', 'hex'));
+SELECT count(j) FROM nothing;
+SELECT count(a) FROM nothing;
+DO $$
+DECLARE
+  schema text := '{"type":"record","name":"r0","fields":[]}';
+BEGIN
+  FOR i IN 1 .. 40 LOOP
+    schema := format('{"type":"record","name":"r%s","fields":[{"name":"a","type":%s},{"name":"b","type":"r%s"}]}', i, schema, i - 1);
+  END LOOP;
+  EXECUTE format('CREATE FOREIGN TABLE twice (n int, d jsonb) SERVER formats_avro OPTIONS (topic %L, format %L, avro_schema %L)', 't_formats_avro_twice', 'avro',
+    format('{"type":"record","name":"r","fields":[{"name":"d","type":%s},{"name":"n","type":"int"}]}', schema));
+END $$;
+CREATE FOREIGN TABLE put_twice (value bytea) SERVER formats_avro OPTIONS (topic 't_formats_avro_twice', format 'raw');
+INSERT INTO put_twice VALUES ('\x02');
+SELECT n FROM twice;
+SELECT d FROM twice;
+
+-- Numbers that a float cannot be.
+CREATE FOREIGN TABLE floats (f float8, n numeric) SERVER formats_avro OPTIONS (topic 't_formats_avro_twice', format 'avro',
+  avro_schema '{"type":"record","name":"r","fields":[{"name":"f","type":["null","float"]},{"name":"n","type":["null","float"]}]}');
+INSERT INTO floats (f) VALUES (1e39);
+INSERT INTO floats (n) VALUES (-1e39);
+
 -- Documents are written as whatever the schema has, and come back.
 CREATE FOREIGN TABLE documents (id int, m jsonb, r jsonb, a json, u jsonb, d jsonb, "offset" bigint OPTIONS (metadata 'offset')) SERVER formats_avro
  OPTIONS (topic 't_formats_avro_json', format 'avro', avro_schema '{"type":"record","name":"r","fields":[{"name":"id","type":"int"},

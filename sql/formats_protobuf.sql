@@ -36,6 +36,19 @@ INSERT INTO scalars (u32) VALUES (-1);
 INSERT INTO scalars (u64) VALUES (18446744073709551616);
 INSERT INTO scalars (u64) VALUES (1.5);
 INSERT INTO scalars (f64) VALUES ('NaN');
+SELECT make_table('narrow', 'f float8, n numeric, d numeric, j jsonb, day date, at_time timestamptz, span interval',
+ $$syntax = "proto3"; package test; import "google/protobuf/timestamp.proto"; import "google/protobuf/duration.proto";
+ message Narrow { message Inner { float f = 1; double d = 2; } float f = 1; float n = 2; double d = 3; Inner j = 4; int64 day = 5; google.protobuf.Timestamp at_time = 6; google.protobuf.Duration span = 7; }$$, $$, timestamp_format 'epoch_days'$$);
+INSERT INTO narrow (f) VALUES (1e300);
+INSERT INTO narrow (n) VALUES (-1e39);
+INSERT INTO narrow (d) VALUES (1e400);
+INSERT INTO narrow (j) VALUES ('{"f": 1e39}');
+INSERT INTO narrow (j) VALUES ('{"d": 1e400}');
+INSERT INTO narrow (j) VALUES ('{"f": "1e39"}');
+INSERT INTO narrow (day) VALUES ('500000-01-01');
+INSERT INTO narrow (at_time) VALUES ('10000-01-01 00:00Z');
+INSERT INTO narrow (at_time) VALUES ('0001-12-31 00:00Z BC');
+INSERT INTO narrow (span) VALUES ('3652501 days');
 
 -- Fields with presence, enums, lists, maps, messages, oneofs.
 SELECT coalesce(max(at) + 1, 0) AS mark FROM bytes \gset
@@ -191,6 +204,15 @@ SELECT make_table('bad', 'a int', 'this is no schema');
 SELECT make_table('bad', 'a int', '');
 SELECT make_table('bad', 'a int', 'import "gone.proto"; message A {}');
 SELECT make_table('bad', 'a int', repeat('message A {', 200));
+-- the library goes on behind errors
+SELECT make_table('bad', 'a int', repeat('message A { ) ; ', 200000));
+SELECT make_table('bad', 'a int', 'syntax = "proto2"; import "google/protobuf/descriptor.proto"; message R { optional R a = 1; } extend google.protobuf.FileOptions { optional R o = 50000; } option (o) = {'
+ || repeat('a <', 200000) || repeat('>', 200000) || '};');
+-- what would take minutes
+SELECT make_table('bad', 'a int', 'syntax = "proto3"; message A { reserved ' || repeat('1, ', 20000) || '2; }');
+SELECT make_table('bad', 'a int', 'syntax = "proto3"; message A { ' || repeat('a.', 100000) || 'b c = 1; }');
+-- neither comments nor text nest
+SELECT make_table('comments', 'a text', 'syntax = "proto2"; ' || repeat(E'// a < b {[(\n', 200) || ' message A { optional string a = 1 [default = "' || repeat('{', 200) || '"]; }');
 \set SHOW_CONTEXT errors
 SELECT make_table('wrong', 'a int, b date', 'syntax = "proto3"; message A { string a = 1; map<string, int32> m = 2; repeated int32 r = 3; int64 b = 4; }');
 SELECT a FROM wrong WHERE at = 0;
@@ -248,6 +270,11 @@ INSERT INTO keyed VALUES ('a', 1);
 CREATE FOREIGN TABLE key_bytes (value bytea, key bytea OPTIONS (metadata 'key'), at bigint OPTIONS (metadata 'offset')) SERVER formats_protobuf
   OPTIONS (topic 't_formats_protobuf_two', format 'raw');
 SELECT value, key FROM key_bytes WHERE at = 4;
+
+-- The first and the last that a field can take.
+SELECT max(at) + 1 AS mark FROM bytes \gset
+INSERT INTO narrow (f, at_time, span, day) VALUES (3.4e38, '9999-12-31 23:59:59.999999Z', '3652500 days', '294000-01-01'), (-3.4e38, '0001-01-01 00:00Z', '-3652500 days', '0001-01-01 BC');
+SELECT f, at_time, span, day FROM narrow WHERE at >= :mark;
 
 SET client_min_messages = warning;
 DROP SCHEMA formats_protobuf CASCADE;

@@ -68,6 +68,7 @@ typedef struct FeathubAvroCursor
 	const unsigned char *end;
 	bool		damaged;		/* nothing behind can be read */
 	int			depth;
+	int			empty;			/* values of the record that had no bytes */
 } FeathubAvroCursor;
 
 /* How Datums of one type are written as a node. */

@@ -23,8 +23,11 @@
 /* Values inside each other; schemas may be recursive. */
 #define MAX_DEPTH 200
 
-/* Items without any bytes that one array may have. */
-#define MAX_EMPTY_ITEMS 100000
+/*
+ * Values without any bytes that one record may have: nulls, records of them,
+ * items of arrays.  Few bytes could stand for any number of them else.
+ */
+#define MAX_EMPTY_VALUES 100000
 
 static bool
 damage(FeathubAvroCursor *cursor, FeathubDecodeError *error, const char *message)
@@ -92,6 +95,14 @@ read_branch(FeathubAvroCursor *cursor, const FeathubAvroNode **node, FeathubDeco
 	return true;
 }
 
+/* A value has been passed, from start on; may there be so many? */
+static bool
+count_value(FeathubAvroCursor *cursor, const unsigned char *start, FeathubDecodeError *error)
+{
+	return likely(cursor->p != start) || ++cursor->empty <= MAX_EMPTY_VALUES ||
+		damage(cursor, error, "Avro record has too many values without bytes");
+}
+
 /*
  * Items of the next part of an array or map, 0 at its end.  bytes: how long it
  * is, if it says so, or -1.
@@ -113,7 +124,7 @@ read_count(FeathubAvroCursor *cursor, int64 *count, int64 *bytes, FeathubDecodeE
 			return damage(cursor, error, "Avro data ends unexpectedly");
 	}
 	/* items have a byte at least, but for those of few types */
-	if (*count > cursor->end - cursor->p && *count > MAX_EMPTY_ITEMS)
+	if (*count > cursor->end - cursor->p && *count > MAX_EMPTY_VALUES)
 		return damage(cursor, error, "Avro array has more items than bytes");
 	return true;
 }
@@ -154,6 +165,7 @@ bool
 FeathubAvroSkipValue(FeathubAvroCursor *cursor, const FeathubAvroNode *node,
 					 FeathubDecodeError *error)
 {
+	const unsigned char *start = cursor->p;
 	const char *ignored;
 	int64		value;
 	bool		ok = true;
@@ -201,7 +213,7 @@ FeathubAvroSkipValue(FeathubAvroCursor *cursor, const FeathubAvroNode *node,
 			break;
 	}
 	cursor->depth--;
-	return ok;
+	return ok && count_value(cursor, start, error);
 }
 
 /* Text of a uuid to its bytes. */
@@ -391,6 +403,7 @@ push_value(FeathubAvroCursor *cursor, const FeathubAvroNode *node, FeathubConver
 		   JsonbParseState **state, JsonbIteratorToken token, JsonbValue **result,
 		   FeathubDecodeError *error)
 {
+	const unsigned char *start = cursor->p;
 	JsonbValue	value;
 	FeathubScalar scalar;
 
@@ -438,7 +451,7 @@ push_value(FeathubAvroCursor *cursor, const FeathubAvroNode *node, FeathubConver
 			break;
 	}
 	cursor->depth--;
-	return true;
+	return count_value(cursor, start, error);
 }
 
 FeathubAvroReader *
@@ -667,11 +680,12 @@ FeathubAvroReadValue(FeathubAvroCursor *cursor, const FeathubAvroReader *reader,
 {
 	const unsigned char *start = cursor->p;
 	int			depth = cursor->depth;
+	int			empty = cursor->empty;
 	FeathubDecodeError ignored;
 
 	if (++cursor->depth > MAX_DEPTH)
 		return damage(cursor, error, "Avro data is nested too deeply");
-	if (read_value(cursor, reader, value, isnull, error))
+	if (read_value(cursor, reader, value, isnull, error) && count_value(cursor, start, error))
 	{
 		cursor->depth = depth;
 		return true;
@@ -681,6 +695,7 @@ FeathubAvroReadValue(FeathubAvroCursor *cursor, const FeathubAvroReader *reader,
 	if (cursor->damaged)
 		return false;
 	cursor->p = start;
+	cursor->empty = empty;
 	if (!FeathubAvroSkipValue(cursor, reader->node, &ignored))
 		*error = ignored;
 	cursor->depth = depth;

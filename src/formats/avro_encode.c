@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
@@ -14,6 +16,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/float.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -288,7 +291,7 @@ integer_of(const FeathubConverter *type, Datum value)
 }
 
 static void
-write_real(const FeathubAvroWriter *writer, Datum value, StringInfo out)
+write_real(const FeathubAvroWriter *writer, Datum value, const char *column, StringInfo out)
 {
 	union
 	{
@@ -318,6 +321,11 @@ write_real(const FeathubAvroWriter *writer, Datum value, StringInfo out)
 	if (len == 4)
 	{
 		bits.f4 = (float) real;
+		if (isinf(bits.f4) && !isinf(real))
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("value %s of column \"%s\" is out of range for an Avro float",
+							float8out_internal(real), column)));
 		bits.i8 = bits.i4;
 	}
 	else
@@ -572,7 +580,7 @@ FeathubAvroWriteValue(const FeathubAvroWriter *writer, Datum value, bool isnull,
 			write_integer(writer, FeathubTimestampToUnix(value, column), column, out);
 			break;
 		case FEATHUB_SHAPE_FLOAT:
-			write_real(writer, value, out);
+			write_real(writer, value, column, out);
 			break;
 		case FEATHUB_SHAPE_DECIMAL:
 			write_decimal(writer, value, column, out);

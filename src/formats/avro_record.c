@@ -251,6 +251,7 @@ FeathubAvroReadRecord(FeathubAvroRecordReader *records, FeathubAvroCursor *curso
 {
 	bool		ok = true;
 
+	cursor->empty = 0;
 	for (int i = 0; i < records->nmissing; i++)
 	{
 		values[records->missing[i] - 1] = records->defaults[i];

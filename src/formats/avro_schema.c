@@ -363,6 +363,7 @@ parse_type(Parser *parser, JsonbValue *value, const char *space)
 	FeathubAvroNode *node = NULL;
 
 	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	if (++parser->depth > MAX_DEPTH)
 		fail(parser, "Its types are nested too deeply.");
 	if (value->type == jbvString)

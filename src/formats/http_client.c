@@ -158,6 +158,9 @@ set_security(Transfer *transfer, const FeathubHttpRequest *request)
 	(void) curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, request->verify ? 1L : 0L);
 	(void) curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, request->verify ? 2L : 0L);
 	(void) curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+	/* nobody else is trusted then: many builds have a folder of authorities too */
+	if (request->ca_file || request->ca_pem)
+		(void) curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	set_string(transfer, CURLOPT_CAINFO, request->ca_file);
 	if (request->ca_pem)
 	{
@@ -168,8 +171,6 @@ set_security(Transfer *transfer, const FeathubHttpRequest *request)
 
 		if (curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OUT_OF_MEMORY)
 			out_of_memory();
-		if (request->ca_file == NULL)
-			(void) curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	}
 	set_string(transfer, CURLOPT_SSLCERT, request->cert_file);
 	set_string(transfer, CURLOPT_SSLKEY, request->key_file);

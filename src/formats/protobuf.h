@@ -182,6 +182,9 @@ extern FeathubProtoState *FeathubProtobufCollect(const FeathubProtoMessage *mess
 												 MemoryContext context,
 												 FeathubDecodeError *error);
 
+/* Free states, but not what raw of messages that were merged points into. */
+extern void FeathubProtobufForget(const FeathubProtoMessage *message, FeathubProtoState *states);
+
 /* Goes over the values of a repeated field. */
 typedef struct FeathubProtoElements
 {
@@ -285,7 +288,7 @@ extern void FeathubProtobufFromInteger(const FeathubProtoField *field, int64 val
 extern void FeathubProtobufFromNumeric(const FeathubProtoField *field, Numeric value,
 									   const char *column, FeathubProtoRaw *raw);
 extern void FeathubProtobufFromReal(const FeathubProtoField *field, double value,
-									FeathubProtoRaw *raw);
+									const char *column, FeathubProtoRaw *raw);
 extern void FeathubProtobufFromName(const FeathubProtoField *field, const char *name, Size len,
 									const char *column, FeathubProtoRaw *raw);
 

@@ -373,6 +373,7 @@ read_message(const FeathubProtoReader *reader, const FeathubProtoRaw *raw, Datum
 			!set_nulls(inside, values, isnull, error))
 			return false;
 	}
+	FeathubProtobufForget(reader->message, states);
 	return true;
 }
 

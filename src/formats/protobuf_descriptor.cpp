@@ -38,6 +38,13 @@
 #define MAX_INPUT_BYTES (64 * 1024 * 1024)
 #define MAX_MESSAGES 100000
 
+/*
+ * Each range of reserved numbers is compared with each, and a name looked for
+ * in every scope: with no limit it would take minutes that nobody can cancel.
+ */
+#define MAX_RANGES 2000
+#define MAX_NAME 2000
+
 namespace
 {
 
@@ -163,20 +170,86 @@ const struct
 	},
 };
 
-/* The parser recurses where braces do. */
+/*
+ * The library's parsers recurse where these symbols are inside each other, and
+ * have no limit.  Neither text nor comments count: tokens are read as they do.
+ */
 void
-check_nesting(const std::string &name, const char *data, size_t len)
+check_nesting(const std::string &name, const char *data, size_t len,
+			  pb::io::Tokenizer::CommentStyle comments, const char *open, const char *close)
 {
+	TextErrors	ignored(name);
+	pb::io::ArrayInputStream stream(data, (int) len);
+	pb::io::Tokenizer tokenizer(&stream, &ignored);
 	int			depth = 0;
 
-	for (size_t i = 0; i < len; i++)
+	tokenizer.set_comment_style(comments);
+	while (tokenizer.Next())
 	{
-		if (data[i] == '{' || data[i] == '<' || data[i] == '[' || data[i] == '(')
+		const auto &token = tokenizer.current();
+
+		if (token.type != pb::io::Tokenizer::TYPE_SYMBOL)
+			continue;
+		if (strchr(open, token.text[0]) != nullptr)
 			depth++;
-		else if ((data[i] == '}' || data[i] == '>' || data[i] == ']' || data[i] == ')') && depth > 0)
+		else if (strchr(close, token.text[0]) != nullptr && depth > 0)
 			depth--;
 		if (depth > MAX_NESTING)
 			invalid(name + ": it is nested too deeply");
+	}
+}
+
+/* One part of a descriptor, without those in it. */
+void
+check_part(const std::string &name, const pb::Message &part)
+{
+	int			ranges = 0;
+
+	if (part.GetDescriptor() == pb::UninterpretedOption::descriptor())
+	{
+		/* options that are messages are a text, read when descriptors are put together */
+		const std::string &text =
+			static_cast<const pb::UninterpretedOption &>(part).aggregate_value();
+
+		check_nesting(name, text.data(), text.size(), pb::io::Tokenizer::SH_COMMENT_STYLE,
+					  "{<[", "}>]");
+	}
+	else if (part.GetDescriptor() == pb::FieldDescriptorProto::descriptor())
+	{
+		const auto &field = static_cast<const pb::FieldDescriptorProto &>(part);
+
+		if (field.type_name().size() > MAX_NAME || field.extendee().size() > MAX_NAME)
+			invalid(name + ": a name in it is too long");
+	}
+	else if (part.GetDescriptor() == pb::DescriptorProto::descriptor())
+	{
+		const auto &message = static_cast<const pb::DescriptorProto &>(part);
+
+		ranges = message.reserved_range_size() + message.extension_range_size();
+	}
+	else if (part.GetDescriptor() == pb::EnumDescriptorProto::descriptor())
+		ranges = static_cast<const pb::EnumDescriptorProto &>(part).reserved_range_size();
+	if (ranges > MAX_RANGES)
+		invalid(name + ": it has too many ranges of numbers");
+}
+
+/* What the library has no limits for, in a descriptor, whatever it comes from. */
+void
+check_descriptor(const std::string &name, const pb::Message &message)
+{
+	const pb::Reflection *reflection = message.GetReflection();
+	std::vector<const pb::FieldDescriptor *> present;
+
+	check_part(name, message);
+	reflection->ListFields(message, &present);
+	for (const auto *field : present)
+	{
+		if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE)
+			continue;
+		if (!field->is_repeated())
+			check_descriptor(name, reflection->GetMessage(message, field));
+		for (int i = 0; field->is_repeated() && i < reflection->FieldSize(message, field); i++)
+			check_descriptor(name, reflection->GetRepeatedMessage(message, field, i));
 	}
 }
 
@@ -188,7 +261,8 @@ parse_text(const std::string &name, const char *data, size_t len, pb::FileDescri
 	pb::io::Tokenizer tokenizer(&stream, &errors);
 	pb::compiler::Parser parser;
 
-	check_nesting(name, data, len);
+	/* goes on behind errors, so only what closes a block ends it */
+	check_nesting(name, data, len, pb::io::Tokenizer::CPP_COMMENT_STYLE, "{", "}");
 	parser.RecordErrorsTo(&errors);
 	if (!parser.Parse(&tokenizer, file) || !errors.first.empty())
 		invalid(errors.first.empty() ? name + ": it is no .proto file" : errors.first);
@@ -203,7 +277,13 @@ public:
 	std::string
 	add(const pb::FileDescriptorProto &file)
 	{
-		files[file.name()] = file;
+		pb::FileDescriptorProto &own = files[file.name()];
+
+		own = file;
+		/* of no use here */
+		own.clear_service();
+		own.clear_source_code_info();
+		check_descriptor(file.name(), own);
 		return file.name();
 	}
 

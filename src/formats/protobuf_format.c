@@ -562,17 +562,74 @@ read_place(const char **data, Size *len, int *npath, int *path, FeathubDecodeErr
 	return true;
 }
 
+/* The reader of a registry's schema, or why it has none. */
+static SchemaReader *
+try_registered(ProtobufDecoder *decoder, const FeathubRegistrySchema *schema, int npath,
+			   const int *path)
+{
+	const char *wanted = message_name(decoder->options);
+	FeathubProtoMessage *message = NULL;
+	SchemaReader *reader;
+	char	   *problem = NULL;
+
+	if (schema->type != FEATHUB_SCHEMA_PROTOBUF)
+		problem = psprintf("schema %d of the registry is not of type PROTOBUF", schema->id);
+	else if ((message = compile_schema(decoder->options, schema, NULL, npath, path)) == NULL)
+		problem = psprintf("schema %d of the registry has no message type at the place that the message says",
+						   schema->id);
+	else if (wanted != NULL && strcmp(wanted, message->def->full_name) != 0)
+		problem = psprintf("message is of type \"%s\", not \"%s\"", message->def->full_name,
+						   wanted);
+	reader = problem == NULL ? make_reader(decoder, message) : palloc0(sizeof(SchemaReader));
+	reader->problem = problem;
+	reader->id = schema->id;
+	reader->npath = npath;
+	memcpy(reader->path, path, sizeof(int) * npath);
+	return reader;
+}
+
+/*
+ * The same.  A schema that cannot be read or does not go with the columns is a
+ * matter of the messages that have it: an error of the data, so that a job goes
+ * on with the others.  The same of options' schemas stops all.
+ */
+static SchemaReader *
+make_registered(ProtobufDecoder *decoder, const FeathubRegistrySchema *schema, int npath,
+				const int *path)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SchemaReader *volatile reader = NULL;
+
+	PG_TRY();
+	{
+		reader = try_registered(decoder, schema, npath, path);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(MemoryContextGetParent(context));
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_FDW_ERROR)
+			PG_RE_THROW();
+		edata = CopyErrorData();
+		FlushErrorState();
+		edata->sqlerrcode = ERRCODE_INVALID_PARAMETER_VALUE;
+		ReThrowError(edata);
+	}
+	PG_END_TRY();
+	return reader;
+}
+
 /* A reader for a schema and message type not met before. */
 static SchemaReader *
 new_reader(ProtobufDecoder *decoder, int32 id, int npath, const int *path,
 		   FeathubDecodeError *error)
 {
-	const char *wanted = message_name(decoder->options);
-	MemoryContext old;
+	MemoryContext old = CurrentMemoryContext;
+	MemoryContext fetched;
+	MemoryContext context;
 	FeathubRegistrySchema *schema;
-	FeathubProtoMessage *message = NULL;
 	SchemaReader *reader;
-	char	   *problem = NULL;
 
 	if (decoder->nreaders >= MAX_READERS)
 	{
@@ -580,35 +637,26 @@ new_reader(ProtobufDecoder *decoder, int32 id, int npath, const int *path,
 		decoder->readers = NULL;
 		decoder->nreaders = 0;
 	}
-	old = MemoryContextSwitchTo(decoder->context);
+	/* not yet the decoder's: what fails must leave nothing */
+	fetched = AllocSetContextCreate(old, "feathub protobuf schema text", ALLOCSET_SMALL_SIZES);
+	context = AllocSetContextCreate(old, "feathub protobuf schema", ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(fetched);
 	schema = FeathubSchemaById(registry_of(decoder->options), id, error);
+	MemoryContextSwitchTo(schema ? context : old);
 	if (schema == NULL)
 	{
-		MemoryContextSwitchTo(old);
 		error->message = pstrdup(error->message);
+		MemoryContextDelete(fetched);
+		MemoryContextDelete(context);
 		return NULL;
 	}
-	if (schema->type != FEATHUB_SCHEMA_PROTOBUF)
-		problem = psprintf("schema %d of the registry is not of type PROTOBUF", id);
-	else if ((message = compile_schema(decoder->options, schema, NULL, npath,
-												  path)) == NULL)
-		problem = psprintf("schema %d of the registry has no message type at the place that the message says",
-						   id);
-	else if (wanted != NULL && strcmp(wanted, message->def->full_name) != 0)
-		problem = psprintf("message is of type \"%s\", not \"%s\"", message->def->full_name,
-						   wanted);
-	if (problem == NULL)
-		reader = make_reader(decoder, message);
-	else
-		reader = palloc0(sizeof(SchemaReader));
-	reader->problem = problem;
-	reader->id = id;
-	reader->npath = npath;
-	memcpy(reader->path, path, sizeof(int) * npath);
+	reader = make_registered(decoder, schema, npath, path);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(fetched);
+	MemoryContextSetParent(context, decoder->context);
 	reader->next = decoder->readers;
 	decoder->readers = reader;
 	decoder->nreaders++;
-	MemoryContextSwitchTo(old);
 	return reader;
 }
 

@@ -81,6 +81,7 @@ push_message(const FeathubProtoMessage *message, const FeathubProtoRaw *raw,
 				return false;
 		}
 	}
+	FeathubProtobufForget(message, states);
 	*result = pushJsonbValue(state, WJB_END_OBJECT, NULL);
 	return true;
 }
@@ -283,6 +284,7 @@ push_entry(const FeathubProtoMessage *entry, const FeathubProtoRaw *raw, Feathub
 		part.wire = FeathubProtobufWireType(value_field->def->type);
 		part.p = (const unsigned char *) "";
 	}
+	FeathubProtobufForget(entry, states);
 	return FeathubProtobufPush(value_field, &part, type, state, WJB_VALUE, result, depth, error);
 }
 

@@ -172,6 +172,18 @@ FeathubProtobufCollect(const FeathubProtoMessage *message, const bool *wanted,
 	return states;
 }
 
+/* One message may have very many inside. */
+void
+FeathubProtobufForget(const FeathubProtoMessage *message, FeathubProtoState *states)
+{
+	for (int i = 0; i < message->nfields; i++)
+	{
+		if (states[i].chunks != NULL)
+			pfree(states[i].chunks);
+	}
+	pfree(states);
+}
+
 bool
 FeathubProtobufNextElement(FeathubProtoElements *elements, FeathubProtoRaw *raw,
 						   FeathubDecodeError *error)

@@ -257,7 +257,8 @@ from_string(const FeathubProtoField *field, const JsonbValue *value, const char 
 			 field->def->type == FEATHUB_PROTOBUF_FLOAT)
 		FeathubProtobufFromReal(field,
 								DatumGetFloat8(DirectFunctionCall1(float8in,
-																   CStringGetDatum(text))), raw);
+																   CStringGetDatum(text))),
+								column, raw);
 	else if (field->def->type == FEATHUB_PROTOBUF_BOOL &&
 			 (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
 		raw->bits = *text == 't';

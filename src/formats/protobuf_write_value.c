@@ -4,17 +4,25 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+#include "utils/float.h"
 #include "utils/fmgrprotos.h"
 #include "utils/uuid.h"
 
 #include "core/compat.h"
 #include "formats/json_path.h"
 #include "formats/protobuf.h"
+
+/* Seconds that google.protobuf's Timestamp and Duration may have, both ways. */
+#define FIRST_SECOND INT64CONST(-62135596800)
+#define LAST_SECOND INT64CONST(253402300799)
+#define MAX_SECONDS INT64CONST(315576000000)
 
 static void
 out_of_range(const FeathubProtoField *field, const char *value, const char *column)
@@ -65,7 +73,8 @@ FeathubProtobufFromInteger(const FeathubProtoField *field, int64 value, const ch
 }
 
 void
-FeathubProtobufFromReal(const FeathubProtoField *field, double value, FeathubProtoRaw *raw)
+FeathubProtobufFromReal(const FeathubProtoField *field, double value, const char *column,
+						FeathubProtoRaw *raw)
 {
 	union
 	{
@@ -78,6 +87,8 @@ FeathubProtobufFromReal(const FeathubProtoField *field, double value, FeathubPro
 	if (field->def->type == FEATHUB_PROTOBUF_FLOAT)
 	{
 		bits.f4 = (float) value;
+		if (isinf(bits.f4) && !isinf(value))
+			out_of_range(field, float8out_internal(value), column);
 		raw->bits = bits.i4;
 	}
 	else
@@ -97,8 +108,14 @@ FeathubProtobufFromNumeric(const FeathubProtoField *field, Numeric value, const 
 
 	if (!FeathubProtobufIsInteger(field->def->type))
 	{
-		FeathubProtobufFromReal(field, DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
-																		  datum)), raw);
+		double		real = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, datum));
+
+		if (isinf(real) && !numeric_is_inf(value))
+		{
+			text = DatumGetCString(DirectFunctionCall1(numeric_out, datum));
+			out_of_range(field, FeathubConvertShow(text, strlen(text)), column);
+		}
+		FeathubProtobufFromReal(field, real, column, raw);
 		return;
 	}
 	text = DatumGetCString(DirectFunctionCall1(numeric_out, datum));
@@ -237,10 +254,13 @@ from_time(const FeathubProtoField *field, const FeathubConverter *type, Datum va
 		raw->len = text.len - 2;
 		return;
 	}
-	if (type->kind == FEATHUB_CONVERT_DATE)
-		micros = FeathubDateToUnix(value, column) * USECS_PER_DAY;
-	else
+	if (type->kind != FEATHUB_CONVERT_DATE)
 		micros = FeathubTimestampToUnix(value, column);
+	else if (pg_mul_s64_overflow(FeathubDateToUnix(value, column), USECS_PER_DAY, &micros) ||
+			 !IS_VALID_TIMESTAMP(micros))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("date of column \"%s\" is too late to be written", column)));
 	if (type->kind != FEATHUB_CONVERT_TIMESTAMPTZ)
 		micros = FeathubTimestampToUnix(TimestampGetDatum(FeathubLocalToUtc(micros - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY,
 																			type->settings->zone)),
@@ -272,8 +292,28 @@ put_duration(const Interval *interval, const char *column, StringInfo out)
 				(errcode(ERRCODE_INTERVAL_FIELD_OVERFLOW),
 				 errmsg("interval of column \"%s\" cannot be written as a duration", column),
 				 errdetail("It has months, or is too long.")));
+	if (micros / USECS_PER_SEC > MAX_SECONDS || micros / USECS_PER_SEC < -MAX_SECONDS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERVAL_FIELD_OVERFLOW),
+				 errmsg("interval of column \"%s\" cannot be written as a duration", column),
+				 errdetail("It is longer than 10000 years.")));
 	put_part(1, micros / USECS_PER_SEC, out);
 	put_part(2, micros % USECS_PER_SEC * 1000, out);
+}
+
+/* Since 1970; earlier seconds have nanoseconds that count forward. */
+static void
+put_timestamp(int64 micros, const char *column, StringInfo out)
+{
+	int64		seconds = divide_down(micros, USECS_PER_SEC);
+
+	if (seconds < FIRST_SECOND || seconds > LAST_SECOND)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp of column \"%s\" cannot be written: its year is not between 1 and 9999",
+						column)));
+	put_part(1, seconds, out);
+	put_part(2, (micros - seconds * USECS_PER_SEC) * 1000, out);
 }
 
 static void
@@ -342,10 +382,7 @@ from_known(const FeathubProtoField *field, FeathubConverter *type, FmgrInfo *out
 			if (type->kind == FEATHUB_CONVERT_TIMESTAMP)
 				value = TimestampGetDatum(FeathubLocalToUtc(DatumGetTimestamp(value),
 															type->settings->zone));
-			micros = FeathubTimestampToUnix(value, column);
-			put_part(1, divide_down(micros, USECS_PER_SEC), &out);
-			put_part(2, (micros - divide_down(micros, USECS_PER_SEC) * USECS_PER_SEC) * 1000,
-					 &out);
+			put_timestamp(FeathubTimestampToUnix(value, column), column, &out);
 			break;
 		case PROTO_DURATION:
 			put_duration(DatumGetIntervalP(value), column, &out);
@@ -430,7 +467,7 @@ FeathubProtobufFromDatum(const FeathubProtoField *field, FeathubConverter *type,
 			if (type->kind == FEATHUB_CONVERT_NUMERIC)
 				FeathubProtobufFromNumeric(field, DatumGetNumeric(value), column, raw);
 			else
-				FeathubProtobufFromReal(field, real_of(type, value), raw);
+				FeathubProtobufFromReal(field, real_of(type, value), column, raw);
 			break;
 		case FEATHUB_PROTOBUF_STRING:
 			FeathubValueText(type, output, value, &data, &len);

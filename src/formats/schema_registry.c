@@ -318,6 +318,20 @@ same_origin(const char *url, const char *other)
 	return pg_strncasecmp(url, other, len) == 0 && (other[len] == '/' || other[len] == '\0');
 }
 
+/* For messages: another's words may be no text of any encoding. */
+static char *
+clean_url(const char *url)
+{
+	char	   *result = pstrdup(url);
+
+	for (char *p = result; *p; p++)
+	{
+		if ((unsigned char) *p <= ' ' || (unsigned char) *p >= 0x7f)
+			*p = '?';
+	}
+	return result;
+}
+
 /*
  * Ask one registry; false if there is no answer, with the reason.  A server
  * that is not well (5xx) is no answer either.
@@ -356,7 +370,7 @@ ask_one(FeathubSchemaRegistry *registry, const char *base, const char *path, con
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_ERROR),
 					 errmsg("schema registry \"%s\" redirects to another host", base),
-					 errdetail("It points to \"%s\".", response->redirect),
+					 errdetail("It points to \"%s\".", clean_url(response->redirect)),
 					 errhint("Name that place in option \"%s\", if it is to be trusted.",
 							 "schema_registry_url")));
 		if (i >= MAX_REDIRECTS)

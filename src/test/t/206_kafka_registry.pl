@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use MIME::Base64;
 use lib "$FindBin::RealBin/../perl";
 
 use FeathubRegistry;
@@ -17,7 +18,7 @@ my $node = new_node(
 	'registry', conf => q{
 log_min_messages = debug1
 feathub.embedded_broker = on
-feathub.embedded_broker_topics = 'a:1, b:1, refs:1, job:1, keyed:1'
+feathub.embedded_broker_topics = 'a:1, b:1, refs:1, job:1, keyed:1, protos:1'
 feathub.retry_delay = 100ms
 feathub.retry_delay_max = 500ms
 feathub.scheduler_interval = 1s
@@ -26,6 +27,9 @@ my $sql = sub { $node->safe_psql('postgres', $_[0]) };
 my $error = sub { my (undef, undef, $err) = $node->psql('postgres', $_[0]); $err };
 
 sub schema { my ($fields, %more) = @_; return sprintf '{"schema": "{\"type\":\"record\",\"name\":\"r\",\"fields\":[%s]}"%s}', $fields =~ s/"/\\"/gr, $more{more} || ''; }
+# Protocol Buffers
+sub varint { my ($n) = @_; return $n < 128 ? chr($n) : chr($n & 127 | 128) . varint($n >> 7); }
+sub bytes_of { my ($number, $data) = @_; return varint($number << 3 | 2) . varint(length($data)) . $data; }
 sub field { my ($name, $type) = @_; return qq({"name":"$name","type":"$type"}); }
 
 mock_schema($mock, 1, schema(field('n', 'int')));
@@ -190,6 +194,32 @@ $sql->(q{SELECT feathub.wait_for_job('g', '60 s')});
 is($sql->(q{SELECT applied, dead_letters FROM feathub.job_status WHERE job = 'g'}), '2|1', 'what it does not know is a dead letter');
 is($sql->('SELECT string_agg(n::text, $$,$$ ORDER BY n) FROM g'), '1,2', 'the rows');
 like($sql->('SELECT message FROM feathub.dead_letter'), qr/has no schema with id 99/, 'its reason');
+
+SKIP:
+{
+	skip 'this build has no protobuf', 3 unless -e ($node->config_data('--pkglibdir') . '/feathub_protobuf.so');
+
+	note('schemas of Protocol Buffers that cannot be read, or not here');
+	# a compiled descriptor: its option is a text of as many braces, which the library has no limit for
+	my $field = sub { my ($name, $number, $type, $more) = @_; return bytes_of(1, $name) . varint(3 << 3) . varint($number) . varint(4 << 3) . varint(1) . varint(5 << 3) . varint(11) . bytes_of(6, $type) . ($more || ''); };
+	my $descriptor = bytes_of(1, 'x') . bytes_of(3, 'google/protobuf/descriptor.proto') . bytes_of(4, bytes_of(1, 'R') . bytes_of(2, $field->('a', 1, '.R')))
+	  . bytes_of(7, $field->('o', 50000, '.R', bytes_of(2, '.google.protobuf.FileOptions')))
+	  . bytes_of(8, bytes_of(999, bytes_of(2, bytes_of(1, 'o') . varint(2 << 3) . varint(1)) . bytes_of(8, 'a{' x 200000 . '}' x 200000)));
+	mock_schema($mock, 30, '{"schemaType": "PROTOBUF", "schema": "' . encode_base64($descriptor, '') . '"}');
+	mock_schema($mock, 31, '{"schemaType": "PROTOBUF", "schema": "syntax = \"proto3\"; message M { int32 n = 1; }"}');
+	mock_schema($mock, 32, '{"schemaType": "PROTOBUF", "schema": "syntax = \"proto3\"; message M { bytes n = 1; }"}');
+	mock_schema($mock, 33, '{"schemaType": "PROTOBUF", "schema": "message"}');
+	place('protos', "$mock->{http}/ok", topic => 'protos');
+	$sql->(q{CREATE FOREIGN TABLE raw_protos (v bytea) SERVER plain OPTIONS (topic 'protos', format 'raw');
+INSERT INTO raw_protos VALUES ('\x000000001e000801'), ('\x000000001f000802'), ('\x0000000020000801'), ('\x0000000021000801'), ('\x0000000022000801'), ('\x000000001f000803');
+CREATE FOREIGN TABLE protos_at (n int, at timestamptz OPTIONS (metadata 'timestamp')) SERVER ok OPTIONS (topic 'protos', format 'protobuf');
+SELECT feathub.create_feature_group('p', source => 'protos_at', primary_key => '{n}', event_time => 'at');
+SELECT feathub.wait_for_job('p', '60 s')});
+	is($sql->('SELECT string_agg(n::text, $$,$$ ORDER BY n) FROM p'), '2,3', 'a job goes on with the others');
+	is($sql->(q{SELECT state, applied, dead_letters FROM feathub.job_status WHERE job = 'p'}) =~ s/^\w+//r, '|2|4', 'these are dead letters');
+	like($sql->(q{SELECT string_agg(message, E'\n' ORDER BY sequence) FROM feathub.dead_letter WHERE job = 'p'}),
+		qr/^invalid Protocol Buffers schema.*\n.*cannot take field "n".*\ninvalid Protocol Buffers schema.*\n.*has no schema with id 34/, 'with their reasons');
+}
 
 my $log = slurp_file($node->logfile);
 my $quiet = $log =~ s/^.*(?:STATEMENT|statement): .*(?:\n\t.*)*//mgr;
