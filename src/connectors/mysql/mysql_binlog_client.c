@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/mysql/mysql_binlog_client.h"
+#include "core/clock.h"
 
 /* Not in every version's enum. */
 #define DUMP_COMMAND		18	/* COM_BINLOG_DUMP */
@@ -93,7 +94,7 @@ FeathubMysqlDumpStart(MysqlConnection *conn, const MysqlDumpRequest *request)
 	if (conn->mysql->methods->db_command(conn->mysql, command, data.data, data.len, 1, NULL) != 0)
 		FeathubMysqlReportError(conn, NULL);
 	pfree(data.data);
-	conn->idle_since = GetCurrentTimestamp();
+	conn->idle_since = FeathubClock();
 	conn->idle_limit = (int64) request->heartbeat * HEARTBEATS_MISSED * 1000;
 	return checksums;
 }
@@ -236,7 +237,7 @@ FeathubMysqlDumpRead(MysqlConnection *conn, long timeout, const char **data, Siz
 		start_fetch(conn);
 	while (conn->wait_events != 0)
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz now = FeathubClock();
 		long		wait;
 		int			events;
 
@@ -250,12 +251,12 @@ FeathubMysqlDumpRead(MysqlConnection *conn, long timeout, const char **data, Siz
 								   FEATHUB_WAIT_EVENT("FeathubMysqlBinlog"));
 		if (events & (WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE))
 		{
-			conn->idle_since = GetCurrentTimestamp();
+			conn->idle_since = FeathubClock();
 			continue_fetch(conn, (events & WL_SOCKET_READABLE ? MYSQL_WAIT_READ : 0) |
 						   (events & WL_SOCKET_WRITEABLE ? MYSQL_WAIT_WRITE : 0));
 			continue;
 		}
-		if (GetCurrentTimestamp() >=
+		if (FeathubClock() >=
 			TimestampTzPlusMilliseconds(conn->idle_since, conn->idle_limit))
 		{
 			FeathubMysqlDisconnect(conn);

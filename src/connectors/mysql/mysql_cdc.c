@@ -28,6 +28,7 @@
 
 #include "connectors/mysql/mysql_binlog_client.h"
 #include "connectors/mysql/mysql_cdc.h"
+#include "core/clock.h"
 
 /* Milliseconds until a place in the log without records is noted: at first, at most. */
 #define NOTE_PLACE_FIRST	250
@@ -288,7 +289,7 @@ begin_reading(FeathubStream *stream, MysqlCdcPosition *position)
 	FeathubMysqlPrivateOpen(state->dump);
 	checksums = FeathubMysqlDumpStart(state->dump, &request);
 	FeathubMysqlCdcReaderStart(state->reader, position, state->query->mariadb, checksums);
-	state->note_at = state->last_note = GetCurrentTimestamp();
+	state->note_at = state->last_note = FeathubClock();
 }
 
 /* Positions */
@@ -426,7 +427,7 @@ FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size
 {
 	CdcState   *state = stream->state;
 	MemoryContext old = MemoryContextSwitchTo(state->poll_context);
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Max(timeout, 0));
+	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), Max(timeout, 0));
 	Size		bytes = 0;
 	int			n = 0;
 
@@ -444,7 +445,7 @@ FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size
 			CHECK_FOR_INTERRUPTS();
 		if (n == 0 && ((turn & 63) == 0 || state->reader->stop.message))
 		{
-			wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			wait = TimestampDifferenceMilliseconds(FeathubClock(), deadline);
 			if (wait <= 0)
 				break;
 		}
@@ -458,18 +459,18 @@ FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size
 							 FEATHUB_WAIT_EVENT("FeathubMysqlBinlog"));
 			break;
 		}
-		if (want_chunk(state) && GetCurrentTimestamp() >= state->next_chunk)
+		if (want_chunk(state) && FeathubClock() >= state->next_chunk)
 		{
 			if (!FeathubMysqlSnapshotRead(state->snapshot, state->query, &state->at.cursor,
 										  state->reader->file, state->reader->position,
 										  state->executed))
-				state->next_chunk = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ASK_CHUNK);
+				state->next_chunk = TimestampTzPlusMilliseconds(FeathubClock(), ASK_CHUNK);
 			MemoryContextReset(state->poll_context);
 			continue;
 		}
 		if (n == 0)
 		{
-			wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+			wait = TimestampDifferenceMilliseconds(FeathubClock(), deadline);
 			if (want_chunk(state))
 				wait = Min(wait, ASK_CHUNK);
 		}
@@ -479,7 +480,7 @@ FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size
 			MemoryContextReset(state->poll_context);
 			continue;
 		}
-		if (n > 0 || GetCurrentTimestamp() >= deadline || MyLatch->is_set)
+		if (n > 0 || FeathubClock() >= deadline || MyLatch->is_set)
 			break;
 	}
 	MemoryContextSwitchTo(old);
@@ -663,7 +664,7 @@ note_position(FeathubStream *stream, int n)
 		return;
 	if (n == 0 && state->nhanded == 0 && ours->next_position == NULL)
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz now = FeathubClock();
 
 		/* nothing but places: not each is worth a transaction */
 		if (now < state->note_at)
@@ -674,7 +675,7 @@ note_position(FeathubStream *stream, int n)
 	else
 	{
 		state->note_interval = NOTE_PLACE_FIRST;
-		state->note_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NOTE_PLACE_FIRST);
+		state->note_at = TimestampTzPlusMilliseconds(FeathubClock(), NOTE_PLACE_FIRST);
 	}
 	old = MemoryContextSwitchTo(state->handed_context);
 	if (state->last_copied)
@@ -813,7 +814,7 @@ static void
 look_at_end(FeathubStream *stream)
 {
 	CdcState   *state = stream->state;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now = FeathubClock();
 	MemoryContext old;
 
 	if (state->end_text && now < TimestampTzPlusMilliseconds(state->end_seen, ASK_END))

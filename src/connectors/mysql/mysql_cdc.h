@@ -96,6 +96,10 @@ extern void FeathubMysqlLogEnd(FeathubStream *stream, MysqlConnection *conn,
 /* mysql_ddl.c: does a statement end, empty or replace the table?  What, or NULL. */
 extern const char *FeathubMysqlDdlEnds(const char *query, Size len, const char *default_database,
 									   const char *database, const char *table, bool ignore_case);
+/* Does it change or drop columns of the table? (Those that are added change their number.) */
+extern bool FeathubMysqlDdlMovesColumns(const char *query, Size len, const char *default_database,
+										const char *database, const char *table,
+										bool ignore_case);
 /* Is it the server's own DELETE of a table that lost its rows, not ours? */
 extern bool FeathubMysqlDdlIsForeignDelete(const char *query, Size len,
 										   const char *default_database, const char *database,
@@ -164,6 +168,10 @@ typedef struct MysqlCdcLayouts
 	char	  **names;			/* of the records' columns there, in UTF-8 */
 	List	   *layouts;
 	MysqlCdcLayout *current;	/* of the last table seen */
+
+	/* The end of the log before the catalog was read for tables without names. */
+	char		catalog_file[512];	/* "": it has to be read */
+	uint64		catalog_position;
 } MysqlCdcLayouts;
 
 extern MysqlCdcLayouts *FeathubMysqlCdcLayoutsMake(FeathubStream *stream, MysqlCdcTable *table,
@@ -173,6 +181,13 @@ extern MysqlCdcLayouts *FeathubMysqlCdcLayoutsMake(FeathubStream *stream, MysqlC
  * user (its layout).  Returns why the job cannot go on with it, or NULL.
  */
 extern char *FeathubMysqlCdcLook(MysqlCdcLayouts *layouts, MysqlBinlogTable *table);
+
+/*
+ * A statement that ends at a place in the log has changed columns.  False if rows
+ * before it were taken for those of the catalog, which had the change already.
+ */
+extern bool FeathubMysqlCdcColumnsMoved(MysqlCdcLayouts *layouts, const char *file,
+										uint64 position);
 
 /*
  * mysql_cdc_queue.c: changes on their way from the log to records.

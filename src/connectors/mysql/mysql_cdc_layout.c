@@ -4,7 +4,9 @@
  *
  * Columns are found by their names, which the log has with
  * binlog_row_metadata=FULL.  Without, they are taken to be those of the server's
- * catalog now, as long as their number and types agree.
+ * catalog now, as long as their number and types agree.  The catalog is read
+ * again after a statement that changes columns; what was logged before one that
+ * the catalog had already cannot be told apart, and stops the job.
  */
 #include "postgres.h"
 
@@ -233,7 +235,8 @@ match_columns(MysqlCdcLayouts *layouts, MysqlBinlogTable *table, MysqlCdcLayout 
 		if (index < 0)
 		{
 			/* perhaps it came later: then these rows have none */
-			FeathubMysqlReadColumns(layouts->stream, layouts->conn, ours);
+			if (layouts->current == NULL || layouts->current->columns[i] >= 0)
+				FeathubMysqlReadColumns(layouts->stream, layouts->conn, ours);
 			if (find_catalog_column(ours, layouts->names[i]) == NULL)
 				return psprintf("column \"%s\" is gone",
 								FeathubMysqlColumnName(layouts->stream->rel, records->attnums[i]));
@@ -288,13 +291,39 @@ positions_agree(const MysqlCdcTable *ours, const MysqlBinlogTable *table)
 	return agree;
 }
 
+/* As of a place in the log that is not behind what is read. */
+static void
+read_catalog(MysqlCdcLayouts *layouts)
+{
+	MysqlCdcPosition end;
+
+	FeathubMysqlLogEnd(layouts->stream, layouts->conn, layouts->table, &end);
+	strlcpy(layouts->catalog_file, end.file, sizeof(layouts->catalog_file));
+	layouts->catalog_position = end.position;
+	FeathubMysqlReadColumns(layouts->stream, layouts->conn, layouts->table);
+}
+
+bool
+FeathubMysqlCdcColumnsMoved(MysqlCdcLayouts *layouts, const char *file, uint64 position)
+{
+	if (layouts->catalog_file[0] == '\0')
+		return true;
+	if (FeathubMysqlCdcComparePlaces(file, position, layouts->catalog_file,
+									 layouts->catalog_position) <= 0)
+		return false;
+	layouts->catalog_file[0] = '\0';
+	return true;
+}
+
 static char *
 check_positions(MysqlCdcLayouts *layouts, MysqlBinlogTable *table)
 {
+	if (layouts->catalog_file[0] == '\0')
+		read_catalog(layouts);
 	if (positions_agree(layouts->table, table))
 		return NULL;
-	/* the catalog was read when the job began */
-	FeathubMysqlReadColumns(layouts->stream, layouts->conn, layouts->table);
+	/* the catalog was read a while ago */
+	read_catalog(layouts);
 	if (positions_agree(layouts->table, table))
 		return NULL;
 	return psprintf("its columns are not those that it has now, and the log does not name them (binlog_row_metadata is not FULL)");

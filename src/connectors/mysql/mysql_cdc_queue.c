@@ -98,7 +98,8 @@ FeathubMysqlCdcReaderFeed(MysqlCdcReader *reader, const char *data, Size len)
 					char	   *problem = FeathubMysqlCdcLook(reader->layouts, item.table);
 
 					if (problem)
-						stop_reading(reader, problem,
+						stop_reading(reader, problem, strstr(problem, "binlog_row_metadata") ?
+									 "On the server: SET GLOBAL binlog_row_metadata = 'FULL'. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job." :
 									 "Make the foreign table fit (ALTER FOREIGN TABLE), then call feathub.resume_job.");
 					break;
 				}
@@ -216,7 +217,6 @@ begin_transaction(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 		if (same)
 		{
 			reader->skip = reader->restart_rows;
-			reader->early = true;	/* as they are applied */
 			reader->restart_rows = 0;
 		}
 		else if (reader->restart_transaction == NULL)
@@ -233,19 +233,32 @@ unref(MysqlCdcTransaction *transaction)
 		pfree(transaction);
 }
 
-/* Move what is open to what is ready. */
+/*
+ * Move what is open to what is ready.  Rows that are applied are dropped only
+ * here: until now, some could be rolled back, and be counted once more.
+ */
 static void
 make_ready(MysqlCdcReader *reader)
 {
+	while (reader->open && reader->open->index < reader->skip)
+	{
+		MysqlCdcItem *item = reader->open;
+
+		reader->open = item->next;
+		FeathubMysqlCdcItemFree(item);
+	}
+	reader->open_bytes = 0;
 	if (reader->open == NULL)
+	{
+		reader->open_tail = NULL;
 		return;
+	}
 	if (reader->ready_tail)
 		reader->ready_tail->next = reader->open;
 	else
 		reader->ready = reader->open;
 	reader->ready_tail = reader->open_tail;
 	reader->open = reader->open_tail = NULL;
-	reader->open_bytes = 0;
 }
 
 static void
@@ -333,8 +346,6 @@ add_row(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlBinlogI
 	char	   *p;
 	int64		index = reader->nrows++;
 
-	if (index < reader->skip)
-		return;
 	for (int i = 0; i < n; i++)
 	{
 		int			column = layout->columns[i];
@@ -459,6 +470,7 @@ take_query(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 	MysqlCdcTable *table = reader->table;
 	char	   *database = pnstrdup(item->database.data ? item->database.data : "",
 									item->database.len);
+	const MysqlBinlogPosition *at = FeathubMysqlBinlogAt(reader->binlog);
 	const char *end;
 
 	switch (item->query_type)
@@ -466,10 +478,14 @@ take_query(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 		case MYSQL_BINLOG_QUERY_DDL:
 			end = FeathubMysqlDdlEnds(item->query.data, item->query.len, database,
 									  table->database, table->name, table->ignore_case);
+			if (end == NULL &&
+				FeathubMysqlDdlMovesColumns(item->query.data, item->query.len, database,
+											table->database, table->name, table->ignore_case) &&
+				!FeathubMysqlCdcColumnsMoved(reader->layouts, at->file, at->next_position))
+				stop_reading(reader, pstrdup("its columns were changed here, and rows before may have been taken for those of its columns now, as the log does not name them (binlog_row_metadata is not FULL)"),
+							 "On the server: SET GLOBAL binlog_row_metadata = 'FULL'. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
 			if (end)
 			{
-				const MysqlBinlogPosition *at = FeathubMysqlBinlogAt(reader->binlog);
-
 				stop_reading(reader, psprintf("it %s", end),
 							 psprintf("To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job; to go on behind the statement as if nothing had happened, rewind to '%s:" UINT64_FORMAT "'.",
 									  at->file, at->next_position));

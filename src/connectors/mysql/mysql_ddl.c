@@ -315,6 +315,65 @@ FeathubMysqlDdlEnds(const char *query, Size len, const char *default_database,
 	return NULL;
 }
 
+/* DROP of something that is no column. */
+static bool
+drops_no_column(Scanner *scanner)
+{
+	static const char *const things[] = {
+		"CHECK", "CONSTRAINT", "DEFAULT", "FOREIGN", "INDEX", "KEY", "PARTITION", "PERIOD",
+		"PRIMARY", "SYSTEM"
+	};
+
+	for (int i = 0; i < lengthof(things); i++)
+		if (scanner->kind == TOKEN_WORD && pg_strcasecmp(scanner->text, things[i]) == 0)
+			return true;
+	return false;
+}
+
+bool
+FeathubMysqlDdlMovesColumns(const char *query, Size len, const char *default_database,
+							const char *database, const char *table, bool ignore_case)
+{
+	Scanner		scanner;
+	int			depth = 0;
+
+	begin_scan(&scanner, query, len, default_database, database, table, ignore_case);
+	if (take_word(&scanner, "SET"))
+		while (scanner.kind != TOKEN_END && !take_word(&scanner, "FOR"))
+			next_token(&scanner);
+	if (!take_word(&scanner, "ALTER"))
+		return false;
+	while (take_word(&scanner, "ONLINE") || take_word(&scanner, "IGNORE"))
+		;
+	if (!take_word(&scanner, "TABLE"))
+		return false;
+	take_if_exists(&scanner);
+	if (!take_table(&scanner))
+		return false;
+	while (scanner.kind != TOKEN_END)
+	{
+		if (scanner.kind == TOKEN_OTHER)
+			depth += scanner.text[0] == '(' ? 1 : scanner.text[0] == ')' ? -1 : 0;
+		if (depth > 0)
+			next_token(&scanner);
+		else if (take_word(&scanner, "DROP"))
+		{
+			if (!drops_no_column(&scanner))
+				return true;
+		}
+		else if (take_word(&scanner, "RENAME"))
+		{
+			if (take_word(&scanner, "COLUMN"))
+				return true;
+		}
+		else if (take_word(&scanner, "MODIFY") || take_word(&scanner, "CHANGE"))
+			return true;
+		else
+			next_token(&scanner);
+	}
+	return false;
+}
+
 bool
 FeathubMysqlDdlIsForeignDelete(const char *query, Size len, const char *default_database,
 							   const char *database, const char *table, bool ignore_case)

@@ -231,6 +231,22 @@ wait_for('whole');
 is(sql('SELECT count(*) FROM log_sink WHERE id = 5'), '3', 'and to GTIDs');
 my ($status, $out, $err) = $node->psql('postgres', q{SELECT feathub.rewind_job('whole', '2020-01-01')});
 like($err, qr/invalid position: "2020-01-01"/, 'times are none');
+# A restart within a transaction that has rows which were rolled back.
+
+my_sql(q{CREATE TABLE apart (id int) ENGINE = MyISAM});
+my $gtid = my_sql(q{START TRANSACTION; INSERT INTO bad SELECT seq, 'r', NULL FROM seq_101_to_104; SAVEPOINT a; INSERT INTO apart VALUES (1);
+	INSERT INTO bad SELECT seq, 'r', NULL FROM seq_105_to_110; ROLLBACK TO SAVEPOINT a; INSERT INTO bad SELECT seq, 'r', NULL FROM seq_111_to_115;
+	COMMIT; SELECT @@last_gtid; DELETE FROM bad WHERE id > 100});
+wait_for('whole');
+my ($sequence, $domain) = $gtid =~ /^(0-\d+-)(\d+)$/m ? ($2, $1) : die "no GTID: $gtid";
+foreach my $case ([ 2, 7 ], [ 4, 5 ], [ 6, 3 ], [ 9, 0 ])
+{
+	sql('TRUNCATE log_sink');
+	rewind('whole', "0 " . (split ' ', $place)[1] . "+$case->[0]\@$domain$sequence $domain" . ($sequence - 1));
+	wait_for('whole');
+	is(sql('SELECT count(*), max(id) FROM log_sink WHERE id BETWEEN 101 AND 115 AND id NOT BETWEEN 105 AND 110'), $case->[1] ? "$case->[1]|115" : '0|', "behind $case->[0] of its rows");
+	is(sql('SELECT count(*) FROM log_sink WHERE id BETWEEN 105 AND 110'), '0', 'without those that never were');
+}
 sql(q{SELECT feathub.pause_job('whole')});
 my_sql(q{INSERT INTO bad VALUES (6, 'six', NULL); FLUSH BINARY LOGS; INSERT INTO bad VALUES (7, 'seven', NULL)});
 purge('customer', 'stops', 'bad');
@@ -272,6 +288,29 @@ is(sql('SELECT count(*) FROM types_online'), '6', 'every row');
 my_sql(q{SET GLOBAL binlog_row_metadata = NO_LOG; UPDATE types SET y = 2001; INSERT INTO types (id, en, se, bu, i) VALUES (30, 'ü', 'x,z', 18446744073709551615, 7)});
 wait_for('types');
 is(sql($types), '0', 'all types, without their names');
+
+# Columns that change places there: those behind are read by the catalog of then,
+# and those before by none that had the change already.
+
+my_sql(q{CREATE TABLE moved (id int PRIMARY KEY, a varchar(10), b varchar(10)); INSERT INTO moved VALUES (1, 'a', 'b')});
+sql(q{
+	CREATE FOREIGN TABLE moved_source (id int OPTIONS (key 'true'), a text, b text) SERVER mysql OPTIONS (table_name 'moved', stream_mode 'binlog');
+	SELECT feathub.create_feature_group('moved', 'moved_source', '{id}');
+});
+wait_for('moved');
+my_sql(q{INSERT INTO moved (id, a, b) VALUES (2, 'a', 'b')});
+wait_for('moved');
+my_sql(q{ALTER TABLE moved MODIFY b varchar(20) AFTER id; INSERT INTO moved (id, a, b) VALUES (3, 'a', 'b')});
+wait_for('moved');
+is(sql('SELECT id, a, b FROM moved_online ORDER BY id'), "1|a|b\n2|a|b\n3|a|b", 'columns that change places');
+sql(q{SELECT feathub.pause_job('moved')});
+my_sql(q{INSERT INTO moved (id, a, b) VALUES (4, 'a', 'b'); ALTER TABLE moved MODIFY a varchar(20) AFTER id; INSERT INTO moved (id, a, b) VALUES (5, 'a', 'b')});
+sql(q{SELECT feathub.resume_job('moved')});
+error_of('moved', qr/columns were changed here.*does not name them/, 'while the job was away');
+rewind('moved', 'earliest');
+wait_for('moved');
+is(sql('SELECT count(*), count(DISTINCT (a, b)) FROM moved_online'), '5|1', 'read anew');
+sql(q{SELECT feathub.drop_job(job) FROM feathub.job_status WHERE job = 'moved'});
 my_sql(q{SET GLOBAL binlog_row_metadata = FULL});
 
 # Servers and tables that cannot be followed.
