@@ -177,8 +177,9 @@ FeathubAvroSchemasById(FeathubAvroSchemas *schemas, int32 id, FeathubDecodeError
 	{
 		if (schemas->known_context == NULL || schemas->nknown >= MAX_SCHEMAS)
 		{
+			/* rows of the caller's batch may still have defaults of these schemas */
 			if (schemas->known_context)
-				MemoryContextDelete(schemas->known_context);
+				MemoryContextSetParent(schemas->known_context, old);
 			schemas->known_context = NULL;
 			schemas->nknown = 0;
 			schemas->known_context = AllocSetContextCreate(schemas->context,

@@ -18,7 +18,7 @@ my $node = new_node(
 	'registry', conf => q{
 log_min_messages = debug1
 feathub.embedded_broker = on
-feathub.embedded_broker_topics = 'a:1, b:1, refs:1, job:1, keyed:1, protos:1'
+feathub.embedded_broker_topics = 'a:1, b:1, refs:1, job:1, keyed:1, protos:1, many:1'
 feathub.retry_delay = 100ms
 feathub.retry_delay_max = 500ms
 feathub.scheduler_interval = 1s
@@ -194,6 +194,17 @@ $sql->(q{SELECT feathub.wait_for_job('g', '60 s')});
 is($sql->(q{SELECT applied, dead_letters FROM feathub.job_status WHERE job = 'g'}), '2|1', 'what it does not know is a dead letter');
 is($sql->('SELECT string_agg(n::text, $$,$$ ORDER BY n) FROM g'), '1,2', 'the rows');
 like($sql->('SELECT message FROM feathub.dead_letter'), qr/has no schema with id 99/, 'its reason');
+
+note('more schemas than a decoder keeps, in one batch');
+my $filler = 'x' x 300;
+mock_schema($mock, $_, schema(field('n', 'int'))) foreach 1000 .. 1449;
+$sql->(qq{CREATE FOREIGN TABLE raw_many (v bytea) SERVER plain OPTIONS (topic 'many', format 'raw');
+CREATE FOREIGN TABLE many (n int, t text, at timestamptz OPTIONS (metadata 'timestamp')) SERVER ok OPTIONS (topic 'many', format 'avro',
+ avro_schema '{"type":"record","name":"r","fields":[{"name":"n","type":"int"},{"name":"t","type":"string","default":"$filler"}]}');
+INSERT INTO raw_many SELECT decode('00' || lpad(to_hex(1000 + i), 8, '0') || lpad(to_hex(i * 2 & 127 | 128), 2, '0') || lpad(to_hex(i * 2 >> 7), 2, '0'), 'hex') FROM generate_series(0, 449) i;
+SELECT feathub.create_feature_group('m', source => 'many', primary_key => '{n}', event_time => 'at');
+SELECT feathub.wait_for_job('m', '60 s')});
+is($sql->(qq{SELECT count(*), count(*) FILTER (WHERE t = '$filler') FROM m}), '450|450', 'defaults last as long as the rows');
 
 SKIP:
 {
