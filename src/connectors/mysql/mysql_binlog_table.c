@@ -421,6 +421,7 @@ is_number(const MysqlBinlogColumn *column)
 		case MYSQL_BINLOG_FLOAT:
 		case MYSQL_BINLOG_DOUBLE:
 		case MYSQL_BINLOG_DECIMAL:
+		case MYSQL_BINLOG_YEAR:
 			return true;
 		default:
 			return false;
@@ -445,6 +446,19 @@ is_text(const MysqlBinlogColumn *column)
 		default:
 			return false;
 	}
+}
+
+/* What has a collation in the log: each server adds a type that is no text. */
+static bool
+has_collation_in_mariadb(const MysqlBinlogColumn *column)
+{
+	return is_text(column) || column->type == MYSQL_BINLOG_GEOMETRY;
+}
+
+static bool
+has_collation_in_mysql(const MysqlBinlogColumn *column)
+{
+	return is_text(column) || column->type == MYSQL_BINLOG_VECTOR;
 }
 
 static bool
@@ -632,17 +646,20 @@ parse_geometry(BinlogTable *table, BinlogCursor *field)
 }
 
 static bool
-parse_field(BinlogTable *table, int type, BinlogCursor *field)
+parse_field(BinlogTable *table, bool mariadb, int type, BinlogCursor *field)
 {
+	bool		(*has_collation) (const MysqlBinlogColumn *) =
+		mariadb ? has_collation_in_mariadb : has_collation_in_mysql;
+
 	switch (type)
 	{
 		case META_SIGNEDNESS:
 			table->pub.has_signs = true;
 			return parse_bits(table, field, true);
 		case META_DEFAULT_CHARSET:
-			return parse_default_charset(table, field, is_text);
+			return parse_default_charset(table, field, has_collation);
 		case META_COLUMN_CHARSET:
-			return parse_charsets(table, field, is_text);
+			return parse_charsets(table, field, has_collation);
 		case META_COLUMN_NAME:
 			return parse_names(table, field);
 		case META_SET_MEMBERS:
@@ -699,7 +716,7 @@ parse_metadata(MysqlBinlogReader *reader, BinlogTable *table, BinlogCursor *body
 		if (body->bad)
 			return false;
 		field.end = field.p + len;
-		if (!parse_field(table, type, &field) || field.bad)
+		if (!parse_field(table, reader->options.mariadb, type, &field) || field.bad)
 			return false;
 	}
 	for (int i = 0; i < table->pub.ncolumns; i++)

@@ -170,6 +170,8 @@ CREATE TABLE geo (id int primary key, g geometry, p point, l linestring);
 INSERT INTO geo VALUES (1, ST_GeomFromText('POINT(1 2)'), ST_GeomFromText('POINT(3 4)'), ST_GeomFromText('LINESTRING(0 0,1 1)')),(2,NULL,NULL,NULL);
 CREATE TABLE pk2 (b varchar(20), a int, c int, primary key (b(5), a));
 INSERT INTO pk2 VALUES ('x',1,2);
+CREATE TABLE mixed (id int primary key, y year, u int unsigned, s smallint, b1 bigint unsigned, b2 bigint, g point, l varchar(20) character set latin1, u8 varchar(20) character set utf8mb4, e enum('x'), n blob, h geometry, l2 text character set latin1);
+INSERT INTO mixed VALUES (1,2024,4294967295,-1,18446744073709551615,-1,ST_GeomFromText('POINT(1 2)'),'é','é€','x','é',NULL,'é');
 SQL
 
 our $binlog_json = <<'SQL';

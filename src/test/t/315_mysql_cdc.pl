@@ -261,11 +261,11 @@ my_sql(q{
 	CREATE TABLE types (id int PRIMARY KEY, tb tinyint(1), tu tinyint unsigned, si smallint, mi mediumint, i int unsigned zerofill, bi bigint, bu bigint unsigned,
 	  de decimal(40,10), f float, d double, b5 bit(5), b1 bit, c char(5), v varchar(50), l varchar(20) CHARACTER SET latin1, bn binary(4), vb varbinary(50),
 	  bl longblob, tx mediumtext, en enum('a','b','ü'), se set('x','y','z'), da date, t time(6), dt datetime(6), d0 datetime, ts timestamp(6) NULL,
-	  y year, j json, u uuid, i4 inet4, i6 inet6, g point) CHARACTER SET utf8mb4;
+	  y year, j json, u uuid, i4 inet4, i6 inet6, g point, vc varchar(100) COMPRESSED) CHARACTER SET utf8mb4;
 	INSERT INTO types VALUES (1, 1, 255, -32768, -8388608, 42, -9223372036854775808, 18446744073709551615, 123456789012345678901234567890.0123456789, 1.1, 0.1,
 	  b'10101', b'1', 'ab', 'it''s "é" 😀', 'é€', x'0001', x'00275c0d0a1a', REPEAT(x'00ff', 40000), REPEAT('é', 1000), 'ü', 'z,x', '1000-01-01',
 	  '-838:59:59.000001', '9999-12-31 23:59:59.999999', '2024-02-29 12:00:00', '2013-06-01 10:00:00.000001', 1999, '{"a": [1, "x"]}',
-	  '123e4567-e89b-12d3-a456-426655440000', '10.0.0.1', '2001:db8::1', POINT(1, 2));
+	  '123e4567-e89b-12d3-a456-426655440000', '10.0.0.1', '2001:db8::1', POINT(1, 2), REPEAT('é', 90));
 	INSERT INTO types (id) VALUES (2);
 	INSERT INTO types (id, f, d, t, c, v, bl, se, de) VALUES (3, 16777216, 1.7976931348623157e308, '12:34:56.7', '', '', '', '', -0.5);
 });
@@ -277,7 +277,7 @@ my $all = sql(q{SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FR
 my ($there, $here) = map { "SELECT ROW($all)::text FROM $_" } ('imported.types', 'types_online');
 my $types = "SELECT count(*) FROM (($there EXCEPT $here) UNION ALL ($here EXCEPT $there)) x";
 is(sql($types), '0', 'all types, copied');
-my_sql('INSERT INTO types SELECT id + 10, tb, tu, si, mi, i, bi, bu, de, f, d, b5, b1, c, v, l, bn, vb, bl, tx, en, se, da, t, dt, d0, ts, y, j, u, i4, i6, g FROM types');
+my_sql('INSERT INTO types SELECT id + 10, tb, tu, si, mi, i, bi, bu, de, f, d, b5, b1, c, v, l, bn, vb, bl, tx, en, se, da, t, dt, d0, ts, y, j, u, i4, i6, g, vc FROM types');
 my_sql('UPDATE types SET tb = 0 WHERE id = 1; UPDATE types SET id = 20 WHERE id = 3');
 wait_for('types');
 is(sql($types), '0', 'all types, logged');

@@ -69,8 +69,8 @@ like($items[-1], qr/^ERROR \(unsupported\) column 2 of table "p" comes as change
 # its own types and statements
 binlog_begin($mysql);
 mysql_query($mysql, q{
-	USE shop; CREATE TABLE v (id int PRIMARY KEY, v vector(3), g int AS (id + 1) STORED, h int AS (id + 2) VIRTUAL, i int INVISIBLE);
-	INSERT INTO v (id, v) VALUES (1, STRING_TO_VECTOR('[1,2.5,-3]')), (2, NULL);
+	USE shop; CREATE TABLE v (id int PRIMARY KEY, v vector(3), g int AS (id + 1) STORED, h int AS (id + 2) VIRTUAL, i int INVISIBLE, l varchar(10) CHARACTER SET latin1);
+	INSERT INTO v (id, v, l) VALUES (1, STRING_TO_VECTOR('[1,2.5,-3]'), 'é'), (2, NULL, 'ü');
 	CREATE TABLE ctas (PRIMARY KEY (id)) AS SELECT id FROM v;
 	CREATE TABLE gis (id int PRIMARY KEY, p polygon SRID 4326); INSERT INTO gis VALUES (1, ST_GeomFromText('POLYGON((0 0,0 1,1 1,0 0))', 4326));
 });
