@@ -495,6 +495,12 @@ struct FeathubConnector
 	 * when it is read again.
 	 */
 	char	   *(*record_position) (FeathubStream *stream, const FeathubRecord *record);
+
+	/*
+	 * With record_position: what tells a record from the others of its partition,
+	 * the same whenever it is read; palloc'd.
+	 */
+	char	   *(*record_identity) (FeathubStream *stream, const FeathubRecord *record);
 	void		(*describe_record) (FeathubStream *stream, const FeathubRecord *record,
 									StringInfo out);
 	Datum		(*record_headers) (FeathubStream *stream, const FeathubRecord *record,

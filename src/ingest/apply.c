@@ -615,12 +615,12 @@ add_row(Batch *batch, int i)
 	row->replayed = false;
 	if (row->deleted && !batch->stored && pipeline->replay_until[record->partition])
 	{
-		char		position[32];
+		const FeathubConnector *connector = pipeline->rel->connector;
+		char	   *position = FeathubRecordPosition(&pipeline->stream, record);
 
-		snprintf(position, sizeof(position), INT64_FORMAT, record->sequence);
-		row->replayed =
-			pipeline->rel->connector->compare_positions(position,
-														pipeline->replay_until[record->partition]) < 0;
+		row->replayed = connector->compare_positions(position,
+													 pipeline->replay_until[record->partition]) < 0;
+		pfree(position);
 	}
 	return row;
 }
@@ -928,19 +928,10 @@ save_in_sink(Batch *batch, FeathubPipelineSink *sink)
 	for (int i = 0; i < batch->n; i++)
 	{
 		FeathubRecord *record = &batch->records[i];
-		FeathubRefused *list = &refused[record->partition];
 
-		if (batch->states[i].fate != RECORD_BAD ||
-			FeathubForeignSinkHas(sink->state, &pipeline->stream, record))
-			continue;
-		if (list->n == list->max)
-		{
-			list->max = Max(list->max * 2, 64);
-			list->sequences = list->sequences ?
-				repalloc_huge(list->sequences, sizeof(int64) * (Size) list->max) :
-				palloc(sizeof(int64) * list->max);
-		}
-		list->sequences[list->n++] = record->sequence;
+		if (batch->states[i].fate == RECORD_BAD &&
+			!FeathubForeignSinkHas(sink->state, &pipeline->stream, record))
+			FeathubForeignSinkRefuse(&refused[record->partition], &pipeline->stream, record);
 	}
 	FeathubForeignSinkSave(sink->state, pipeline->job, &pipeline->stream, refused);
 }

@@ -19,6 +19,7 @@
 
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -31,7 +32,7 @@ typedef struct Written
 {
 	char	   *until;			/* position behind it; NULL: nothing */
 	int			nrefused;
-	int64	   *refused;		/* sequence numbers not written, ascending */
+	int64	   *refused;		/* numbers of records not written, ascending */
 } Written;
 
 struct FeathubSinkState
@@ -122,7 +123,7 @@ FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n, const int *c
 }
 
 static int
-compare_sequences(const void *a, const void *b)
+compare_numbers(const void *a, const void *b)
 {
 	int64		x = *(const int64 *) a;
 	int64		y = *(const int64 *) b;
@@ -131,12 +132,12 @@ compare_sequences(const void *a, const void *b)
 }
 
 /*
- * Sequence numbers as the steps from one to the next, the first from -1, with how
+ * Numbers of records as the steps from one to the next, the first from -1, with how
  * often each comes if more than once: "+8+1x3+5" is 7, 8, 9, 10, 15.  Most records
  * of a batch may be bad, and systems limit how much a sink can note.
  */
 static char *
-write_refused(int64 *sequences, int n)
+write_refused(int64 *numbers, int n)
 {
 	StringInfoData text;
 	int64		last = -1;
@@ -144,17 +145,17 @@ write_refused(int64 *sequences, int n)
 	if (n == 0)
 		return NULL;
 	initStringInfo(&text);
-	qsort(sequences, n, sizeof(int64), compare_sequences);
+	qsort(numbers, n, sizeof(int64), compare_numbers);
 	for (int i = 0; i < n;)
 	{
-		int64		step = (int64) ((uint64) sequences[i] - (uint64) last);
+		int64		step = (int64) ((uint64) numbers[i] - (uint64) last);
 		int			times = 0;
 
 		do
 		{
-			last = sequences[i++];
+			last = numbers[i++];
 			times++;
-		} while (i < n && (int64) ((uint64) sequences[i] - (uint64) last) == step);
+		} while (i < n && (int64) ((uint64) numbers[i] - (uint64) last) == step);
 		if (step == 0)
 			continue;			/* noted twice */
 		appendStringInfo(&text, "%s" INT64_FORMAT, step > 0 ? "+" : "", step);
@@ -198,12 +199,46 @@ read_refused(Written *written, const char *text)
 	}
 }
 
-static bool
-was_refused(const Written *written, int64 sequence)
+/* The number by which a record is noted: its sequence, if that stays the same. */
+static int64
+record_number(FeathubStream *stream, const FeathubRecord *record)
 {
-	return written->nrefused > 0 &&
-		bsearch(&sequence, written->refused, written->nrefused, sizeof(int64),
-				compare_sequences) != NULL;
+	const FeathubConnector *source = stream->rel->connector;
+	char	   *identity;
+	int64		number;
+
+	if (source->record_identity == NULL)
+		return record->sequence;
+	identity = source->record_identity(stream, record);
+	number = (int64) hash_bytes_extended((unsigned char *) identity, strlen(identity), 0);
+	pfree(identity);
+	return number;
+}
+
+void
+FeathubForeignSinkRefuse(FeathubRefused *refused, FeathubStream *stream,
+						 const FeathubRecord *record)
+{
+	if (refused->n == refused->max)
+	{
+		refused->max = Max(refused->max * 2, 64);
+		refused->numbers = refused->numbers ?
+			repalloc_huge(refused->numbers, sizeof(int64) * (Size) refused->max) :
+			palloc(sizeof(int64) * refused->max);
+	}
+	refused->numbers[refused->n++] = record_number(stream, record);
+}
+
+static bool
+was_refused(const Written *written, FeathubStream *stream, const FeathubRecord *record)
+{
+	int64		number;
+
+	if (written->nrefused == 0)
+		return false;
+	number = record_number(stream, record);
+	return bsearch(&number, written->refused, written->nrefused, sizeof(int64),
+				   compare_numbers) != NULL;
 }
 
 FeathubSinkState *
@@ -259,6 +294,15 @@ FeathubForeignSinkIsAhead(const FeathubSinkState *state)
 	return false;
 }
 
+char *
+FeathubRecordPosition(FeathubStream *stream, const FeathubRecord *record)
+{
+	const FeathubConnector *source = stream->rel->connector;
+
+	return source->record_position ? source->record_position(stream, record) :
+		psprintf(INT64_FORMAT, record->sequence);
+}
+
 bool
 FeathubForeignSinkHas(const FeathubSinkState *state, FeathubStream *stream,
 					  const FeathubRecord *record)
@@ -269,11 +313,10 @@ FeathubForeignSinkHas(const FeathubSinkState *state, FeathubStream *stream,
 
 	if (written->until == NULL)
 		return false;
-	position = source->record_position ? source->record_position(stream, record) :
-		psprintf(INT64_FORMAT, record->sequence);
+	position = FeathubRecordPosition(stream, record);
 	if (source->compare_positions(position, written->until) >= 0)
 		return false;
-	return !was_refused(written, record->sequence);
+	return !was_refused(written, stream, record);
 }
 
 /*
@@ -285,12 +328,12 @@ static char *
 still_refused(const Written *written, const FeathubConnector *source, const char *next,
 			  const FeathubRefused *refused)
 {
-	int64	   *sequences = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) *
+	int64	   *numbers = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) *
 												   ((Size) refused->n + written->nrefused + 1));
 	int			n = refused->n;
 
 	if (n > 0)
-		memcpy(sequences, refused->sequences, sizeof(int64) * n);
+		memcpy(numbers, refused->numbers, sizeof(int64) * n);
 	for (int i = 0; i < written->nrefused; i++)
 	{
 		char		position[32];
@@ -298,9 +341,9 @@ still_refused(const Written *written, const FeathubConnector *source, const char
 		/* where numbers are no positions, too many do no harm but to be tried */
 		snprintf(position, sizeof(position), INT64_FORMAT, written->refused[i]);
 		if (source->record_position != NULL || source->compare_positions(position, next) >= 0)
-			sequences[n++] = written->refused[i];
+			numbers[n++] = written->refused[i];
 	}
-	return write_refused(sequences, n);
+	return write_refused(numbers, n);
 }
 
 void
@@ -331,7 +374,7 @@ FeathubForeignSinkSave(FeathubSinkState *state, const FeathubJob *job,
 												 &refused[i]);
 		}
 		else
-			positions[n].refused = write_refused(refused[i].sequences, refused[i].n);
+			positions[n].refused = write_refused(refused[i].numbers, refused[i].n);
 		n++;
 	}
 	if (n > 0)

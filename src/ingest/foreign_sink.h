@@ -15,12 +15,12 @@
  */
 typedef struct FeathubSinkState FeathubSinkState;
 
-/* Records of a partition that were not written: their sequence numbers. */
+/* Records of a partition that were not written. */
 typedef struct FeathubRefused
 {
 	int			n;
 	int			max;
-	int64	   *sequences;
+	int64	   *numbers;
 } FeathubRefused;
 
 /*
@@ -66,10 +66,17 @@ extern FeathubSinkState *FeathubForeignSinkOpen(const FeathubJob *job, Oid sink,
 /* Has the sink got records that are still to come here? */
 extern bool FeathubForeignSinkIsAhead(const FeathubSinkState *state);
 
+/* The position just before a record, palloc'd. */
+extern char *FeathubRecordPosition(FeathubStream *stream, const FeathubRecord *record);
+
 /* Has the sink got this record already, written by a batch that we lost? */
 extern bool FeathubForeignSinkHas(const FeathubSinkState *state,
 								  FeathubStream *stream,
 								  const FeathubRecord *record);
+
+/* Add a record to those that were not written, in the current memory context. */
+extern void FeathubForeignSinkRefuse(FeathubRefused *refused, FeathubStream *stream,
+									 const FeathubRecord *record);
 
 /*
  * FeathubForeignSinkSave

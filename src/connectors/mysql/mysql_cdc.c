@@ -419,6 +419,29 @@ FeathubMysqlCdcRecordPosition(FeathubStream *stream, const FeathubRecord *record
 	return text.data;
 }
 
+char *
+FeathubMysqlCdcRecordIdentity(FeathubStream *stream, const FeathubRecord *record)
+{
+	CdcState   *state = stream->state;
+	const MysqlCdcItem *item = record->raw;
+	MysqlCdcPosition position = {0};
+	StringInfoData text;
+
+	/* the number and the log's end at a copied row may be others next time */
+	position.snapshot = item->copied != NULL;
+	if (item->copied)
+		FeathubMysqlSnapshotKey(state->snapshot, item->copied, &position.cursor);
+	else
+	{
+		position.file = item->transaction->file;
+		position.position = item->transaction->start;
+		position.rows = item->index;
+	}
+	initStringInfo(&text);
+	FeathubMysqlCdcPositionAppend(&text, &position);
+	return text.data;
+}
+
 /* Polling */
 
 int

@@ -292,6 +292,7 @@ extern void FeathubMysqlCdcCloseStream(FeathubStream *stream);
 extern char *FeathubMysqlCdcSeekPosition(FeathubStream *stream, const char *name,
 										 const char *target);
 extern char *FeathubMysqlCdcRecordPosition(FeathubStream *stream, const FeathubRecord *record);
+extern char *FeathubMysqlCdcRecordIdentity(FeathubStream *stream, const FeathubRecord *record);
 extern void FeathubMysqlCdcDescribeRecord(FeathubStream *stream, const FeathubRecord *record,
 										  StringInfo out);
 extern Datum FeathubMysqlCdcRecordHeaders(FeathubStream *stream, const FeathubRecord *record,

@@ -63,6 +63,7 @@ const FeathubConnector FeathubMysqlConnector = {
 	.seek_position = FeathubMysqlSeekPosition,
 	.compare_positions = FeathubMysqlComparePositions,
 	.record_position = FeathubMysqlRecordPosition,
+	.record_identity = FeathubMysqlRecordIdentity,
 	.describe_record = FeathubMysqlDescribeRecord,
 	.record_headers = FeathubMysqlRecordHeaders,
 	.decode_stored = FeathubMysqlDecodeStored,

@@ -345,6 +345,7 @@ extern void FeathubMysqlCloseStream(FeathubStream *stream);
 extern char *FeathubMysqlSeekPosition(FeathubStream *stream, const char *name, const char *target);
 extern int	FeathubMysqlComparePositions(const char *a, const char *b);
 extern char *FeathubMysqlRecordPosition(FeathubStream *stream, const FeathubRecord *record);
+extern char *FeathubMysqlRecordIdentity(FeathubStream *stream, const FeathubRecord *record);
 extern void FeathubMysqlDescribeRecord(FeathubStream *stream, const FeathubRecord *record,
 									   StringInfo out);
 extern Datum FeathubMysqlRecordHeaders(FeathubStream *stream, const FeathubRecord *record,

@@ -715,6 +715,21 @@ FeathubMysqlRecordPosition(FeathubStream *stream, const FeathubRecord *record)
 	return text.data;
 }
 
+char *
+FeathubMysqlRecordIdentity(FeathubStream *stream, const FeathubRecord *record)
+{
+	MysqlPosition position;
+	StringInfoData text;
+
+	if (by_binlog(stream))
+		return FeathubMysqlCdcRecordIdentity(stream, record);
+	/* its number depends on the rows before it, which may have moved */
+	row_position(stream->state, record->raw, &position);
+	initStringInfo(&text);
+	FeathubMysqlPositionAppend(&text, &position);
+	return text.data;
+}
+
 static void
 row_position(StreamState *state, const StreamRow *row, MysqlPosition *position)
 {

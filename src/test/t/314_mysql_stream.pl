@@ -262,4 +262,25 @@ wait_for('copy');
 is(mysql_query($mysql, 'SELECT id, spent FROM shop.copy WHERE id IN (2, 3, 10, 11) ORDER BY id, spent'),
 	"2\t2.00\n3\t3.00\n3\t100.00\n10\t10.00\n11\t11.00", 'each version once');
 
+# The same with a bad record, which has another number when it is read again.
+mysql_query($mysql, q{USE shop; CREATE TABLE rest (id int, spent decimal(10,2)); CREATE TABLE several (id int PRIMARY KEY, spent int, at timestamp NOT NULL, KEY (at));
+	INSERT INTO several SELECT seq, seq, '2024-01-01' FROM seq_1_to_10});
+sql(q{
+	CREATE FOREIGN TABLE several (id int OPTIONS (key 'true'), spent int, at timestamptz) SERVER mysql OPTIONS (stream_column 'at', stream_lag '0');
+	CREATE FOREIGN TABLE rest (id int, spent numeric) SERVER mysql;
+	SELECT feathub.create_job('rest', source => 'several', sink => 'rest', query => 'SELECT id, CASE WHEN id = 5 THEN spent / 0 ELSE spent END AS spent FROM batch');
+});
+wait_for('rest');
+is(mysql_query($mysql, 'SELECT group_concat(id ORDER BY id) FROM shop.rest'), '1,2,3,4,6,7,8,9,10', 'the others are there');
+sql(q{SELECT feathub.pause_job('rest')});
+poll_query($node, q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'feathub worker' AND query LIKE '%rest%'}, '0', 'the worker has ended');
+$from = mysql_query($mysql, q{SELECT from_position FROM shop.feathub_position WHERE part = 'several-0'});
+sql("UPDATE feathub.job_position SET position = '$from', mark = NULL WHERE job_id = (SELECT job_id FROM feathub.job WHERE name = 'rest');
+	SELECT feathub.delete_dead_letters('rest')");
+mysql_query($mysql, q{USE shop; UPDATE several SET at = '2024-01-02' WHERE id = 3});
+sql(q{SELECT feathub.resume_job('rest')});
+wait_for('rest');
+is(mysql_query($mysql, 'SELECT group_concat(id ORDER BY id) FROM shop.rest'), '1,2,3,3,4,6,7,8,9,10', 'the new version, and none twice');
+is(sql(q{SELECT message FROM feathub.dead_letter WHERE job = 'rest'}), 'division by zero', 'the bad record is kept again');
+
 done_testing();

@@ -363,4 +363,22 @@ poll_until(sub { sql(q{SELECT count(*) FROM feathub.job_status WHERE job = 'type
 cmp_ok(Time::HiRes::time() - $begin, '<', 15, 'while the server hung');
 mysql_continue($mysql);
 
+# A replayed deletion finds its place in history again, however many records there were before the job began.
+my_sql(q{CREATE TABLE again (id int PRIMARY KEY, at datetime NOT NULL); INSERT INTO again SELECT seq, '2020-01-01' FROM seq_101_to_130});
+sql(q{
+	CREATE FOREIGN TABLE again_source (id int OPTIONS (key 'true'), at timestamptz)
+	  SERVER mysql OPTIONS (table_name 'again', stream_mode 'binlog', snapshot_mode 'never');
+	SELECT feathub.create_feature_group('again', 'again_source', '{id}', 'at', start => 'latest');
+});
+poll_query($node, q{SELECT count(*) FROM feathub.job_partition WHERE job = 'again' AND position IS NOT NULL}, '1', 'the job has begun');
+my_sql(q{INSERT INTO again VALUES (1, '2020-01-01'); DELETE FROM again WHERE id = 1; INSERT INTO again VALUES (1, '2037-01-01')});
+wait_for('again');
+my $history = sql(q{SELECT id, at, feathub_deleted FROM again ORDER BY at});
+is(($history =~ tr/\n//) + 1, 3, 'a row, its deletion, a row');
+rewind('again', 'earliest');
+wait_for('again');
+is(sql('SELECT count(*) FROM again_online'), '31', 'a rewind brings the rows before');
+is(sql('SELECT id, at FROM again_online WHERE id = 1'), '1|2037-01-01 00:00:00+00', 'and takes away none');
+is(sql(q{SELECT id, at, feathub_deleted FROM again WHERE id = 1 ORDER BY at}), $history, 'nor moves a deletion');
+
 done_testing();
