@@ -59,6 +59,17 @@ CREATE FOREIGN TABLE floats (f float8, n numeric) SERVER formats_avro OPTIONS (t
   avro_schema '{"type":"record","name":"r","fields":[{"name":"f","type":["null","float"]},{"name":"n","type":["null","float"]}]}');
 INSERT INTO floats (f) VALUES (1e39);
 INSERT INTO floats (n) VALUES (-1e39);
+-- nanoseconds end in 2262, and bytes may be fewer than digits need
+CREATE FOREIGN TABLE narrow (ts timestamptz, l timestamp, d numeric, at bigint OPTIONS (metadata 'offset')) SERVER formats_avro OPTIONS (topic 't_formats_avro_empty', format 'avro',
+  avro_schema '{"type":"record","name":"r","fields":[{"name":"ts","type":["null",{"type":"long","logicalType":"timestamp-nanos"}]},
+  {"name":"l","type":["null",{"type":"long","logicalType":"local-timestamp-nanos"}]},{"name":"d","type":["null",{"type":"fixed","name":"f","size":2,"logicalType":"decimal","precision":10,"scale":1}]}]}');
+INSERT INTO narrow (ts) VALUES ('2263-01-01 00:00Z');
+INSERT INTO narrow (l) VALUES ('1677-01-01 00:00');
+INSERT INTO narrow (d) VALUES (3276.8);
+INSERT INTO narrow (d) VALUES (-3276.9);
+INSERT INTO narrow (d) VALUES (9999999);
+INSERT INTO narrow VALUES ('2262-04-11 23:47:16.854775Z', '1677-09-21 00:12:43.145225', 3276.7), (NULL, NULL, -3276.8);
+SELECT ts, l, d FROM narrow WHERE at > 2;
 
 -- Documents are written as whatever the schema has, and come back.
 CREATE FOREIGN TABLE documents (id int, m jsonb, r jsonb, a json, u jsonb, d jsonb, "offset" bigint OPTIONS (metadata 'offset')) SERVER formats_avro

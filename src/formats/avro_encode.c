@@ -11,6 +11,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -266,8 +267,10 @@ write_integer(const FeathubAvroWriter *writer, int64 value, const char *column, 
 			whole--;
 		value = whole;
 	}
-	else if (node->divide > 1)
-		value *= node->divide;
+	else if (pg_mul_s64_overflow(value, node->divide, &value))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp of column \"%s\" is out of range for nanoseconds", column)));
 	if (node->type == AVRO_INT && (value < PG_INT32_MIN || value > PG_INT32_MAX))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),

@@ -10,6 +10,7 @@
 #include "common/base64.h"
 #include "common/int.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
@@ -635,6 +636,7 @@ FeathubNumericToDecimal(Numeric value, int precision, int scale, unsigned char *
 {
 	char	   *text = NULL;
 	bool		negative;
+	bool		fits = true;
 	int			digits = 0;
 
 	if (!numeric_is_nan(value) && !numeric_is_inf(value))
@@ -650,6 +652,7 @@ FeathubNumericToDecimal(Numeric value, int precision, int scale, unsigned char *
 
 		if (*p < '0' || *p > '9')
 			continue;
+		CHECK_FOR_INTERRUPTS();
 		digits += digits > 0 || *p != '0';
 		carry = *p - '0';
 		for (int i = len - 1; i >= 0; i--)
@@ -658,8 +661,12 @@ FeathubNumericToDecimal(Numeric value, int precision, int scale, unsigned char *
 			bytes[i] = (unsigned char) carry;
 			carry >>= 8;
 		}
+		fits = fits && carry == 0;
 	}
-	if (text == NULL || digits > precision)
+	/* bytes of a given number may be too few; the first bit is the sign's */
+	if (len > 0 && (bytes[0] & 0x80) != 0)
+		fits = fits && negative && bytes[0] == 0x80 && is_zero(bytes + 1, len - 1);
+	if (text == NULL || digits > precision || !fits)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("value %s of column \"%s\" cannot be written as decimal(%d,%d)",
