@@ -797,8 +797,10 @@ find_schema(ProtobufEncoder *encoder, SchemaWriter *writer)
 					(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 					 errmsg("the latest schema of subject \"%s\" is not one of protobuf",
 							subject)));
-		if (schema != NULL && message == NULL)
-			message = compile_schema(options, schema, message_name(options), 0, NULL);
+		/* a file may say which type, but the id stands for the registry's */
+		if (schema != NULL)
+			message = compile_schema(options, schema, message ? message->def->full_name :
+									 message_name(options), 0, NULL);
 	}
 	if (writer->id < 0)
 		ereport(ERROR,

@@ -208,7 +208,7 @@ is($sql->(qq{SELECT count(*), count(*) FILTER (WHERE t = '$filler') FROM m}), '4
 
 SKIP:
 {
-	skip 'this build has no protobuf', 3 unless -e ($node->config_data('--pkglibdir') . '/feathub_protobuf.so');
+	skip 'this build has no protobuf', 4 unless -e ($node->config_data('--pkglibdir') . '/feathub_protobuf.so');
 
 	note('schemas of Protocol Buffers that cannot be read, or not here');
 	# a compiled descriptor: its option is a text of as many braces, which the library has no limit for
@@ -230,6 +230,15 @@ SELECT feathub.wait_for_job('p', '60 s')});
 	is($sql->(q{SELECT state, applied, dead_letters FROM feathub.job_status WHERE job = 'p'}) =~ s/^\w+//r, '|2|4', 'these are dead letters');
 	like($sql->(q{SELECT string_agg(message, E'\n' ORDER BY sequence) FROM feathub.dead_letter WHERE job = 'p'}),
 		qr/^invalid Protocol Buffers schema.*\n.*cannot take field "n".*\ninvalid Protocol Buffers schema.*\n.*has no schema with id 34/, 'with their reasons');
+
+	# a file that has another number for the field than the registry's latest
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/set';
+	append_to_file($file, bytes_of(1, bytes_of(1, 'x.proto') . bytes_of(4, bytes_of(1, 'M') . bytes_of(2, bytes_of(1, 'n') . varint(3 << 3) . varint(1) . varint(4 << 3) . varint(1) . varint(5 << 3) . varint(5))) . bytes_of(12, 'proto3')));
+	mock_version($mock, 'protos-value', 'latest', '{"subject":"protos-value","version":1,"id":35,"schemaType":"PROTOBUF","schema":"syntax = \"proto3\"; message Other {} message M { int32 n = 6; }"}');
+	$sql->(qq{CREATE FOREIGN TABLE by_file (n int) SERVER ok OPTIONS (topic 'protos', format 'protobuf', protobuf_descriptor_file '$file', protobuf_message 'M');
+INSERT INTO by_file VALUES (7)});
+	is($sql->(q{CREATE FOREIGN TABLE last_protos (v bytea, o bigint OPTIONS (metadata 'offset')) SERVER plain OPTIONS (topic 'protos', format 'raw');
+SELECT v FROM last_protos WHERE o = 6}), '\x000000002302023007', 'a message is as the schema of its id');
 }
 
 my $log = slurp_file($node->logfile);
