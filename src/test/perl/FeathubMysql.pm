@@ -227,7 +227,7 @@ sub mysql_restart
 	_up($server);
 }
 
-sub mysql_pause { kill 'STOP', $_[0]->{pid} }
+sub mysql_pause { return pause_process($_[0]->{pid}) }
 sub mysql_continue { kill 'CONT', $_[0]->{pid} }
 
 =item mysql_query($server, $sql)

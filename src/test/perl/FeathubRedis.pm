@@ -272,7 +272,7 @@ SIGSTOP and SIGCONT: a server that takes connections and never answers.
 
 =cut
 
-sub redis_pause    { kill 'STOP', _pid(shift); return; }
+sub redis_pause    { pause_process(_pid(shift)); return; }
 sub redis_continue { kill 'CONT', _pid(shift); return; }
 
 =item redis_cli($server, @words)

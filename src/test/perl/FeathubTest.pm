@@ -35,6 +35,7 @@ our @EXPORT = qw(
   poll_until
   poll_query
   free_port
+  pause_process
   random_seed
   conformance_file
   kafka_start
@@ -190,6 +191,31 @@ sub free_port
 	}
 }
 
+=item pause_process($pid)
+
+SIGSTOP, and wait until all of the process's threads stand still: some may go
+on for a moment.
+
+=cut
+
+sub pause_process
+{
+	my $pid = shift;
+
+	kill 'STOP', $pid;
+	poll_until(
+		sub {
+			foreach my $file (glob "/proc/$pid/task/*/stat")
+			{
+				my $stat = eval { slurp_file($file) } // next;
+				return 0 unless $stat =~ /\) [TZX]/;
+			}
+			return 1;
+		},
+		"process $pid to stand still");
+	return;
+}
+
 =item random_seed()
 
 Seed rand() from the environment's FEATHUB_SEED, or anew, and say which seed it
@@ -343,7 +369,7 @@ SIGSTOP and SIGCONT: a broker that accepts connections and never answers.
 
 =cut
 
-sub kafka_pause    { kill 'STOP', _kafka_pid(shift); return; }
+sub kafka_pause    { pause_process(_kafka_pid(shift)); return; }
 sub kafka_continue { kill 'CONT', _kafka_pid(shift); return; }
 
 sub _kafka_pid
