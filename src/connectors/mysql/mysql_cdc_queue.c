@@ -334,6 +334,32 @@ roll_back_to(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 
 /* Rows */
 
+/*
+ * REPLACE may be logged as a deletion and the insertion of the same key.  It is
+ * an update: a deletion's time, which is the commit's, would hide a new row that
+ * has an earlier event time.
+ */
+static void
+join_replacement(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlCdcItem *item)
+{
+	MysqlCdcItem *last = reader->open_tail;
+
+	if (last->change != FEATHUB_CHANGE_DELETE || last->transaction != item->transaction)
+		return;
+	for (int i = 0; i < reader->records->ncolumns; i++)
+	{
+		bool		in_key = false;
+
+		for (int k = 0; k < reader->table->nkeys; k++)
+			in_key |= layout->columns[i] == layout->keys[k];
+		if (in_key && (last->values[i] == NULL || item->values[i] == NULL ||
+					   last->lengths[i] != item->lengths[i] ||
+					   memcmp(last->values[i], item->values[i], item->lengths[i]) != 0))
+			return;
+	}
+	last->change = FEATHUB_CHANGE_NONE;
+}
+
 /* A row of the records' columns, from an image. */
 static void
 add_row(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlBinlogImage *image,
@@ -380,6 +406,8 @@ add_row(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlBinlogI
 		p += image->lengths[column];
 		*p++ = '\0';
 	}
+	if (change == FEATHUB_CHANGE_UPSERT && reader->open_tail)
+		join_replacement(reader, layout, item);
 	if (reader->open_tail)
 		reader->open_tail->next = item;
 	else

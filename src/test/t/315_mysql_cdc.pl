@@ -283,6 +283,21 @@ wait_for('types');
 is(sql($types), '0', 'all types, logged');
 is(sql('SELECT count(*) FROM types_online'), '6', 'every row');
 
+# What replaces a row in one transaction is no deletion: its event time may be before the commit.
+
+my_sql(q{CREATE TABLE replaced (id int, place int, at datetime, v int, PRIMARY KEY (place, id), UNIQUE (v));
+	INSERT INTO replaced VALUES (1, 1, '2020-01-01', 1), (2, 1, '2020-01-01', 2), (3, 1, '2020-01-01', 3)});
+sql(q{CREATE FOREIGN TABLE replaced_source (id int OPTIONS (key 'true'), place int OPTIONS (key 'true'), at timestamptz, v int)
+	  SERVER mysql OPTIONS (table_name 'replaced', stream_mode 'binlog');
+	SELECT feathub.create_feature_group('replaced', 'replaced_source', '{id,place}', 'at')});
+wait_for('replaced');
+my_sql(q{REPLACE INTO replaced VALUES (1, 1, '2020-01-02', 10), (2, 1, '2020-01-02', 20);
+	BEGIN; DELETE FROM replaced WHERE id = 3; INSERT INTO replaced VALUES (3, 1, '2020-01-03', 30); COMMIT;
+	DELETE FROM replaced WHERE id = 2});
+wait_for('replaced');
+is(sql("SELECT id, at AT TIME ZONE 'UTC', v FROM replaced_online ORDER BY id"), "1|2020-01-02 00:00:00|10\n3|2020-01-03 00:00:00|30", 'rows that were replaced');
+is(sql('SELECT count(*) FROM replaced WHERE feathub_deleted'), '1', 'and one that was deleted');
+
 # Without names in the log, by the catalog.
 
 my_sql(q{SET GLOBAL binlog_row_metadata = NO_LOG; UPDATE types SET y = 2001; INSERT INTO types (id, en, se, bu, i) VALUES (30, 'ü', 'x,z', 18446744073709551615, 7)});
