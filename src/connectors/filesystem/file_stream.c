@@ -1197,10 +1197,7 @@ read_whole(FeathubStream *stream, StreamFile *file, Poll *poll)
 		return false;
 	check_file(stream, file);
 	if (file->size == 0)
-	{
-		/* not even the begin of one */
-		return false;
-	}
+		return false;			/* not even the begin of one */
 
 	/* types and their constraints are looked up in the catalog */
 	StartTransactionCommand();
@@ -1400,16 +1397,20 @@ no_such_row(FeathubDecodeError *error, char *message)
 	return false;
 }
 
-/* A row of a whole file once more, by where it is. */
+/* A row of a whole file once more, by where it is; not of another file there. */
 static bool
-read_stored_row(StreamState *state, const char *path, int64 row, HeapTuple *tuple,
-				FeathubDecodeError *error)
+read_stored_row(StreamState *state, const char *partition, const char *path, int64 row,
+				HeapTuple *tuple, FeathubDecodeError *error)
 {
 	const char *base = strcmp(state->place->base, "/") == 0 ? "" : state->place->base;
 	Size		len = strlen(base);
+	StreamFile *file;
 
 	if (path == NULL || strncmp(path, base, len) != 0 || path[len] != '/')
 		return no_such_row(error, pstrdup("the file of the row is not known any more"));
+	if (!look_at(state, path + len + 1) || (file = file_of_name(state, partition)) == NULL ||
+		strcmp(file->path, path + len + 1) != 0)
+		return no_such_row(error, psprintf("file \"%s\", which had the row, is gone", path));
 	state->whole = NULL;
 	FeathubFileRowsOpen(state->reader, path + len + 1);
 	state->units = FeathubFileRowsUnits(state->reader);
@@ -1452,7 +1453,8 @@ FeathubFileDecodeStored(FeathubStream *stream, const char *partition,
 	bool		ok = true;
 
 	if (state->container != NULL)
-		ok = read_stored_row(state, path, record->sequence & OFFSET_MASK, &tuple, error);
+		ok = read_stored_row(state, partition, path, record->sequence & OFFSET_MASK, &tuple,
+							 error);
 	ok = ok && decode_line(state, record, tuple, path, line ? strtoll(line, NULL, 10) : 0, NULL,
 						   values, isnull, error);
 	if (state->container != NULL)

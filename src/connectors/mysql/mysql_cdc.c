@@ -561,8 +561,17 @@ hand_out(FeathubStream *stream, FeathubRecord *record)
 	CdcState   *state = stream->state;
 	MysqlCdcItem *item;
 
-	while ((item = FeathubMysqlCdcReaderTake(state->reader)) != NULL)
+	for (;;)
 	{
+		item = FeathubMysqlCdcReaderTake(state->reader);
+		if (item == NULL && state->reader->in_event)
+		{
+			CHECK_FOR_INTERRUPTS();
+			FeathubMysqlCdcReaderContinue(state->reader);
+			continue;
+		}
+		if (item == NULL)
+			break;
 		if (!item->is_place)
 		{
 			hand_out_row(stream, item, record);

@@ -248,6 +248,8 @@ typedef struct MysqlCdcReader
 	MysqlCdcItem *open_tail;
 	Size		open_bytes;
 	bool		early;			/* rows of it were made ready before its end */
+	bool		in_event;		/* the event is not used up */
+	bool		full;			/* as many rows are ready as should be */
 	MysqlCdcTransaction *transaction;	/* the one that is read */
 	int64		nrows;			/* its records so far */
 	int64		skip;			/* of them are applied */
@@ -272,8 +274,12 @@ extern MysqlCdcReader *FeathubMysqlCdcReaderMake(FeathubStream *stream, MysqlCdc
 /* Begin to read at a position. */
 extern void FeathubMysqlCdcReaderStart(MysqlCdcReader *reader, const MysqlCdcPosition *position,
 									   bool mariadb, bool checksums);
-/* Take in an event. */
+/*
+ * Take in an event; while in_event is set after it, there is more of it, for
+ * Continue to take once what is ready has been handed out.
+ */
 extern void FeathubMysqlCdcReaderFeed(MysqlCdcReader *reader, const char *data, Size len);
+extern void FeathubMysqlCdcReaderContinue(MysqlCdcReader *reader);
 /* The next item that is ready, or NULL; the caller frees it. */
 extern MysqlCdcItem *FeathubMysqlCdcReaderTake(MysqlCdcReader *reader);
 extern void FeathubMysqlCdcItemFree(MysqlCdcItem *item);

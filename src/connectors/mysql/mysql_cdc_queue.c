@@ -77,19 +77,27 @@ FeathubMysqlCdcReaderStart(MysqlCdcReader *reader, const MysqlCdcPosition *posit
 void
 FeathubMysqlCdcReaderFeed(MysqlCdcReader *reader, const char *data, Size len)
 {
+	reader->bytes_read += len;
+	FeathubMysqlBinlogFeed(reader->binlog, data, len);
+	reader->in_event = true;
+	FeathubMysqlCdcReaderContinue(reader);
+}
+
+void
+FeathubMysqlCdcReaderContinue(MysqlCdcReader *reader)
+{
 	MysqlBinlogItem item;
 	MysqlBinlogItemType type;
 	const MysqlBinlogPosition *at;
 
-	reader->bytes_read += len;
-	FeathubMysqlBinlogFeed(reader->binlog, data, len);
+	reader->full = false;
 	while ((type = FeathubMysqlBinlogNext(reader->binlog, &item)) != MYSQL_BINLOG_END)
 	{
 		switch (type)
 		{
 			case MYSQL_BINLOG_ERROR:
 				stop_with_damage(reader);
-				return;
+				break;
 			case MYSQL_BINLOG_BEGIN:
 				begin_transaction(reader, &item);
 				break;
@@ -169,8 +177,15 @@ FeathubMysqlCdcReaderFeed(MysqlCdcReader *reader, const char *data, Size len)
 				break;
 		}
 		if (reader->stop.message)
+		{
+			reader->in_event = false;
+			return;
+		}
+		/* a compressed transaction is one event, of any size */
+		if (reader->full)
 			return;
 	}
+	reader->in_event = false;
 	at = FeathubMysqlBinlogAt(reader->binlog);
 	if (reader->transaction == NULL && !at->in_transaction && at->file[0] != '\0' &&
 		at->next_position > 0)
@@ -418,6 +433,7 @@ add_row(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlBinlogI
 	{
 		make_ready(reader);
 		reader->early = true;
+		reader->full = true;
 	}
 }
 

@@ -124,6 +124,19 @@ wait_for('customer');
 same_as_source('customer', 'nothing is lost or left');
 
 
+# One transaction of more bytes than are kept.
+
+my_sql(q{CREATE TABLE wide (id int PRIMARY KEY, v varchar(2000)); START TRANSACTION; INSERT INTO wide SELECT seq, REPEAT('x', 1500) FROM seq_1_to_30000;
+	UPDATE wide SET id = id + 100000 WHERE id <= 100; COMMIT});
+sql(q{
+	CREATE FOREIGN TABLE wide_source (id int OPTIONS (key 'true'), v text) SERVER mysql OPTIONS (table_name 'wide', stream_mode 'binlog', snapshot_mode 'never');
+	CREATE TABLE wide_sink (id int, n int);
+	SELECT feathub.create_job('wide', source => 'wide_source', sink => 'wide_sink', query => 'SELECT id, length(v) AS n FROM batch');
+});
+wait_for('wide');
+is(sql('SELECT count(*), count(DISTINCT id), sum(n) FROM wide_sink'), '30100|30100|45150000', 'a transaction of many bytes');
+sql(q{SELECT feathub.drop_job('wide')});
+
 # Columns that come and go, and what stops a job.
 
 my_sql(q{ALTER TABLE customer ADD COLUMN extra int DEFAULT 7 FIRST, ADD COLUMN note varchar(20);

@@ -222,6 +222,15 @@ foreach my $format ('avro', 'parquet')
 	sql("ALTER TABLE whole_${format}_sink DROP CONSTRAINT whole_${format}_sink_n_check");
 	sql("SELECT feathub.retry_dead_letters('$format')");
 	is(sql("SELECT string_agg(id || ':' || n || ':' || (path LIKE '%/b.$format'), ' ' ORDER BY id) FROM whole_${format}_sink WHERE id IN (4001, 4002)"), '4002:-1:true', "$format: and can be tried again");
+	# not from a file that has taken the name, nor to the harm of others
+	$write->('b', q{VALUES (4000, 'x', '5'), (5001, 'other', '9')});
+	wait_for($format);
+	foreach my $what ('replaced', 'removed')
+	{
+		unlink "$dir/$format/b.$format" or die "could not remove: $!" if $what eq 'removed';
+		is(sql("SELECT feathub.retry_dead_letters('$format')"), '0', "$format: the file is $what");
+		is(sql("SELECT count(*) || ' ' || (SELECT count(*) FROM feathub.dead_letter WHERE job = '$format' AND message LIKE '%is gone') FROM whole_${format}_sink WHERE id = 5001"), '1 1', "$format: and the row a dead letter");
+	}
 	# restarts in the middle of a file
 	$write->('c', q{SELECT i, 't', '1' FROM generate_series(10001, 30000) i});
 	for (1 .. 5)
