@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
 #include "formats/avro_record.h"
@@ -151,6 +152,7 @@ check_schema(const char *option, const char *value)
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
+	value = pg_server_to_any(value, (int) strlen(value), PG_UTF8);
 	(void) FeathubAvroParseSchema(value, strlen(value), ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
 								  psprintf("option \"%s\"", option));
 	MemoryContextSwitchTo(old);

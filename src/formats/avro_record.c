@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "formats/avro_record.h"
@@ -26,6 +27,8 @@ FeathubAvroSchemaOption(const FeathubAvroOptions *options, char **schema)
 	bool		is_key = options->carrier && options->carrier->is_key;
 
 	*schema = is_key ? options->key_schema : options->schema;
+	if (*schema)
+		*schema = pg_server_to_any(*schema, (int) strlen(*schema), PG_UTF8);
 	return is_key ? "avro_key_schema" : "avro_schema";
 }
 

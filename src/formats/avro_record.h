@@ -143,7 +143,7 @@ extern void FeathubAvroWriteRecord(const FeathubAvroRecordWriter *records, Datum
 /* Columns (ColumnDef) for the fields of a schema, or for the value that it has. */
 extern List *FeathubAvroColumnDefs(const FeathubAvroNode *root);
 
-/* The option that has the schema: "avro_schema", or of keys "avro_key_schema". */
+/* The option that has the schema, in UTF-8: "avro_schema", or of keys "avro_key_schema". */
 extern const char *FeathubAvroSchemaOption(const FeathubAvroOptions *options, char **schema);
 
 #endif							/* FEATHUB_FORMATS_AVRO_RECORD_H */

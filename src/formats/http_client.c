@@ -164,6 +164,7 @@ set_security(Transfer *transfer, const FeathubHttpRequest *request)
 	set_string(transfer, CURLOPT_CAINFO, request->ca_file);
 	if (request->ca_pem)
 	{
+#if LIBCURL_VERSION_NUM >= 0x074d00
 		struct curl_blob blob = {
 			.data = unconstify(char *, request->ca_pem), .len = strlen(request->ca_pem),
 			.flags = CURL_BLOB_COPY
@@ -171,6 +172,13 @@ set_security(Transfer *transfer, const FeathubHttpRequest *request)
 
 		if (curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OUT_OF_MEMORY)
 			out_of_memory();
+#else
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this build of feathub cannot trust certificates that are given as text"),
+				 errdetail("libcurl %s is older than 7.77.", LIBCURL_VERSION),
+				 errhint("Use option \"%s\".", "schema_registry_ca_file")));
+#endif
 	}
 	set_string(transfer, CURLOPT_SSLCERT, request->cert_file);
 	set_string(transfer, CURLOPT_SSLKEY, request->key_file);

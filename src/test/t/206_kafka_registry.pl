@@ -18,7 +18,7 @@ my $node = new_node(
 	'registry', conf => q{
 log_min_messages = debug1
 feathub.embedded_broker = on
-feathub.embedded_broker_topics = 'a:1, b:1, refs:1, job:1, keyed:1, protos:1, many:1'
+feathub.embedded_broker_topics = 'a:1, b:1, refs:1, job:1, keyed:1, protos:1, many:1, latin:1'
 feathub.retry_delay = 100ms
 feathub.retry_delay_max = 500ms
 feathub.scheduler_interval = 1s
@@ -194,6 +194,21 @@ $sql->(q{SELECT feathub.wait_for_job('g', '60 s')});
 is($sql->(q{SELECT applied, dead_letters FROM feathub.job_status WHERE job = 'g'}), '2|1', 'what it does not know is a dead letter');
 is($sql->('SELECT string_agg(n::text, $$,$$ ORDER BY n) FROM g'), '1,2', 'the rows');
 like($sql->('SELECT message FROM feathub.dead_letter'), qr/has no schema with id 99/, 'its reason');
+
+note('a database of another encoding');
+mock_schema($mock, 40, schema(qq({"name":"n","type":"int","doc":"\xc3\xa9"},) . field('t', 'string')));
+$sql->("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'");
+is($node->safe_psql('latin', qq{SET client_encoding = 'UTF8';
+CREATE EXTENSION feathub;
+CREATE SERVER k FOREIGN DATA WRAPPER feathub_kafka OPTIONS (bootstrap_servers 'embedded', schema_registry_url '$mock->{http}/ok');
+CREATE FOREIGN TABLE w (n int) SERVER k OPTIONS (topic 'latin', format 'avro', avro_encoding 'plain', avro_schema
+ '{"type":"record","name":"r","fields":[{"name":"n","type":"int","doc":"\xc3\xa9"},{"name":"t","type":"string","default":"\xc3\xa9"}]}');
+CREATE FOREIGN TABLE r (n int, t text, o bigint OPTIONS (metadata 'offset')) SERVER k OPTIONS (topic 'latin', format 'avro');
+CREATE FOREIGN TABLE b (v bytea) SERVER k OPTIONS (topic 'latin', format 'raw');
+INSERT INTO w VALUES (1);
+SELECT v FROM b;
+INSERT INTO b VALUES ('\\x00000000280204c3a9');
+SELECT n, t, length(t) FROM r WHERE o = 1}), "\\x0204c3a9\n1|\xc3\xa9|1", 'schemas are UTF-8 whatever it has');
 
 note('more schemas than a decoder keeps, in one batch');
 my $filler = 'x' x 300;
