@@ -269,6 +269,8 @@ FeathubMysqlDumpRead(MysqlConnection *conn, long timeout, const char **data, Siz
 	}
 	if (conn->row == NULL)
 		report_end(conn);
+	/* also of what came while the caller was busy */
+	conn->idle_since = FeathubClock();
 	*data = conn->row[0];
 	*len = conn->res->lengths[0];
 

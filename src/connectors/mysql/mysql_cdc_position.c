@@ -135,6 +135,47 @@ FeathubMysqlCdcComparePlaces(const char *file_a, uint64 position_a,
 	return position_a == position_b ? 0 : position_a < position_b ? -1 : 1;
 }
 
+/* Do all collations order the texts by the place where they first differ? */
+static bool
+order_is_known(const char *a, const char *b)
+{
+	while (*a && pg_tolower((unsigned char) *a) == pg_tolower((unsigned char) *b))
+	{
+		a++;
+		b++;
+	}
+	return !IS_HIGHBIT_SET(*a) && !IS_HIGHBIT_SET(*b) &&
+		(*a == '\0' || isalnum((unsigned char) *a)) && (*b == '\0' || isalnum((unsigned char) *b));
+}
+
+/*
+ * The order of keys is that of the server's collation, which we do not have.
+ * Where it is not sure, the first one counts as behind the other: who asks
+ * whether a row was written before does it again then, and none is left out.
+ */
+static int
+compare_cursors(const MysqlPosition *a, const MysqlPosition *b)
+{
+	for (int i = 0; i < Min(a->nvalues, b->nvalues); i++)
+	{
+		const MysqlPositionValue *x = &a->values[i];
+		const MysqlPositionValue *y = &b->values[i];
+
+		if (x->tag != 'i' || y->tag != 'i')
+		{
+			if (strcmp(x->text, y->text) != 0)
+				break;
+		}
+		else if (pg_strcasecmp(x->text, y->text) != 0)
+		{
+			if (!order_is_known(x->text, y->text))
+				return 1;
+			break;
+		}
+	}
+	return FeathubMysqlComparePositionValues(a, b);
+}
+
 int
 FeathubMysqlCdcCompare(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
 {
@@ -146,7 +187,7 @@ FeathubMysqlCdcCompare(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
 	/* a row of the first copy comes again at another place of the log */
 	if (a->snapshot && (a->cursor.before || b->cursor.before))
 	{
-		result = FeathubMysqlComparePositionValues(&a->cursor, &b->cursor);
+		result = compare_cursors(&a->cursor, &b->cursor);
 		return result ? result : (int) b->cursor.before - (int) a->cursor.before;
 	}
 	if (a->file == NULL || b->file == NULL)
@@ -156,7 +197,7 @@ FeathubMysqlCdcCompare(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
 		return result;
 	if (a->rows != b->rows)
 		return a->rows < b->rows ? -1 : 1;
-	return FeathubMysqlComparePositionValues(&a->cursor, &b->cursor);
+	return compare_cursors(&a->cursor, &b->cursor);
 }
 
 void
