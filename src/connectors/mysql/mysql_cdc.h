@@ -50,6 +50,7 @@ typedef struct MysqlCdcColumn
 	char	   *type;			/* int, varchar */
 	int			collation;		/* any of its character set; 63: bytes; 0: none */
 	bool		is_unsigned;
+	bool		old_time;		/* fractions of seconds as MariaDB 5.3 stored them */
 	int			nmembers;		/* of ENUM and SET */
 	MysqlBinlogString *members;
 } MysqlCdcColumn;
@@ -59,6 +60,7 @@ typedef struct MysqlCdcTable
 {
 	bool		gtid;			/* the server's transactions have GTIDs */
 	bool		ignore_case;	/* of names of tables */
+	bool		old_times;		/* columns have the format of MariaDB 5.3 unless they say so */
 	char	   *source;			/* by which the server is known again */
 	char	   *quoted;			/* database.table */
 	char	   *where;			/* for information_schema */

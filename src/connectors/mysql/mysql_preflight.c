@@ -106,7 +106,8 @@ read_variables(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTable *tabl
 {
 	const char *sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN"
 		" ('log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_value_options',"
-		" 'gtid_mode', 'server_uuid', 'server_id', 'lower_case_table_names')";
+		" 'gtid_mode', 'server_uuid', 'server_id', 'lower_case_table_names',"
+		" 'mysql56_temporal_format')";
 	MysqlResult *result = FeathubMysqlQuery(conn, sql, strlen(sql));
 	char	  **values;
 	unsigned long *lengths;
@@ -141,6 +142,8 @@ check_variable(FeathubStream *stream, const char *name, const char *value,
 		table->gtid = pg_strcasecmp(value, "ON") == 0;
 	else if (pg_strcasecmp(name, "lower_case_table_names") == 0)
 		table->ignore_case = strcmp(value, "0") != 0;
+	else if (pg_strcasecmp(name, "mysql56_temporal_format") == 0)
+		table->old_times = pg_strcasecmp(value, "ON") != 0;
 	else if (pg_strcasecmp(name, mariadb ? "server_id" : "server_uuid") == 0)
 		table->source = MemoryContextStrdup(stream->context, value);
 }
@@ -203,6 +206,12 @@ FeathubMysqlReadColumns(FeathubStream *stream, MysqlConnection *conn, MysqlCdcTa
 		column->name = pstrdup(values[0]);
 		column->type = pstrdup(values[1]);
 		column->is_unsigned = strstr(values[2], "unsigned") != NULL;
+		/* the server tells the format of those that are not of the usual one */
+		column->old_time = (pg_strncasecmp(values[2], "time(", 5) == 0 ||
+							pg_strncasecmp(values[2], "datetime(", 9) == 0 ||
+							pg_strncasecmp(values[2], "timestamp(", 10) == 0) &&
+			(strstr(values[2], "mariadb-5.3") != NULL ||
+			 (table->old_times && strstr(values[2], "mysql-5.6") == NULL));
 		column->collation = values[3] ? atoi(values[3]) : MYSQL_COLLATION_BINARY;
 		if (pg_strcasecmp(values[1], "enum") == 0 || pg_strcasecmp(values[1], "set") == 0)
 			read_members(column, values[2]);
@@ -217,6 +226,15 @@ check_columns(FeathubStream *stream, const MysqlCdcTable *table)
 {
 	FeathubRelation *rel = stream->rel;
 
+	/* of any column: what is behind it in a row could not be found */
+	for (int i = 0; i < table->ncolumns; i++)
+		if (table->columns[i].old_time)
+			FeathubMysqlNotFollowable(stream, psprintf("Column %s of table %s has fractions of seconds as MariaDB 5.3 stored them, whose length the log does not tell.",
+													   pg_any_to_server(table->columns[i].name,
+																		strlen(table->columns[i].name), PG_UTF8),
+													   table->quoted),
+									  psprintf("On the server: SET GLOBAL mysql56_temporal_format = ON, and in its configuration, then ALTER TABLE %s FORCE.",
+											   table->quoted));
 	for (int attnum = 1; attnum <= rel->tupdesc->natts; attnum++)
 	{
 		Form_pg_attribute att = TupleDescAttr(rel->tupdesc, attnum - 1);

@@ -379,6 +379,12 @@ foreach my $case ([ 'binlog_format', 'MIXED', 'ROW' ], [ 'binlog_row_image', 'MI
 	refused('bad', $cols, qr/$case->[0] is $case->[1], not $case->[2]/, "$case->[0]");
 	my_sql("SET GLOBAL $case->[0] = '$case->[2]'");
 }
+my_sql(q{SET GLOBAL mysql56_temporal_format = OFF; CREATE TABLE oldtimes (id int PRIMARY KEY, d datetime(3), v text)});
+refused('oldtimes', $cols, qr/fractions of seconds as MariaDB 5.3/, 'times of an old format');
+my_sql(q{SET GLOBAL mysql56_temporal_format = ON});
+refused('oldtimes', $cols, qr/fractions of seconds as MariaDB 5.3/, 'which a column still has');
+my_sql(q{ALTER TABLE oldtimes FORCE});
+is(my_sql(q{SELECT column_type FROM information_schema.columns WHERE table_name = 'oldtimes' AND column_name = 'd'}), 'datetime(3)', 'until it is written anew');
 ($status, $out, $err) = $node->psql('postgres', qq{CREATE FOREIGN TABLE misfit (id int) SERVER mysql OPTIONS (table_name 'bad', stream_mode 'binlog', stream_column 'id'); SELECT * FROM misfit});
 like($err, qr/option "stream_column" of foreign table "misfit" does not fit stream_mode 'binlog'/, 'options that do not fit');
 
