@@ -67,8 +67,10 @@ sub open
 		$self->{out}, $self->{in},
 		FeathubTest::_kafka_client_program(),
 		kafka_bootstrap($self->{kafka}),
-		'enable.idempotence=true',
-		'linger.ms=5', 'socket.timeout.ms=5000', 'reconnect.backoff.max.ms=500');
+		# one request at a time, and no haste: after a time-out of several librdkafka
+		# may take a new producer id, whose messages the broker does not recognise
+		'enable.idempotence=true', 'max.in.flight=1',
+		'linger.ms=5', 'socket.timeout.ms=60000', 'reconnect.backoff.max.ms=500');
 	$self->{in}->autoflush(1);
 	return;
 }
