@@ -96,7 +96,7 @@ FeathubMysqlBinlogAt(const MysqlBinlogReader *reader)
 
 /* Errors */
 
-static void
+static void pg_attribute_printf(2, 0)
 set_error(MysqlBinlogReader *reader, const char *fmt, va_list args)
 {
 	MemoryContext old;
