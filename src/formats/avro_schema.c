@@ -229,7 +229,7 @@ parse_fields(Parser *parser, FeathubAvroNode *node, JsonbValue *object, const ch
 	{
 		JsonbValue *field = getIthJsonbValueFromContainer(container, i);
 		JsonbValue *type = NULL;
-		char	   *name;
+		char	   *name = NULL;
 
 		if (!FeathubJsonIsObject(field) ||
 			(name = FeathubJsonStringMember(field, "name")) == NULL ||

@@ -826,7 +826,7 @@ FeathubSchemaRegister(FeathubSchemaRegistry *registry, const char *subject,
 {
 	char	   *path = psprintf("/subjects/%s/versions", escape(subject));
 	Answer		answer;
-	int			id;
+	int			id = -1;
 
 	ask(registry, path, schema_body(type, text, references, nreferences), &answer);
 	if (answer.status == 409 || answer.status == 422)
@@ -849,7 +849,7 @@ FeathubSchemaLookup(FeathubSchemaRegistry *registry, const char *subject, Feathu
 {
 	char	   *path = psprintf("/subjects/%s", escape(subject));
 	Answer		answer;
-	int			id;
+	int			id = -1;
 
 	ask(registry, path, schema_body(type, text, references, nreferences), &answer);
 	if (answer.status == 404)

@@ -19,7 +19,7 @@
 static void
 touch(const void *data, Size len)
 {
-	static volatile unsigned char sink;
+	static volatile unsigned char sink pg_attribute_unused();
 
 	for (Size i = 0; i < len; i++)
 		sink ^= ((const unsigned char *) data)[i];

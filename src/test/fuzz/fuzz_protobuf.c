@@ -19,6 +19,8 @@ enum
 	ROW, TIMESTAMP, DURATION, DECIMAL, DATE, PAIR, TREE, ENTRY, VALUE, INT64_VALUE, MESSAGES
 };
 
+/* what a field says of itself stands behind what all of them are */
+#pragma clang diagnostic ignored "-Winitializer-overrides"
 #define FIELD(n, type_, ...) {.name = n, .number = __COUNTER__ - BASE, .type = FEATHUB_PROTOBUF_##type_, \
 	.oneof = -1, .message = -1, .enumeration = -1, __VA_ARGS__}
 #define OPTIONAL .has_presence = true
