@@ -70,7 +70,7 @@ sub value
 	return rand(1e6) . 'e' . (int(rand(40)) - 20) if $what eq 'f';
 	return "'" . join('', map { ('a' .. 'z', ' ', 'é', '€', '😀', "''", '\\\\', '"')[rand 33] } 1 .. rand(20)) . "'" if $what eq 's';
 	return "'" . join('', map { ('a' .. 'z', 'é', '€', 'ÿ')[rand 29] } 1 .. rand(15)) . "'" if $what eq 'l';
-	return "REPEAT('" . chr(97 + rand 26) . "é', " . int(rand(3) < 0.1 ? rand(30000) : rand(50)) . ')' if $what eq 't';
+	return "REPEAT('" . chr(97 + rand 26) . "é', " . int(rand(3) < 0.1 ? rand(20000) : rand(50)) . ')' if $what eq 't';
 	return "x'" . join('', map { sprintf('%02x', rand 256) } 1 .. rand(20)) . "'" if $what eq 'vb';
 	return ("'a'", "'b'", "'cé'")[rand 3] if $what eq 'en';
 	return ("''", "'x'", "'x,z'", "'x,y,z'")[rand 4] if $what eq 'se';
