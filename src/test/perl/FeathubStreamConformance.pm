@@ -54,12 +54,8 @@ sub stream_node
 {
 	my (%opt) = @_;
 	$node = new_node(
-		'stream', %opt, conf => q{
-log_min_messages = warning
+		'stream', %opt, jobs => 1, conf => q{
 log_statement = none
-restart_after_crash = on
-feathub.retry_delay = 50ms
-feathub.retry_delay_max = 300ms
 feathub.scheduler_interval = 300ms
 feathub.source_interval = 200ms
 feathub.batch_rows = 7
@@ -68,21 +64,8 @@ feathub.batch_rows = 7
 }
 
 sub sql { return $node->safe_psql('postgres', shift); }
-
-sub patient
-{
-	my $query = shift;
-	my $out;
-	poll_until(sub { $out = eval { $node->safe_psql('postgres', $query) }; defined $out }, 'the server answers');
-	return $out;
-}
-
-sub wait_for
-{
-	my $job = shift;
-	return poll_until(sub { eval { $node->safe_psql('postgres', "SELECT feathub.wait_for_job('$job', '20 s')"); 1 } },
-		"job $job has caught up");
-}
+sub patient { return patient_query($node, shift); }
+sub wait_for { return wait_for_job($node, shift); }
 
 =item terminate_workers($job), kill_worker()
 

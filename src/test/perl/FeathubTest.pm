@@ -34,6 +34,8 @@ our @EXPORT = qw(
   new_node
   poll_until
   poll_query
+  patient_query
+  wait_for_job
   free_port
   pause_process
   random_seed
@@ -74,7 +76,8 @@ my @brokers;					# all that kafka_start made, for END
 A running PostgreSQL::Test::Cluster with feathub preloaded, 32 worker slots and
 the extension created in database postgres.  Options: conf => 'lines of
 postgresql.conf', broker => 'topic:partitions, ...' (the embedded broker, off
-otherwise), init => [arguments of init], extension => 0, start => 0.
+otherwise), jobs => 1 (jobs that look, and try again, soon; the server stands up
+again after a crash), init => [arguments of init], extension => 0, start => 0.
 
 =cut
 
@@ -101,6 +104,15 @@ log_line_prefix = '%m [%p] %b %q%a '
 			"feathub.embedded_broker = on\n"
 			  . "feathub.embedded_broker_topics = '$opt{broker}'\n");
 	}
+	$node->append_conf(
+		'postgresql.conf', q{
+log_min_messages = warning
+restart_after_crash = on
+feathub.retry_delay = 50ms
+feathub.retry_delay_max = 300ms
+feathub.scheduler_interval = 500ms
+feathub.source_interval = 300ms
+}) if $opt{jobs};
 	$node->append_conf('postgresql.conf', $opt{conf}) if defined $opt{conf};
 	return $node if defined $opt{start} && !$opt{start};
 	$node->start;
@@ -161,6 +173,42 @@ sub poll_query
 	}
 	diag("last answer to $query\n$last\nexpected $expected");
 	fail('waiting for ' . ($what || $query));
+	return 0;
+}
+
+=item patient_query($node, $query)
+
+The answer to a query, once the server gives one: after a crash it needs a moment.
+
+=item wait_for_job($node, $job)
+
+Wait until a job has applied what its source has now, though the server or the
+source go down meanwhile; a job that does not is a failed test that shows why.
+
+=cut
+
+sub patient_query
+{
+	my ($node, $query) = @_;
+	my $out;
+
+	poll_until(sub { $out = eval { $node->safe_psql('postgres', $query) }; defined $out }, 'the server answers');
+	return $out;
+}
+
+sub wait_for_job
+{
+	my ($node, $job) = @_;
+	my $last = '';
+
+	return 1 if poll_until(
+		sub {
+			return 1 if eval { $node->safe_psql('postgres', "SELECT feathub.wait_for_job('$job', '20 s')"); 1 };
+			$last = $@;
+			return 0;
+		},
+		"job $job has caught up");
+	diag($last, $node->safe_psql('postgres', "SELECT concat_ws(' ', state, reason, last_error) FROM feathub.job_status WHERE job = '$job'"));
 	return 0;
 }
 

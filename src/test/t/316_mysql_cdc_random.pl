@@ -21,34 +21,15 @@ my $mysql = mysql_start(%server, options => [ '--log-bin=binlog', '--binlog-form
 		%server ? ('--gtid-mode=ON', '--enforce-gtid-consistency=ON') : () ]);
 random_seed();
 my $node = new_node(
-	'main', conf => q{
-log_min_messages = warning
-restart_after_crash = on
-feathub.retry_delay = 50ms
-feathub.retry_delay_max = 300ms
-feathub.scheduler_interval = 500ms
-feathub.source_interval = 300ms
+	'main', jobs => 1, conf => q{
 feathub.batch_rows = 70
 });
 
 sub sql { return $node->safe_psql('postgres', shift); }
 sub my_sql { return mysql_query($mysql, "USE shop;\n" . shift); }
+sub patient { return patient_query($node, shift); }
 
-sub patient
-{
-	my $query = shift;
-	my $out;
-	poll_until(sub { $out = eval { $node->safe_psql('postgres', $query) }; defined $out }, 'the server answers');
-	return $out;
-}
-
-sub wait_for
-{
-	my $job = shift;
-	my $last = '';
-	poll_until(sub { eval { $node->safe_psql('postgres', "SELECT feathub.wait_for_job('$job', '20 s')"); 1 } or do { $last = $@; 0 } }, "job $job has caught up")
-	  or diag($last, sql("SELECT concat_ws(' ', state, reason, last_error) FROM feathub.job_status WHERE job = '$job'"));
-}
+sub wait_for { return wait_for_job($node, shift); }
 
 mysql_server($node, $mysql);
 my_sql(q{

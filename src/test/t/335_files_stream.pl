@@ -14,11 +14,7 @@ use Time::HiRes ();
 
 random_seed();
 my $node = new_node(
-	'main', conf => q{
-log_min_messages = warning
-restart_after_crash = on
-feathub.retry_delay = 50ms
-feathub.retry_delay_max = 300ms
+	'main', jobs => 1, conf => q{
 feathub.scheduler_interval = 300ms
 feathub.source_interval = 200ms
 feathub.batch_rows = 500
@@ -27,12 +23,7 @@ my $dir = $node->basedir . '/files';
 make_path("$dir/$_") foreach 'in', 'json', 'csv', 'kill', 'many', 'parts/day=1', 'parts/day=2';
 
 sub sql { return $node->safe_psql('postgres', shift); }
-
-sub wait_for
-{
-	my $job = shift;
-	poll_until(sub { eval { $node->safe_psql('postgres', "SELECT feathub.wait_for_job('$job', '20 s')"); 1 } }, "job $job has caught up");
-}
+sub wait_for { return wait_for_job($node, shift); }
 
 sub add { append_to_file("$dir/$_[0]", $_[1]); return; }
 

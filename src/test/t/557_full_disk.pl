@@ -51,11 +51,7 @@ sub add
 	return;
 }
 
-sub wait_for
-{
-	my $job = shift;
-	return poll_until(sub { eval { sql("SELECT feathub.wait_for_job('$job', '20 s')"); 1 } }, "job $job has caught up");
-}
+sub wait_for { return wait_for_job($node, shift); }
 
 # What a job says of it, and that it still tries.
 sub told

@@ -17,33 +17,14 @@ my $mysql = mysql_start();
 my $kafka = kafka_start();
 random_seed();
 my $node = new_node(
-	'main', conf => q{
-log_min_messages = warning
+	'main', jobs => 1, conf => q{
 log_statement = none
-restart_after_crash = on
-feathub.retry_delay = 50ms
-feathub.retry_delay_max = 300ms
-feathub.scheduler_interval = 500ms
-feathub.source_interval = 300ms
 feathub.batch_rows = 400
 });
 
 sub sql { return $node->safe_psql('postgres', shift); }
-
-# after a crash the server needs a moment
-sub patient
-{
-	my $query = shift;
-	my $out;
-	poll_until(sub { $out = eval { $node->safe_psql('postgres', $query) }; defined $out }, 'the server answers');
-	return $out;
-}
-
-sub wait_for
-{
-	my $job = shift;
-	poll_until(sub { eval { $node->safe_psql('postgres', "SELECT feathub.wait_for_job('$job', '20 s')"); 1 } }, "job $job has caught up");
-}
+sub patient { return patient_query($node, shift); }
+sub wait_for { return wait_for_job($node, shift); }
 
 mysql_server($node, $mysql);
 mysql_query($mysql, q{

@@ -17,24 +17,13 @@ my $kafka = kafka_start(sasl => 1, properties => {
 	'super.users' => 'User:ANONYMOUS', 'allow.everyone.if.no.acl.found' => 'true' });
 random_seed();
 my $node = new_node(
-	'main', conf => q{
-log_min_messages = warning
+	'main', jobs => 1, conf => q{
 log_statement = none
-restart_after_crash = on
-feathub.retry_delay = 50ms
-feathub.retry_delay_max = 300ms
-feathub.scheduler_interval = 500ms
-feathub.source_interval = 300ms
 feathub.batch_rows = 400
 });
 
 sub sql { return $node->safe_psql('postgres', shift); }
-
-sub wait_for
-{
-	my $job = shift;
-	poll_until(sub { eval { $node->safe_psql('postgres', "SELECT feathub.wait_for_job('$job', '20 s')"); 1 } }, "job $job has caught up");
-}
+sub wait_for { return wait_for_job($node, shift); }
 
 # Kafka answers a commit before readers see it: a moment later they do.
 sub is_there

@@ -18,39 +18,20 @@ my $cluster = redis_start_cluster();
 my $kafka = kafka_start();
 random_seed();
 my $node = new_node(
-	'main', conf => q{
-log_min_messages = warning
+	'main', jobs => 1, conf => q{
 log_statement = none
-restart_after_crash = on
 max_worker_processes = 20
 feathub.max_workers = 16
-feathub.retry_delay = 50ms
-feathub.retry_delay_max = 300ms
 feathub.scheduler_interval = 300ms
-feathub.source_interval = 300ms
 feathub.batch_rows = 200
 });
 
 sub sql { return $node->safe_psql('postgres', shift); }
-
-# after a crash the server needs a moment
-sub patient
-{
-	my $query = shift;
-	my $out;
-	poll_until(sub { $out = eval { $node->safe_psql('postgres', $query) }; defined $out }, 'the server answers');
-	return $out;
-}
+sub patient { return patient_query($node, shift); }
 
 my @sinks = qw(hash doc feature far);
 
-sub wait_for
-{
-	foreach my $job (@_)
-	{
-		poll_until(sub { eval { $node->safe_psql('postgres', "SELECT feathub.wait_for_job('$job', '20 s')"); 1 } }, "job $job has caught up");
-	}
-}
+sub wait_for { wait_for_job($node, $_) foreach @_; return; }
 
 my $columns = q{id int OPTIONS (key 'true'), n int, at timestamptz OPTIONS (event_time 'true')};
 sql(qq{

@@ -19,34 +19,15 @@ my $mysql = mysql_start();
 my $redis = redis_start();
 random_seed();
 my $node = new_node(
-	'main', conf => q{
-log_min_messages = warning
-restart_after_crash = on
-feathub.retry_delay = 50ms
-feathub.retry_delay_max = 300ms
-feathub.scheduler_interval = 500ms
-feathub.source_interval = 300ms
+	'main', jobs => 1, conf => q{
 feathub.batch_rows = 300
 });
 my $dir = $node->basedir . '/files';
 make_path("$dir/in", "$dir/out");
 
 sub sql { return $node->safe_psql('postgres', shift); }
-
-# after a crash the server needs a moment
-sub patient
-{
-	my $query = shift;
-	my $out;
-	poll_until(sub { $out = eval { $node->safe_psql('postgres', $query) }; defined $out }, 'the server answers');
-	return $out;
-}
-
-sub wait_for
-{
-	my $job = shift;
-	poll_until(sub { eval { $node->safe_psql('postgres', "SELECT feathub.wait_for_job('$job', '20 s')"); 1 } }, "job $job has caught up");
-}
+sub patient { return patient_query($node, shift); }
+sub wait_for { return wait_for_job($node, shift); }
 
 sub pause
 {

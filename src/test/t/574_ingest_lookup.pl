@@ -30,12 +30,7 @@ make_path("$dir/in", "$dir/many");
 
 sub sql { return $node->safe_psql('postgres', shift); }
 sub status { return sql("SELECT $_[1] FROM feathub.job_status WHERE job = '$_[0]'"); }
-
-sub wait_for
-{
-	my $job = shift;
-	poll_until(sub { eval { $node->safe_psql('postgres', "SELECT feathub.wait_for_job('$job', '20 s')"); 1 } }, "job $job has caught up");
-}
+sub wait_for { return wait_for_job($node, shift); }
 
 sub add
 {
