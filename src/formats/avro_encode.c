@@ -25,6 +25,7 @@
 
 #include "core/compat.h"
 #include "formats/avro.h"
+#include "formats/json_value.h"
 
 void
 FeathubAvroWriteLong(int64 value, StringInfo out)
@@ -39,34 +40,13 @@ FeathubAvroWriteLong(int64 value, StringInfo out)
 	appendStringInfoCharMacro(out, (char) bits);
 }
 
-static bool
-is_integer(FeathubConvertKind kind)
-{
-	return kind == FEATHUB_CONVERT_INT2 || kind == FEATHUB_CONVERT_INT4 ||
-		kind == FEATHUB_CONVERT_INT8;
-}
-
-static bool
-is_number(FeathubConvertKind kind)
-{
-	return is_integer(kind) || kind == FEATHUB_CONVERT_FLOAT4 ||
-		kind == FEATHUB_CONVERT_FLOAT8 || kind == FEATHUB_CONVERT_NUMERIC;
-}
-
-static bool
-is_string(FeathubConvertKind kind)
-{
-	return kind == FEATHUB_CONVERT_TEXT || kind == FEATHUB_CONVERT_VARCHAR ||
-		kind == FEATHUB_CONVERT_BPCHAR;
-}
-
 /* Is it a document, and the node a type that documents are written as? */
 static bool
 writes_json(const FeathubAvroNode *node, const FeathubConverter *type)
 {
 	const FeathubAvroNode *inner = FeathubAvroValueNode(node);
 
-	return (type->kind == FEATHUB_CONVERT_JSON || type->kind == FEATHUB_CONVERT_JSONB) &&
+	return FeathubKindIsJson(type->kind) &&
 		(inner->type == AVRO_ARRAY || inner->type == AVRO_MAP || inner->type == AVRO_RECORD ||
 		 inner->shape->kind == FEATHUB_SHAPE_UNION);
 }
@@ -84,10 +64,10 @@ can_write(const FeathubAvroNode *node, const FeathubConverter *type)
 		case FEATHUB_SHAPE_BOOL:
 			return kind == FEATHUB_CONVERT_BOOL;
 		case FEATHUB_SHAPE_INT:
-			return is_integer(kind);
+			return FeathubKindIsInteger(kind);
 		case FEATHUB_SHAPE_FLOAT:
 		case FEATHUB_SHAPE_DECIMAL:
-			return is_number(kind);
+			return FeathubKindIsNumber(kind);
 		case FEATHUB_SHAPE_DATE:
 			return kind == FEATHUB_CONVERT_DATE;
 		case FEATHUB_SHAPE_TIME:
@@ -98,10 +78,10 @@ can_write(const FeathubAvroNode *node, const FeathubConverter *type)
 			return kind == FEATHUB_CONVERT_TIMESTAMPTZ;
 		case FEATHUB_SHAPE_UUID:
 			return kind == FEATHUB_CONVERT_UUID ||
-				(node->type == AVRO_STRING && is_string(kind));
+				(node->type == AVRO_STRING && FeathubKindIsText(kind));
 		case FEATHUB_SHAPE_BYTES:
 			return kind == FEATHUB_CONVERT_BYTEA ||
-				(node->type == AVRO_BYTES && is_string(kind)) ||
+				(node->type == AVRO_BYTES && FeathubKindIsText(kind)) ||
 				(node->type == AVRO_FIXED && node->size == UUID_LEN && kind == FEATHUB_CONVERT_UUID);
 		case FEATHUB_SHAPE_INTERVAL:
 			return type->base == INTERVALOID;
@@ -110,7 +90,7 @@ can_write(const FeathubAvroNode *node, const FeathubConverter *type)
 			return kind != FEATHUB_CONVERT_ARRAY && kind != FEATHUB_CONVERT_COMPOSITE &&
 				kind != FEATHUB_CONVERT_BYTEA;
 		case FEATHUB_SHAPE_ENUM:
-			return kind == FEATHUB_CONVERT_ENUM || is_string(kind);
+			return kind == FEATHUB_CONVERT_ENUM || FeathubKindIsText(kind);
 		case FEATHUB_SHAPE_LIST:
 			return kind == FEATHUB_CONVERT_ARRAY;
 		case FEATHUB_SHAPE_STRUCT:
@@ -146,7 +126,7 @@ bind_union(FeathubAvroWriter *writer, const char *column)
 		for (int i = 0; i < node->nchildren && writer->branch < 0; i++)
 		{
 			bool		as_text = node->children[i]->shape->kind == FEATHUB_SHAPE_TEXT &&
-				!is_string(writer->type->kind);
+				!FeathubKindIsText(writer->type->kind);
 
 			if (as_text == (pass == 1) && can_write(node->children[i], writer->type))
 				writer->branch = i;
@@ -279,20 +259,6 @@ write_integer(const FeathubAvroWriter *writer, int64 value, const char *column, 
 	FeathubAvroWriteLong(value, out);
 }
 
-static int64
-integer_of(const FeathubConverter *type, Datum value)
-{
-	switch (type->kind)
-	{
-		case FEATHUB_CONVERT_INT2:
-			return DatumGetInt16(value);
-		case FEATHUB_CONVERT_INT4:
-			return DatumGetInt32(value);
-		default:
-			return DatumGetInt64(value);
-	}
-}
-
 static void
 write_real(const FeathubAvroWriter *writer, Datum value, const char *column, StringInfo out)
 {
@@ -304,23 +270,8 @@ write_real(const FeathubAvroWriter *writer, Datum value, const char *column, Str
 		double		f8;
 	}			bits = {0};
 	int			len = writer->node->type == AVRO_FLOAT ? 4 : 8;
-	double		real;
+	double		real = FeathubNumberToReal(writer->type, value);
 
-	switch (writer->type->kind)
-	{
-		case FEATHUB_CONVERT_FLOAT4:
-			real = DatumGetFloat4(value);
-			break;
-		case FEATHUB_CONVERT_FLOAT8:
-			real = DatumGetFloat8(value);
-			break;
-		case FEATHUB_CONVERT_NUMERIC:
-			real = DatumGetFloat8(DirectFunctionCall1(numeric_float8, value));
-			break;
-		default:
-			real = (double) integer_of(writer->type, value);
-			break;
-	}
 	if (len == 4)
 	{
 		bits.f4 = (float) real;
@@ -346,13 +297,8 @@ write_decimal(const FeathubAvroWriter *writer, Datum value, const char *column, 
 	unsigned char *bytes = palloc(Max(len, 1));
 	const unsigned char *p = bytes;
 
-	if (is_integer(writer->type->kind))
-		value = NumericGetDatum(int64_to_numeric(integer_of(writer->type, value)));
-	else if (writer->type->kind != FEATHUB_CONVERT_NUMERIC)
-		value = writer->type->kind == FEATHUB_CONVERT_FLOAT4 ?
-			DirectFunctionCall1(float4_numeric, value) : DirectFunctionCall1(float8_numeric, value);
-	FeathubNumericToDecimal(DatumGetNumeric(value), node->shape->precision, node->shape->scale,
-							bytes, len, column);
+	FeathubNumericToDecimal(FeathubNumberToNumeric(writer->type, value), node->shape->precision,
+							node->shape->scale, bytes, len, column);
 	if (node->type != AVRO_FIXED)
 	{
 		/* bytes that say no more than the sign */
@@ -518,21 +464,12 @@ write_record(const FeathubAvroWriter *writer, Datum value, const char *column, S
 static void
 write_document(const FeathubAvroWriter *writer, Datum value, const char *column, StringInfo out)
 {
-	Jsonb	   *jsonb;
 	JsonbValue	root;
 
 	/* a json's text is any that jsonb takes */
 	if (writer->type->kind == FEATHUB_CONVERT_JSON)
 		value = DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(value)));
-	jsonb = DatumGetJsonbP(value);
-	if (JB_ROOT_IS_SCALAR(jsonb))
-		root = *getIthJsonbValueFromContainer(&jsonb->root, 0);
-	else
-	{
-		root.type = jbvBinary;
-		root.val.binary.data = &jsonb->root;
-		root.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
-	}
+	FeathubJsonbRoot(DatumGetJsonbP(value), &root);
 	FeathubAvroWriteJson(writer->node, &root, false, column, out);
 }
 
@@ -570,7 +507,7 @@ FeathubAvroWriteValue(const FeathubAvroWriter *writer, Datum value, bool isnull,
 			appendStringInfoCharMacro(out, DatumGetBool(value) ? 1 : 0);
 			break;
 		case FEATHUB_SHAPE_INT:
-			write_integer(writer, integer_of(writer->type, value), column, out);
+			write_integer(writer, FeathubNumberToInteger(writer->type, value), column, out);
 			break;
 		case FEATHUB_SHAPE_DATE:
 			write_integer(writer, FeathubDateToUnix(value, column), column, out);

@@ -17,6 +17,7 @@
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "pgtime.h"
+#include "utils/numeric.h"
 
 #include "formats/format.h"
 
@@ -70,6 +71,39 @@ typedef enum FeathubConvertKind
 	FEATHUB_CONVERT_COMPOSITE	/* text: by the input function */
 } FeathubConvertKind;
 
+static inline bool
+FeathubKindIsInteger(FeathubConvertKind kind)
+{
+	return kind == FEATHUB_CONVERT_INT2 || kind == FEATHUB_CONVERT_INT4 ||
+		kind == FEATHUB_CONVERT_INT8;
+}
+
+static inline bool
+FeathubKindIsFloat(FeathubConvertKind kind)
+{
+	return kind == FEATHUB_CONVERT_FLOAT4 || kind == FEATHUB_CONVERT_FLOAT8;
+}
+
+static inline bool
+FeathubKindIsNumber(FeathubConvertKind kind)
+{
+	return FeathubKindIsInteger(kind) || FeathubKindIsFloat(kind) ||
+		kind == FEATHUB_CONVERT_NUMERIC;
+}
+
+static inline bool
+FeathubKindIsText(FeathubConvertKind kind)
+{
+	return kind == FEATHUB_CONVERT_TEXT || kind == FEATHUB_CONVERT_VARCHAR ||
+		kind == FEATHUB_CONVERT_BPCHAR;
+}
+
+static inline bool
+FeathubKindIsJson(FeathubConvertKind kind)
+{
+	return kind == FEATHUB_CONVERT_JSON || kind == FEATHUB_CONVERT_JSONB;
+}
+
 /* What converting to one type needs; made once for each column. */
 typedef struct FeathubConverter FeathubConverter;
 struct FeathubConverter
@@ -120,6 +154,14 @@ extern bool FeathubConvertText(FeathubConverter *converter, const char *s, Size 
 
 /* The same for a null: false if the type is a domain that refuses it. */
 extern bool FeathubConvertNull(FeathubConverter *converter, FeathubDecodeError *error);
+
+/*
+ * The other way round: a value of a type that is a number (or oid) as one of C.
+ * Of the first, integers only; numeric goes into a double as by a cast.
+ */
+extern int64 FeathubNumberToInteger(const FeathubConverter *type, Datum value);
+extern double FeathubNumberToReal(const FeathubConverter *type, Datum value);
+extern Numeric FeathubNumberToNumeric(const FeathubConverter *type, Datum value);
 
 /*
  * FeathubConvertNumber

@@ -436,3 +436,53 @@ FeathubConvertNumeric(FeathubConverter *converter, const char *s, Size len, bool
 	}
 	return !converter->has_limit || apply_limit(converter, s, len, result, error);
 }
+
+/* Values of numbers */
+
+int64
+FeathubNumberToInteger(const FeathubConverter *type, Datum value)
+{
+	switch (type->kind)
+	{
+		case FEATHUB_CONVERT_INT2:
+			return DatumGetInt16(value);
+		case FEATHUB_CONVERT_INT4:
+			return DatumGetInt32(value);
+		case FEATHUB_CONVERT_INT8:
+			return DatumGetInt64(value);
+		default:
+			return DatumGetObjectId(value);
+	}
+}
+
+double
+FeathubNumberToReal(const FeathubConverter *type, Datum value)
+{
+	switch (type->kind)
+	{
+		case FEATHUB_CONVERT_FLOAT4:
+			return DatumGetFloat4(value);
+		case FEATHUB_CONVERT_FLOAT8:
+			return DatumGetFloat8(value);
+		case FEATHUB_CONVERT_NUMERIC:
+			return DatumGetFloat8(DirectFunctionCall1(numeric_float8, value));
+		default:
+			return (double) FeathubNumberToInteger(type, value);
+	}
+}
+
+Numeric
+FeathubNumberToNumeric(const FeathubConverter *type, Datum value)
+{
+	switch (type->kind)
+	{
+		case FEATHUB_CONVERT_NUMERIC:
+			return DatumGetNumeric(value);
+		case FEATHUB_CONVERT_FLOAT4:
+			return DatumGetNumeric(DirectFunctionCall1(float4_numeric, value));
+		case FEATHUB_CONVERT_FLOAT8:
+			return DatumGetNumeric(DirectFunctionCall1(float8_numeric, value));
+		default:
+			return int64_to_numeric(FeathubNumberToInteger(type, value));
+	}
+}

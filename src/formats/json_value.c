@@ -285,7 +285,6 @@ FeathubJsonDocument(const char *s, Size len, JsonbValue *result, FeathubDecodeEr
 		.kind = FEATHUB_CONVERT_JSONB, .typid = JSONBOID, .base = JSONBOID, .typmod = -1,
 		.settings = &settings
 	};
-	Jsonb	   *jsonb;
 	Datum		datum;
 
 	if (pg_encoding_verifymbstr(PG_UTF8, s, (int) Min(len, PG_INT32_MAX)) != len)
@@ -293,7 +292,13 @@ FeathubJsonDocument(const char *s, Size len, JsonbValue *result, FeathubDecodeEr
 								 "invalid byte sequence for encoding \"UTF8\"");
 	if (!FeathubJsonbFromText(&type, s, len, &datum, error))
 		return false;
-	jsonb = DatumGetJsonbP(datum);
+	FeathubJsonbRoot(DatumGetJsonbP(datum), result);
+	return true;
+}
+
+void
+FeathubJsonbRoot(Jsonb *jsonb, JsonbValue *result)
+{
 	if (JB_ROOT_IS_SCALAR(jsonb))
 		*result = *getIthJsonbValueFromContainer(&jsonb->root, 0);
 	else
@@ -302,7 +307,6 @@ FeathubJsonDocument(const char *s, Size len, JsonbValue *result, FeathubDecodeEr
 		result->val.binary.data = &jsonb->root;
 		result->val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
 	}
-	return true;
 }
 
 bool
@@ -650,7 +654,7 @@ FeathubJsonConvert(FeathubConverter *converter, const FeathubJsonToken *token,
 		return FeathubConvertNull(converter, error);
 	}
 	*isnull = false;
-	if (converter->kind == FEATHUB_CONVERT_JSON || converter->kind == FEATHUB_CONVERT_JSONB)
+	if (FeathubKindIsJson(converter->kind))
 		return convert_json(converter, token, result, error) &&
 			FeathubConvertDomain(converter, *result, false, error);
 

@@ -27,6 +27,9 @@ extern bool FeathubJsonConvert(FeathubConverter *converter, const FeathubJsonTok
 extern bool FeathubJsonbFromText(FeathubConverter *converter, const char *s, Size len,
 								 Datum *result, FeathubDecodeError *error);
 
+/* The whole of a jsonb as a value to look around in; it points into it. */
+extern void FeathubJsonbRoot(Jsonb *jsonb, JsonbValue *result);
+
 /*
  * FeathubJsonDocument
  *		All of the text, UTF-8, as a document to look around in, palloc'd.

@@ -64,13 +64,6 @@ FeathubProtobufReaderMake(const FeathubProtoMessage *message, MemoryContext scra
 	return reader;
 }
 
-static bool
-is_integer_type(const FeathubConverter *type)
-{
-	return type->kind == FEATHUB_CONVERT_INT2 || type->kind == FEATHUB_CONVERT_INT4 ||
-		type->kind == FEATHUB_CONVERT_INT8;
-}
-
 static void
 cannot_take(const FeathubProtoField *field, const FeathubConverter *type,
 			const FeathubProtoMessage *message, const FeathubColumn *column)
@@ -120,7 +113,7 @@ bind_target(FeathubProtoReader *reader, ProtoTarget *target, const FeathubProtoF
 	}
 	else
 		fits = FeathubShapeFits(field->shape, single) ||
-			(field->def->type == FEATHUB_PROTOBUF_ENUM && is_integer_type(single)) ||
+			(field->def->type == FEATHUB_PROTOBUF_ENUM && FeathubKindIsInteger(single->kind)) ||
 			FeathubProtobufIsTimeColumn(field, single);
 	if (!fits)
 		cannot_take(field, target->type, reader->message, target->column);
@@ -233,7 +226,7 @@ convert_single(const FeathubProtoField *field, const ProtoTarget *target,
 		return FeathubProtobufPush(field, raw, type, &state, WJB_ELEM, &result, depth, error) &&
 			FeathubJsonbConvert(result, type, value, error);
 	}
-	if (field->def->type == FEATHUB_PROTOBUF_ENUM && is_integer_type(type))
+	if (field->def->type == FEATHUB_PROTOBUF_ENUM && FeathubKindIsInteger(type->kind))
 	{
 		FeathubShape shape = {.kind = FEATHUB_SHAPE_INT, .bits = 32};
 

@@ -50,33 +50,6 @@ FeathubProtobufWriterMake(const FeathubProtoMessage *message)
 	return writer;
 }
 
-static bool
-is_integer(FeathubConvertKind kind)
-{
-	return kind == FEATHUB_CONVERT_INT2 || kind == FEATHUB_CONVERT_INT4 ||
-		kind == FEATHUB_CONVERT_INT8;
-}
-
-static bool
-is_number(FeathubConvertKind kind)
-{
-	return is_integer(kind) || kind == FEATHUB_CONVERT_FLOAT4 ||
-		kind == FEATHUB_CONVERT_FLOAT8 || kind == FEATHUB_CONVERT_NUMERIC;
-}
-
-static bool
-is_string(FeathubConvertKind kind)
-{
-	return kind == FEATHUB_CONVERT_TEXT || kind == FEATHUB_CONVERT_VARCHAR ||
-		kind == FEATHUB_CONVERT_BPCHAR;
-}
-
-static bool
-is_json(FeathubConvertKind kind)
-{
-	return kind == FEATHUB_CONVERT_JSON || kind == FEATHUB_CONVERT_JSONB;
-}
-
 /* Can a value of the type be one of the field's values? */
 static bool
 can_write(const FeathubProtoField *field, const FeathubConverter *type)
@@ -85,7 +58,7 @@ can_write(const FeathubProtoField *field, const FeathubConverter *type)
 
 	if (FeathubProtobufIsTimeColumn(field, type))
 		return true;
-	if (field->message != NULL && is_json(kind))
+	if (field->message != NULL && FeathubKindIsJson(kind))
 		return true;
 	if (field->message != NULL)
 	{
@@ -104,7 +77,7 @@ can_write(const FeathubProtoField *field, const FeathubConverter *type)
 			case PROTO_TIME_OF_DAY:
 				return type->base == TIMEOID;
 			case PROTO_DECIMAL:
-				return is_number(kind);
+				return FeathubKindIsNumber(kind);
 			default:
 				return false;
 		}
@@ -115,16 +88,16 @@ can_write(const FeathubProtoField *field, const FeathubConverter *type)
 			return kind == FEATHUB_CONVERT_BOOL;
 		case FEATHUB_PROTOBUF_DOUBLE:
 		case FEATHUB_PROTOBUF_FLOAT:
-			return is_number(kind);
+			return FeathubKindIsNumber(kind);
 		case FEATHUB_PROTOBUF_STRING:
 			return kind != FEATHUB_CONVERT_ARRAY && kind != FEATHUB_CONVERT_COMPOSITE &&
 				kind != FEATHUB_CONVERT_BYTEA;
 		case FEATHUB_PROTOBUF_BYTES:
-			return kind == FEATHUB_CONVERT_BYTEA || kind == FEATHUB_CONVERT_UUID || is_string(kind);
+			return kind == FEATHUB_CONVERT_BYTEA || kind == FEATHUB_CONVERT_UUID || FeathubKindIsText(kind);
 		case FEATHUB_PROTOBUF_ENUM:
-			return kind == FEATHUB_CONVERT_ENUM || is_string(kind) || is_integer(kind);
+			return kind == FEATHUB_CONVERT_ENUM || FeathubKindIsText(kind) || FeathubKindIsInteger(kind);
 		default:
-			return is_integer(kind) || kind == FEATHUB_CONVERT_NUMERIC || type->base == OIDOID;
+			return FeathubKindIsInteger(kind) || kind == FEATHUB_CONVERT_NUMERIC || type->base == OIDOID;
 	}
 }
 
@@ -141,13 +114,13 @@ bind_part(FeathubProtoWriter *writer, ProtoPart *part)
 	{
 		single = single->kind == FEATHUB_CONVERT_ARRAY && !field->def->is_map ? single->element :
 			NULL;
-		fits = single ? can_write(field, single) : is_json(part->type->kind);
+		fits = single ? can_write(field, single) : FeathubKindIsJson(part->type->kind);
 	}
 	else
 	{
 		fits = can_write(field, single);
 		/* documents have no one value that is converted */
-		if (field->message != NULL && is_json(single->kind))
+		if (field->message != NULL && FeathubKindIsJson(single->kind))
 			single = NULL;
 	}
 	if (!fits)
@@ -369,7 +342,6 @@ write_array(const ProtoPart *part, Datum value, int depth, StringInfo out)
 static void
 write_document(const ProtoPart *part, Datum value, int depth, StringInfo out)
 {
-	Jsonb	   *jsonb;
 	JsonbValue	root;
 
 	if (part->type->kind == FEATHUB_CONVERT_JSON)
@@ -385,15 +357,7 @@ write_document(const ProtoPart *part, Datum value, int depth, StringInfo out)
 					(errcode(error.sqlerrcode),
 					 errmsg("column \"%s\": %s", part->column, error.message)));
 	}
-	jsonb = DatumGetJsonbP(value);
-	if (JB_ROOT_IS_SCALAR(jsonb))
-		root = *getIthJsonbValueFromContainer(&jsonb->root, 0);
-	else
-	{
-		root.type = jbvBinary;
-		root.val.binary.data = &jsonb->root;
-		root.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
-	}
+	FeathubJsonbRoot(DatumGetJsonbP(value), &root);
 	FeathubProtobufWriteJsonb(part->field, &root, part->column, depth, out);
 }
 

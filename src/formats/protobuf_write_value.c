@@ -173,52 +173,6 @@ FeathubProtobufFromName(const FeathubProtoField *field, const char *name, Size l
 					FeathubConvertShow(name, len), column, type->full_name)));
 }
 
-static int64
-integer_of(const FeathubConverter *type, Datum value)
-{
-	switch (type->kind)
-	{
-		case FEATHUB_CONVERT_INT2:
-			return DatumGetInt16(value);
-		case FEATHUB_CONVERT_INT4:
-			return DatumGetInt32(value);
-		case FEATHUB_CONVERT_INT8:
-			return DatumGetInt64(value);
-		default:
-			return DatumGetObjectId(value);
-	}
-}
-
-static double
-real_of(const FeathubConverter *type, Datum value)
-{
-	switch (type->kind)
-	{
-		case FEATHUB_CONVERT_FLOAT4:
-			return DatumGetFloat4(value);
-		case FEATHUB_CONVERT_FLOAT8:
-			return DatumGetFloat8(value);
-		default:
-			return (double) integer_of(type, value);
-	}
-}
-
-static Numeric
-numeric_of(const FeathubConverter *type, Datum value)
-{
-	switch (type->kind)
-	{
-		case FEATHUB_CONVERT_NUMERIC:
-			return DatumGetNumeric(value);
-		case FEATHUB_CONVERT_FLOAT4:
-			return DatumGetNumeric(DirectFunctionCall1(float4_numeric, value));
-		case FEATHUB_CONVERT_FLOAT8:
-			return DatumGetNumeric(DirectFunctionCall1(float8_numeric, value));
-		default:
-			return int64_to_numeric(integer_of(type, value));
-	}
-}
-
 /* Divide, rounding down. */
 static int64
 divide_down(int64 value, int64 by)
@@ -398,7 +352,7 @@ from_known(const FeathubProtoField *field, FeathubConverter *type, FmgrInfo *out
 			put_part(4, micros % USECS_PER_SEC * 1000, &out);
 			break;
 		case PROTO_DECIMAL:
-			put_decimal(numeric_of(type, value), column, &out);
+			put_decimal(FeathubNumberToNumeric(type, value), column, &out);
 			break;
 		default:
 			{
@@ -467,7 +421,7 @@ FeathubProtobufFromDatum(const FeathubProtoField *field, FeathubConverter *type,
 			if (type->kind == FEATHUB_CONVERT_NUMERIC)
 				FeathubProtobufFromNumeric(field, DatumGetNumeric(value), column, raw);
 			else
-				FeathubProtobufFromReal(field, real_of(type, value), column, raw);
+				FeathubProtobufFromReal(field, FeathubNumberToReal(type, value), column, raw);
 			break;
 		case FEATHUB_PROTOBUF_STRING:
 			FeathubValueText(type, output, value, &data, &len);
@@ -478,10 +432,9 @@ FeathubProtobufFromDatum(const FeathubProtoField *field, FeathubConverter *type,
 			from_bytes(type, output, value, raw);
 			break;
 		case FEATHUB_PROTOBUF_ENUM:
-			if (type->kind == FEATHUB_CONVERT_INT2 || type->kind == FEATHUB_CONVERT_INT4 ||
-				type->kind == FEATHUB_CONVERT_INT8)
+			if (FeathubKindIsInteger(type->kind))
 			{
-				FeathubProtobufFromInteger(field, integer_of(type, value), column, raw);
+				FeathubProtobufFromInteger(field, FeathubNumberToInteger(type, value), column, raw);
 				if (field->enumeration->is_closed &&
 					FeathubProtobufEnumName(field->enumeration, (int32) raw->bits) == NULL)
 					out_of_range(field, psprintf("%d", (int32) raw->bits), column);
@@ -494,7 +447,7 @@ FeathubProtobufFromDatum(const FeathubProtoField *field, FeathubConverter *type,
 			if (type->kind == FEATHUB_CONVERT_NUMERIC)
 				FeathubProtobufFromNumeric(field, DatumGetNumeric(value), column, raw);
 			else
-				FeathubProtobufFromInteger(field, integer_of(type, value), column, raw);
+				FeathubProtobufFromInteger(field, FeathubNumberToInteger(type, value), column, raw);
 			break;
 	}
 }

@@ -49,8 +49,7 @@ static const FeathubOption raw_options[] = {
 static bool
 is_raw_kind(FeathubConvertKind kind)
 {
-	return kind == FEATHUB_CONVERT_BYTEA || kind == FEATHUB_CONVERT_TEXT ||
-		kind == FEATHUB_CONVERT_VARCHAR || kind == FEATHUB_CONVERT_BPCHAR;
+	return kind == FEATHUB_CONVERT_BYTEA || FeathubKindIsText(kind);
 }
 
 static void

@@ -155,32 +155,6 @@ FeathubShapeColumnDef(const FeathubShape *shape)
 	return def;
 }
 
-static bool
-is_text(FeathubConvertKind kind)
-{
-	return kind == FEATHUB_CONVERT_TEXT || kind == FEATHUB_CONVERT_VARCHAR ||
-		kind == FEATHUB_CONVERT_BPCHAR;
-}
-
-static bool
-is_json(FeathubConvertKind kind)
-{
-	return kind == FEATHUB_CONVERT_JSON || kind == FEATHUB_CONVERT_JSONB;
-}
-
-static bool
-is_int(FeathubConvertKind kind)
-{
-	return kind == FEATHUB_CONVERT_INT2 || kind == FEATHUB_CONVERT_INT4 ||
-		kind == FEATHUB_CONVERT_INT8;
-}
-
-static bool
-is_float(FeathubConvertKind kind)
-{
-	return kind == FEATHUB_CONVERT_FLOAT4 || kind == FEATHUB_CONVERT_FLOAT8;
-}
-
 /* Fields of the struct that have an attribute must fit it. */
 static bool
 struct_fits(const FeathubShape *shape, const FeathubConverter *type)
@@ -208,20 +182,20 @@ FeathubShapeFits(const FeathubShape *shape, const FeathubConverter *type)
 	if (shape->kind == FEATHUB_SHAPE_NULL)
 		return true;
 	/* everything has a text and a place in a document */
-	if (is_text(kind) || is_json(kind))
+	if (FeathubKindIsText(kind) || FeathubKindIsJson(kind))
 		return true;
 	switch (shape->kind)
 	{
 		case FEATHUB_SHAPE_BOOL:
 			return kind == FEATHUB_CONVERT_BOOL;
 		case FEATHUB_SHAPE_INT:
-			return is_int(kind) || is_float(kind) || kind == FEATHUB_CONVERT_NUMERIC ||
+			return FeathubKindIsInteger(kind) || FeathubKindIsFloat(kind) || kind == FEATHUB_CONVERT_NUMERIC ||
 				type->base == OIDOID;
 		case FEATHUB_SHAPE_FLOAT:
-			return is_float(kind) || kind == FEATHUB_CONVERT_NUMERIC;
+			return FeathubKindIsFloat(kind) || kind == FEATHUB_CONVERT_NUMERIC;
 		case FEATHUB_SHAPE_DECIMAL:
-			return is_float(kind) || kind == FEATHUB_CONVERT_NUMERIC ||
-				(is_int(kind) && shape->scale <= 0);
+			return FeathubKindIsFloat(kind) || kind == FEATHUB_CONVERT_NUMERIC ||
+				(FeathubKindIsInteger(kind) && shape->scale <= 0);
 		case FEATHUB_SHAPE_TEXT:
 		case FEATHUB_SHAPE_ENUM:
 		case FEATHUB_SHAPE_JSON:

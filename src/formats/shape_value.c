@@ -360,7 +360,7 @@ convert_scalar(const FeathubShape *shape, const FeathubScalar *scalar, FeathubCo
 			}
 			if (shape->is_unsigned && scalar->u.natural > PG_INT64_MAX)
 			{
-				if (type->kind == FEATHUB_CONVERT_FLOAT4 || type->kind == FEATHUB_CONVERT_FLOAT8)
+				if (FeathubKindIsFloat(type->kind))
 					return put_float(type, (double) scalar->u.natural, result, error);
 				return out_of_range(type, psprintf(UINT64_FORMAT, scalar->u.natural), error);
 			}

@@ -576,7 +576,7 @@ may_raise(FileReader *reader)
 		if (converter->is_domain || converter->kind == FEATHUB_CONVERT_OTHER ||
 			converter->kind == FEATHUB_CONVERT_ARRAY ||
 			converter->kind == FEATHUB_CONVERT_COMPOSITE ||
-			converter->kind == FEATHUB_CONVERT_JSON || converter->kind == FEATHUB_CONVERT_JSONB)
+			FeathubKindIsJson(converter->kind))
 			return true;
 	}
 	return false;
