@@ -171,7 +171,7 @@ typedef struct FeathubRecord
 								 * increasing */
 	const char *key;			/* NULL if there is none */
 	Size		key_len;
-	const char *value;			/* NULL: a deletion (tombstone) */
+	const char *value;			/* NULL: a deletion (tombstone); see record_value */
 	Size		value_len;
 	TimestampTz timestamp;		/* of the record in its source; DT_NOBEGIN:
 								 * none */
@@ -505,6 +505,13 @@ struct FeathubConnector
 									StringInfo out);
 	Datum		(*record_headers) (FeathubStream *stream, const FeathubRecord *record,
 								   bool *isnull);
+
+	/*
+	 * Make value and value_len of a record, palloc'd, for a dead letter.
+	 * Optional: for sources whose records are rows rather than bytes; poll leaves
+	 * value "" then, which counts for max_bytes with the row's size.
+	 */
+	void		(*record_value) (FeathubStream *stream, FeathubRecord *record);
 
 	/*
 	 * Decode a record kept as a dead letter, from its raw parts.  headers is

@@ -901,6 +901,8 @@ keep_bad_records(Batch *batch)
 		letter->sequence = record->sequence;
 		letter->key = record->key;
 		letter->key_len = record->key_len;
+		if (pipeline->rel->connector->record_value)
+			pipeline->rel->connector->record_value(stream, record);
 		letter->value = record->value;
 		letter->value_len = record->value_len;
 		letter->headers = pipeline->rel->connector->record_headers(stream, record,

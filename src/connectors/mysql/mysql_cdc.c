@@ -461,7 +461,7 @@ FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size
 		long		wait = 0;
 
 		while (n < max && (n == 0 || bytes < max_bytes) && hand_out(stream, &records[n]))
-			bytes += records[n++].value_len;
+			bytes += ((const MysqlCdcItem *) records[n++].raw)->bytes;
 		if (n == max || bytes >= max_bytes)
 			break;
 		if ((turn & 63) == 0)
@@ -606,15 +606,8 @@ pass_place(CdcState *state, const MysqlCdcItem *item)
 
 /* The fields of a record that all kinds have. */
 static void
-fill_record(CdcState *state, FeathubRecord *record, MysqlCdcItem *item, char *const *values,
-			const unsigned long *lengths)
+fill_record(CdcState *state, FeathubRecord *record, MysqlCdcItem *item)
 {
-	MemoryContext old = MemoryContextSwitchTo(state->handed_context);
-	StringInfoData json;
-
-	initStringInfo(&json);
-	FeathubMysqlRecordsJson(state->records, &json, values, lengths);
-	MemoryContextSwitchTo(old);
 	item->next = state->handed;
 	state->handed = item;
 	state->nhanded++;
@@ -624,8 +617,8 @@ fill_record(CdcState *state, FeathubRecord *record, MysqlCdcItem *item, char *co
 	record->sequence = state->at.number++;
 	record->key = NULL;
 	record->key_len = 0;
-	record->value = json.data;
-	record->value_len = json.len;
+	record->value = "";			/* until FeathubMysqlCdcRecordValue */
+	record->value_len = 0;
 	record->raw = item;
 }
 
@@ -635,7 +628,7 @@ hand_out_row(FeathubStream *stream, MysqlCdcItem *item, FeathubRecord *record)
 	CdcState   *state = stream->state;
 	MysqlCdcTransaction *transaction = item->transaction;
 
-	fill_record(state, record, item, item->values, item->lengths);
+	fill_record(state, record, item);
 	record->timestamp = transaction->time;
 	strlcpy(state->file, transaction->file, sizeof(state->file));
 	state->at.position = transaction->start;
@@ -676,7 +669,9 @@ hand_out_copy(FeathubStream *stream, FeathubRecord *record)
 	item->fields = FeathubMysqlSnapshotFields(state->snapshot);
 	item->values = row->values;
 	item->lengths = row->lengths;
-	fill_record(state, record, item, row->values, row->lengths);
+	for (int i = 0; i < state->records->ncolumns; i++)
+		item->bytes += row->lengths[i];
+	fill_record(state, record, item);
 	record->timestamp = DT_NOBEGIN;
 	state->last_copied = row;
 	state->copied++;
@@ -766,6 +761,19 @@ FeathubMysqlCdcDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 	FeathubMysqlRecordsDecode(state->records, item->fields, item->values, item->lengths,
 							  values, isnull);
 	return true;
+}
+
+void
+FeathubMysqlCdcRecordValue(FeathubStream *stream, FeathubRecord *record)
+{
+	CdcState   *state = stream->state;
+	const MysqlCdcItem *item = record->raw;
+	StringInfoData json;
+
+	initStringInfo(&json);
+	FeathubMysqlRecordsJson(state->records, &json, item->values, item->lengths);
+	record->value = json.data;
+	record->value_len = json.len;
 }
 
 Datum

@@ -303,6 +303,7 @@ extern char *FeathubMysqlCdcRecordPosition(FeathubStream *stream, const FeathubR
 extern char *FeathubMysqlCdcRecordIdentity(FeathubStream *stream, const FeathubRecord *record);
 extern void FeathubMysqlCdcDescribeRecord(FeathubStream *stream, const FeathubRecord *record,
 										  StringInfo out);
+extern void FeathubMysqlCdcRecordValue(FeathubStream *stream, FeathubRecord *record);
 extern Datum FeathubMysqlCdcRecordHeaders(FeathubStream *stream, const FeathubRecord *record,
 										  bool *isnull);
 extern bool FeathubMysqlCdcDecodeStored(FeathubStream *stream, FeathubRecord *record,

@@ -66,6 +66,7 @@ const FeathubConnector FeathubMysqlConnector = {
 	.record_identity = FeathubMysqlRecordIdentity,
 	.describe_record = FeathubMysqlDescribeRecord,
 	.record_headers = FeathubMysqlRecordHeaders,
+	.record_value = FeathubMysqlRecordValue,
 	.decode_stored = FeathubMysqlDecodeStored,
 
 	.import_options = FeathubMysqlImportOptions,

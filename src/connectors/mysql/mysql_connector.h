@@ -348,6 +348,7 @@ extern char *FeathubMysqlRecordPosition(FeathubStream *stream, const FeathubReco
 extern char *FeathubMysqlRecordIdentity(FeathubStream *stream, const FeathubRecord *record);
 extern void FeathubMysqlDescribeRecord(FeathubStream *stream, const FeathubRecord *record,
 									   StringInfo out);
+extern void FeathubMysqlRecordValue(FeathubStream *stream, FeathubRecord *record);
 extern Datum FeathubMysqlRecordHeaders(FeathubStream *stream, const FeathubRecord *record,
 									   bool *isnull);
 extern bool FeathubMysqlDecodeStored(FeathubStream *stream, const char *partition,

@@ -95,7 +95,7 @@ static void append_order(StreamState *state, StringInfo sql, const char *directi
 static char *latest_position(FeathubStream *stream);
 static char *position_of_time(FeathubStream *stream, const char *target);
 static int	read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes);
-static void take_row(FeathubStream *stream, const MysqlFields *page, char **values,
+static Size take_row(FeathubStream *stream, const MysqlFields *page, char **values,
 					 unsigned long *lengths, FeathubRecord *record);
 static void row_position(StreamState *state, const StreamRow *row, MysqlPosition *position);
 
@@ -798,9 +798,8 @@ read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes
 	memcpy(page->fields, FeathubMysqlFields(result), sizeof(MysqlField) * page->nfields);
 	while ((n == 0 || bytes < max_bytes) && FeathubMysqlFetch(result, &values, &lengths))
 	{
-		take_row(stream, page, values, lengths, &records[n]);
-		records[n].sequence = position.number++;
-		bytes += records[n++].value_len;
+		bytes += take_row(stream, page, values, lengths, &records[n]);
+		records[n++].sequence = position.number++;
 	}
 	state->at_end = n < limit && bytes < max_bytes;
 	if (n > 0)
@@ -828,8 +827,8 @@ read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes
 	return n;
 }
 
-/* Keep a row, and make a record of it. */
-static void
+/* Keep a row, and make a record of it; its size. */
+static Size
 take_row(FeathubStream *stream, const MysqlFields *page, char **values,
 		 unsigned long *lengths, FeathubRecord *record)
 {
@@ -837,7 +836,6 @@ take_row(FeathubStream *stream, const MysqlFields *page, char **values,
 	StreamRow  *row = palloc(sizeof(StreamRow));
 	Size		size = 0;
 	char	   *p;
-	StringInfoData json;
 
 	for (int i = 0; i < page->nfields; i++)
 		size += values[i] ? lengths[i] + 1 : 0;
@@ -857,14 +855,11 @@ take_row(FeathubStream *stream, const MysqlFields *page, char **values,
 		row->lengths[i] = lengths[i];
 		p += lengths[i] + 1;
 	}
-	initStringInfo(&json);
-	FeathubMysqlRecordsJson(state->records, &json, row->values, row->lengths);
-
 	record->partition = 0;
 	record->key = NULL;
 	record->key_len = 0;
-	record->value = json.data;
-	record->value_len = json.len;
+	record->value = "";			/* until FeathubMysqlRecordValue */
+	record->value_len = 0;
 	record->timestamp = DT_NOBEGIN;
 	record->raw = row;
 	if (state->kinds[0] == MYSQL_ORDER_TIMESTAMP)
@@ -877,6 +872,7 @@ take_row(FeathubStream *stream, const MysqlFields *page, char **values,
 																	ObjectIdGetDatum(InvalidOid),
 																	Int32GetDatum(-1)));
 	}
+	return size;
 }
 
 void
@@ -912,6 +908,24 @@ FeathubMysqlDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 	FeathubMysqlRecordsDecode(state->records, row->page, row->values, row->lengths,
 							  values, isnull);
 	return true;
+}
+
+void
+FeathubMysqlRecordValue(FeathubStream *stream, FeathubRecord *record)
+{
+	StreamState *state = stream->state;
+	const StreamRow *row = record->raw;
+	StringInfoData json;
+
+	if (by_binlog(stream))
+	{
+		FeathubMysqlCdcRecordValue(stream, record);
+		return;
+	}
+	initStringInfo(&json);
+	FeathubMysqlRecordsJson(state->records, &json, row->values, row->lengths);
+	record->value = json.data;
+	record->value_len = json.len;
 }
 
 /* What the columns are there, by which their text is read again. */
