@@ -137,26 +137,18 @@ extension_owner(void)
  */
 
 void
-FeathubCatalogEnter(FeathubCatalogScope *scope)
+FeathubCatalogEnter(FeathubRoleScope *scope)
 {
-	Oid			owner = extension_owner();
-
-	GetUserIdAndSecContext(&scope->save_userid, &scope->save_sec_context);
-	SetUserIdAndSecContext(owner,
-						   scope->save_sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	scope->save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	FeathubRoleEnter(scope, extension_owner(), SECURITY_LOCAL_USERID_CHANGE,
+					 FEATHUB_SAFE_SEARCH_PATH);
 	SPI_connect();
 }
 
 void
-FeathubCatalogLeave(FeathubCatalogScope *scope)
+FeathubCatalogLeave(FeathubRoleScope *scope)
 {
 	SPI_finish();
-	AtEOXact_GUC(false, scope->save_nestlevel);
-	SetUserIdAndSecContext(scope->save_userid, scope->save_sec_context);
+	FeathubRoleLeave(scope);
 }
 
 int
@@ -198,7 +190,7 @@ FeathubGroupLoad(Oid relid)
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	FeathubGroup *group = NULL;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 
@@ -227,7 +219,7 @@ FeathubGroupsAll(void)
 {
 	static FeathubStatement statement = {.sql = GROUP_COLUMNS "ORDER BY feature_group"};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	List	   *groups = NIL;
 	MemoryContext old;
 
@@ -318,7 +310,7 @@ FeathubGroupInsert(const FeathubGroup *group)
 		.argtypes = {REGCLASSOID, REGCLASSOID, REGCLASSOID, REGCLASSOID, NAMEARRAYOID,
 		TEXTOID, INTERVALOID, INTERVALOID, INTERVALOID, BOOLOID, BOOLOID, INTERVALOID, REGCLASSOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[13];
 	char		nulls[14] = "             ";
 	Datum	   *names = (Datum *) palloc(sizeof(Datum) * list_length(group->primary_key));
@@ -358,7 +350,7 @@ FeathubGroupUpdate(const FeathubGroup *group)
 		"online_store = $5 WHERE feature_group = $1",
 		.nargs = 5, .argtypes = {REGCLASSOID, INTERVALOID, INTERVALOID, INTERVALOID, REGCLASSOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[5];
 	char		nulls[6] = "     ";
 
@@ -379,7 +371,7 @@ FeathubGroupDelete(Oid relid)
 		.sql = "DELETE FROM feathub.feature_group WHERE feature_group = $1",
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 
 	FeathubCatalogEnter(&scope);
@@ -395,7 +387,7 @@ FeathubGroupSetRefreshed(Oid relid)
 		"database_oid = $3 WHERE feature_group = $1",
 		.nargs = 3, .argtypes = {REGCLASSOID, INT8OID, OIDOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[3] = {ObjectIdGetDatum(relid), Int64GetDatum((int64) GetSystemIdentifier()),
 	ObjectIdGetDatum(MyDatabaseId)};
 
@@ -417,7 +409,7 @@ FeathubJobLoad(int64 job_id)
 		.fresh = true
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {Int64GetDatum(job_id)};
 	List	   *jobs;
 
@@ -435,7 +427,7 @@ FeathubJobByName(const char *name, bool missing_ok)
 		.sql = JOB_COLUMNS "WHERE name = $1", .nargs = 1, .argtypes = {TEXTOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {CStringGetTextDatum(name)};
 	List	   *jobs;
 
@@ -455,7 +447,7 @@ FeathubJobLock(const char *name)
 		.sql = JOB_COLUMNS "WHERE name = $1 FOR NO KEY UPDATE", .nargs = 1, .argtypes = {TEXTOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {CStringGetTextDatum(name)};
 	List	   *jobs;
 
@@ -480,7 +472,7 @@ FeathubJobsAll(void)
 {
 	static FeathubStatement statement = {.sql = JOB_COLUMNS "ORDER BY job_id"};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	List	   *jobs;
 
 	FeathubCatalogEnter(&scope);
@@ -502,7 +494,7 @@ FeathubJobsOfSink(Oid sink, bool lock)
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {ObjectIdGetDatum(sink)};
 	List	   *jobs;
 
@@ -522,7 +514,7 @@ FeathubJobsOfRelations(Datum relations)
 		.nargs = 1, .argtypes = {OIDARRAYOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	List	   *jobs;
 
 	FeathubCatalogEnter(&scope);
@@ -792,7 +784,7 @@ FeathubJobInsert(const FeathubJob *job)
 		.argtypes = {TEXTOID, REGROLEOID, REGCLASSOID, REGCLASSOID, TEXTOID, INT4OID, TEXTOID,
 		INT4OID, TEXTOID, TEXTOID, BOOLOID, INT8OID, OIDOID, REGCLASSARRAYOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[14];
 	char		nulls[15] = "              ";
 	int64		job_id;
@@ -833,7 +825,7 @@ FeathubJobSetState(int64 job_id, int64 epoch, const char *state, const char *rea
 		"WHERE job_id = $1 AND epoch = $2",
 		.nargs = 4, .argtypes = {INT8OID, INT8OID, TEXTOID, TEXTOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[4] = {Int64GetDatum(job_id), Int64GetDatum(epoch),
 		CStringGetTextDatum(state), reason ? CStringGetTextDatum(reason) : (Datum) 0};
 	const char *nulls = reason ? "    " : "   n";
@@ -867,7 +859,7 @@ change_job(FeathubStatement *statement, Datum *values, const char *nulls)
 		"WHERE p.job_id = $1 AND j.job_id = p.job_id AND p.epoch <> j.epoch",
 		.nargs = 1, .argtypes = {INT8OID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(statement, values, nulls);
@@ -902,7 +894,7 @@ FeathubJobDelete(int64 job_id)
 	static FeathubStatement letters = {
 		.sql = "DELETE FROM feathub.dead_letter_record WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {Int64GetDatum(job_id)};
 
 	/*
@@ -1024,7 +1016,7 @@ FeathubDeadLettersDelete(int64 job_id, TimestampTz before)
 		.sql = "DELETE FROM feathub.dead_letter_record WHERE job_id = $1 AND created_at < $2",
 		.nargs = 2, .argtypes = {INT8OID, TIMESTAMPTZOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[2] = {Int64GetDatum(job_id), TimestampTzGetDatum(before)};
 	int64		count;
 

@@ -15,6 +15,8 @@
 #include "executor/spi.h"
 #include "nodes/pg_list.h"
 
+#include "core/role.h"
+
 /* A row of feathub.feature_group, palloc'd. */
 typedef struct FeathubGroup
 {
@@ -79,19 +81,12 @@ extern void FeathubExtensionRequire(void);
 
 /*
  * FeathubCatalogEnter, FeathubCatalogLeave
- *		Bracket fixed statements that run as the extension's owner.
- *
- * Between the two SPI is connected and search_path is pg_catalog, pg_temp.
- * An error in between is undone by the (sub)transaction's abort.
+ *		Bracket fixed statements that run as the extension's owner: a role's
+ *		scope (role.h) in which SPI is connected and search_path is pg_catalog,
+ *		pg_temp.
  */
-typedef struct FeathubCatalogScope
-{
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
-} FeathubCatalogScope;
-extern void FeathubCatalogEnter(FeathubCatalogScope *scope);
-extern void FeathubCatalogLeave(FeathubCatalogScope *scope);
+extern void FeathubCatalogEnter(FeathubRoleScope *scope);
+extern void FeathubCatalogLeave(FeathubRoleScope *scope);
 
 /*
  * A constant statement whose plan is kept for the session once it has run; a

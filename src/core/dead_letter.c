@@ -41,7 +41,7 @@ FeathubDeadLettersLoad(int64 job_id, int64 after, int max)
 	Datum		values[] = {Int64GetDatum(job_id), Int64GetDatum(after), Int64GetDatum(max)};
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext old;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	List	   *result = NIL;
 	int			n;
 
@@ -87,7 +87,7 @@ FeathubDeadLetterDone(int64 dead_letter_id, bool applied, int sqlerrcode, const 
 		" sqlstate = $2, message = $3, sink = $4 WHERE dead_letter_id = $1",
 		.nargs = 4,.argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[4] = {Int64GetDatum(dead_letter_id)};
 
 	FeathubCatalogEnter(&scope);

@@ -43,7 +43,7 @@ FeathubDependenciesMake(Oid relid)
 void
 FeathubDependenciesRecord(FeathubStatement *statement, Oid relid, Oid classid, char type)
 {
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 	bool		isnull;
 
@@ -117,7 +117,7 @@ FeathubDependenciesCheck(void)
 		.sql = "UPDATE feathub.feature_group AS g SET online_store = NULL "
 		"WHERE g.online_store IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = g.online_store)"
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	int			njobs;
 
 	FeathubCatalogEnter(&scope);

@@ -246,7 +246,7 @@ FeathubHasUniqueKey(Oid relid, List *columns)
 		"WHERE a.attname::text <> ALL ($2))",
 		.nargs = 2, .argtypes = {OIDOID, TEXTARRAYOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum	   *names = (Datum *) palloc(sizeof(Datum) * list_length(columns));
 	Datum		values[2];
 	int			nnames = 0;

@@ -159,7 +159,7 @@ load_dropped(DroppedObjects *dropped)
 		"WHERE classid = 'pg_class'::regclass AND NOT is_temporary"
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	MemoryContext old;
 	int			count;
 
@@ -302,7 +302,7 @@ drop_groups(DroppedObjects *dropped, Datum relations)
 		"FROM feathub.feature_group WHERE online::oid = ANY ($1) OR tombstone::oid = ANY ($1)",
 		.nargs = 1, .argtypes = {OIDARRAYOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&groups, &relations, NULL);
@@ -334,7 +334,7 @@ drop_stores(DroppedObjects *dropped, Datum relations, bool cascade)
 		"AND f.online_store::oid = ANY ($1) RETURNING g.feature_group::oid, f.online_store::oid",
 		.nargs = 1, .argtypes = {OIDARRAYOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	int			count;
 
 	FeathubCatalogEnter(&scope);
@@ -364,7 +364,7 @@ drop_views(Datum relations)
 		.sql = "DELETE FROM feathub.feature_view WHERE feature_view::oid = ANY ($1)",
 		.nargs = 1, .argtypes = {OIDARRAYOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, &relations, NULL);
@@ -387,7 +387,7 @@ drop_training_data(Datum relations)
 		.sql = "UPDATE feathub.training_data SET feature_view = NULL WHERE feature_view::oid = ANY ($1)",
 		.nargs = 1, .argtypes = {OIDARRAYOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statistics, &relations, NULL);
@@ -405,7 +405,7 @@ check_functions(void)
 		"JOIN pg_event_trigger_dropped_objects() AS d "
 		"ON d.classid = 'pg_proc'::regclass AND d.object_identity = v.online"
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 
 	FeathubCatalogEnter(&scope);
 	if (FeathubCatalogExecute(&statement, NULL, NULL) > 0)

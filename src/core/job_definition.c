@@ -6,16 +6,36 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "core/catalog.h"
+#include "core/compat.h"
 #include "core/job_definition.h"
 
 static char *read_text(FunctionCallInfo fcinfo, int arg, const char *name);
 static char *read_start(const char *value);
+
+void
+FeathubSourceLock(Oid source)
+{
+	AclResult	acl;
+
+	if (get_rel_name(source) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", source)));
+	acl = pg_class_aclcheck(source, GetUserId(), ACL_SELECT);
+	if (acl != ACLCHECK_OK)
+		aclcheck_error(acl, get_relkind_objtype(get_rel_relkind(source)), get_rel_name(source));
+	LockRelationOid(source, AccessShareLock);
+}
 
 void
 FeathubJobReadArguments(FunctionCallInfo fcinfo, int first, FeathubJob *job)

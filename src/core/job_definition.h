@@ -16,6 +16,14 @@
 #define FEATHUB_MAX_JOB_WORKERS 1024
 
 /*
+ * FeathubSourceLock
+ *		Lock the source of a job or group for as long as the transaction lasts.
+ *
+ * Raises UNDEFINED_TABLE, or INSUFFICIENT_PRIVILEGE unless the user may SELECT.
+ */
+extern void FeathubSourceLock(Oid source);
+
+/*
  * FeathubJobReadArguments
  *		Read and check workers, start, on_error, max_dead_letters, on_gap and
  *		synchronous_commit, in this order, from argument number "first" on.

@@ -105,7 +105,7 @@ FeathubPositionsLoad(int64 job_id)
 	static SPIPlanPtr plan = NULL;
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext old;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	List	   *result = NIL;
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(job_id)};
@@ -139,7 +139,7 @@ FeathubPositionInsert(int64 job_id, int64 epoch, const char *partition,
 					  const char *position, const char *mark)
 {
 	static SPIPlanPtr plan = NULL;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Oid			types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID};
 	char		nulls[] = {' ', ' ', ' ', position ? ' ' : 'n', mark ? ' ' : 'n', '\0'};
 	Datum		values[] = {
@@ -164,7 +164,7 @@ void
 FeathubPositionsAdvance(int64 job_id, int64 epoch, FeathubPositionAdvance *advances, int n)
 {
 	static SPIPlanPtr plan = NULL;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	uint64		moved;
 	Oid			types[] = {INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID};
 	Datum		values[] = {
@@ -195,7 +195,7 @@ void
 FeathubPositionsCount(int64 job_id, FeathubPositionAdvance *advances, int n)
 {
 	static SPIPlanPtr plan = NULL;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Oid			types[] = {
 		INT8OID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
 		INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID
@@ -226,7 +226,7 @@ void
 FeathubDeadLettersInsert(int64 job_id, FeathubDeadLetter *letters, int n)
 {
 	static SPIPlanPtr plan = NULL;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Oid			types[] = {
 		INT8OID, TEXTOID, INT8OID, BYTEAOID, BYTEAOID, JSONBOID, TIMESTAMPTZOID, TEXTOID, TEXTOID,
 		TEXTOID
@@ -269,7 +269,7 @@ int64
 FeathubDeadLettersUsed(int64 job_id)
 {
 	static SPIPlanPtr plan = NULL;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(job_id)};
 	int64		used = 0;

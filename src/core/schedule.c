@@ -22,7 +22,7 @@ FeathubScheduledJobs(TimestampTz *next_refresh)
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext old;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	List	   *result = NIL;
 	Oid			types[] = {INT8OID, OIDOID};
 	Datum		values[] = {
@@ -105,7 +105,7 @@ due_refreshes(MemoryContext context, Datum *values, TimestampTz *next_refresh)
 bool
 FeathubJobIsUncommitted(int64 job_id)
 {
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(job_id)};
 	bool		result = false;

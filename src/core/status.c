@@ -31,7 +31,7 @@ static Datum
 return_visible(FunctionCallInfo fcinfo, FeathubStatement *statement)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {ObjectIdGetDatum(GetUserId())};
 
 	InitMaterializedSRF(fcinfo, 0);

@@ -33,7 +33,7 @@ FeathubTrainingDataLoad(Oid relid)
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	FeathubTrainingData *data = NULL;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 
@@ -85,7 +85,7 @@ FeathubTrainingDataInsert(const FeathubTrainingData *data)
 		.nargs = 9,
 		.argtypes = {REGCLASSOID, REGCLASSOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID, INT8OID, TEXTOID, TIMESTAMPTZOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[9];
 
 	if (!object_ownercheck(RelationRelationId, data->relid, GetUserId()))
@@ -116,7 +116,7 @@ FeathubTrainingStatisticInsert(Oid relid, const char *feature, Datum *values, co
 		.argtypes = {REGCLASSOID, NAMEOID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID,
 		FLOAT8OID, FLOAT8OID, FLOAT8ARRAYOID, JSONBOID, TEXTARRAYOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		all[FEATHUB_STATISTIC_VALUES + 2];
 	char		all_nulls[FEATHUB_STATISTIC_VALUES + 2];
 
@@ -149,7 +149,7 @@ FeathubTrainingDataCheck(void)
 		.sql = "UPDATE feathub.training_data AS d SET feature_view = NULL "
 		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = d.feature_view) AND d.feature_view IS NOT NULL"
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statistics, NULL, NULL);
@@ -169,7 +169,7 @@ FeathubTrainingRenameFeature(Oid relid, const char *from, const char *to)
 		.sql = "UPDATE feathub.training_statistic SET feature = $3::name WHERE training_data = $1 AND feature = $2::name",
 		.nargs = 3, .argtypes = {REGCLASSOID, TEXTOID, TEXTOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[3] = {ObjectIdGetDatum(relid), CStringGetTextDatum(from), CStringGetTextDatum(to)};
 
 	FeathubCatalogEnter(&scope);
@@ -189,7 +189,7 @@ FeathubTrainingStatisticLoad(Oid relid, const char *feature, const char *split,
 		.nargs = 3, .argtypes = {REGCLASSOID, NAMEOID, TEXTOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	HeapTuple	tuple;
 	TupleDesc	desc;
 	Datum		values[3];

@@ -48,7 +48,7 @@ FeathubViewLoad(Oid relid)
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	FeathubView *view = NULL;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 
@@ -127,7 +127,7 @@ FeathubViewInsert(const FeathubView *view)
 		.argtypes = {REGCLASSOID, OIDOID, TEXTOID, TEXTOID, NAMEARRAYOID, TEXTOID, BOOLOID, TEXTOID,
 		TIMESTAMPTZOID, BOOLOID, OIDARRAYOID, NAMEARRAYOID, NAMEARRAYOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[13];
 	char		nulls[14] = "             ";
 	Datum	   *parts = (Datum *) palloc(sizeof(Datum) * (list_length(view->owner_views) + 1));
@@ -170,7 +170,7 @@ FeathubViewDelete(Oid relid)
 		.sql = "DELETE FROM feathub.feature_view WHERE feature_view = $1",
 		.nargs = 1, .argtypes = {REGCLASSOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 
 	FeathubCatalogEnter(&scope);
@@ -189,7 +189,7 @@ FeathubViewRenameLabel(Oid relid, const char *from, const char *to)
 		"WHERE feature_view = $1 AND $2::name = ANY (labels || training_helpers || inference_helpers)",
 		.nargs = 3, .argtypes = {REGCLASSOID, TEXTOID, TEXTOID}
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[3] = {ObjectIdGetDatum(relid), CStringGetTextDatum(from), CStringGetTextDatum(to)};
 
 	FeathubCatalogEnter(&scope);
@@ -208,7 +208,7 @@ FeathubViewsOfRelation(Oid relid)
 		.nargs = 1, .argtypes = {OIDOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 	List	   *views = NIL;
 	MemoryContext old;
@@ -259,7 +259,7 @@ FeathubViewsCheck(void)
 		"WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v.feature_view) "
 		"RETURNING v.feature_view::oid::text"
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, NULL, NULL);
@@ -306,7 +306,7 @@ feathub_on_alter(PG_FUNCTION_ARGS)
 		"WHERE f.refobjid = v.feature_view AND f.signature <> v.online"
 	};
 	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo) || strcmp(trigger->event, "ddl_command_end") != 0)
 		ereport(ERROR,

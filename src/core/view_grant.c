@@ -68,7 +68,7 @@ any_shares(void)
 	static FeathubStatement statement = {
 		.sql = "SELECT FROM feathub.feature_view WHERE owner_views <> '{}' LIMIT 1"
 	};
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	bool		any;
 
 	FeathubCatalogEnter(&scope);
@@ -139,7 +139,7 @@ collect_commands(Oid relid)
 		.nargs = 1, .argtypes = {OIDOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	FeathubCatalogScope scope;
+	FeathubRoleScope scope;
 	Datum		values[1] = {ObjectIdGetDatum(relid)};
 	List	   *volatile commands = NIL;
 	MemoryContext old;

@@ -211,9 +211,7 @@ refresh(const FeathubGroup *group)
 {
 	Relation	rel;
 	Oid			owner;
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
+	FeathubRoleScope scope;
 	bool		isnull;
 	int64		result;
 
@@ -224,18 +222,13 @@ refresh(const FeathubGroup *group)
 	owner = rel->rd_rel->relowner;
 	relation_close(rel, NoLock);
 
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(owner, save_sec_context | SECURITY_RESTRICTED_OPERATION);
-	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	FeathubRoleEnter(&scope, owner, SECURITY_RESTRICTED_OPERATION, FEATHUB_SAFE_SEARCH_PATH);
 	SPI_connect();
 	if (SPI_execute(make_refresh(group), false, 0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not refresh external feature group \"%s\"", get_rel_name(group->relid));
 	result = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
-	AtEOXact_GUC(false, save_nestlevel);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
+	FeathubRoleLeave(&scope);
 
 	FeathubGroupSetRefreshed(group->relid);
 	return result;

@@ -279,7 +279,6 @@ static void
 read_source(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 {
 	Oid			source;
-	AclResult	acl;
 
 	if (PG_ARGISNULL(ARG_SOURCE))
 	{
@@ -293,14 +292,7 @@ read_source(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 	}
 
 	source = PG_GETARG_OID(ARG_SOURCE);
-	if (get_rel_name(source) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", source)));
-	acl = pg_class_aclcheck(source, GetUserId(), ACL_SELECT);
-	if (acl != ACLCHECK_OK)
-		aclcheck_error(acl, get_relkind_objtype(get_rel_relkind(source)), get_rel_name(source));
-	LockRelationOid(source, AccessShareLock);
+	FeathubSourceLock(source);
 	switch (get_rel_relkind(source))
 	{
 		case RELKIND_RELATION:

@@ -189,9 +189,7 @@ FeathubOnlineStoreFill(const FeathubGroup *group, bool exactly)
 {
 	Relation	rel;
 	Oid			owner;
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
+	FeathubRoleScope scope;
 	int64		result;
 
 	/* an older snapshot would miss what was written before we had the lock */
@@ -206,11 +204,7 @@ FeathubOnlineStoreFill(const FeathubGroup *group, bool exactly)
 	owner = rel->rd_rel->relowner;
 	relation_close(rel, NoLock);
 
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(owner, save_sec_context | SECURITY_RESTRICTED_OPERATION);
-	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	FeathubRoleEnter(&scope, owner, SECURITY_RESTRICTED_OPERATION, FEATHUB_SAFE_SEARCH_PATH);
 	SPI_connect();
 	if (exactly && SPI_execute(delete_statement(group), false, 0) != SPI_OK_DELETE)
 		elog(ERROR, "could not remove rows of online store \"%s\"", get_rel_name(group->store));
@@ -221,8 +215,7 @@ FeathubOnlineStoreFill(const FeathubGroup *group, bool exactly)
 		elog(ERROR, "could not fill online store \"%s\"", get_rel_name(group->store));
 	result = (int64) SPI_processed;
 	SPI_finish();
-	AtEOXact_GUC(false, save_nestlevel);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
+	FeathubRoleLeave(&scope);
 	return result;
 }
 

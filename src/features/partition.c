@@ -153,9 +153,7 @@ FeathubMaintain(Oid offline, TimestampTz as_of, TimestampTz since,
 {
 	Maintenance m = {0};
 	Relation	rel;
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
+	FeathubRoleScope scope;
 
 	memset(result, 0, sizeof(FeathubMaintenance));
 	if (as_of < -AS_OF_LIMIT || as_of > AS_OF_LIMIT)
@@ -198,12 +196,8 @@ FeathubMaintain(Oid offline, TimestampTz as_of, TimestampTz since,
 	m.result = result;
 	m.relkind = rel->rd_rel->relkind;
 
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(rel->rd_rel->relowner,
-						   save_sec_context | SECURITY_RESTRICTED_OPERATION);
-	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	FeathubRoleEnter(&scope, rel->rd_rel->relowner, SECURITY_RESTRICTED_OPERATION,
+					 FEATHUB_SAFE_SEARCH_PATH);
 	relation_close(rel, NoLock);
 
 	if (m.relkind == RELKIND_RELATION || m.relkind == RELKIND_PARTITIONED_TABLE)
@@ -213,8 +207,7 @@ FeathubMaintain(Oid offline, TimestampTz as_of, TimestampTz since,
 		SPI_finish();
 	}
 
-	AtEOXact_GUC(false, save_nestlevel);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
+	FeathubRoleLeave(&scope);
 }
 
 /* Raise an error unless the current user has the rights of the table's owner. */

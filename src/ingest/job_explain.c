@@ -32,9 +32,7 @@ feathub_explain_job(PG_FUNCTION_ARGS)
 	FeathubJob *job;
 	FeathubPipeline *pipeline;
 	ExplainState *es;
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
+	FeathubRoleScope scope;
 
 	FeathubExtensionRequire();
 	job = FeathubJobByName(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
@@ -47,12 +45,8 @@ feathub_explain_job(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job \"%s\" has no query", job->name)));
 
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(job->owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	FeathubRoleEnter(&scope, job->owner,
+					 SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, "");
 	pipeline = FeathubPipelineOpen(job);
 	es = NewExplainState();
 	es->verbose = PG_GETARG_BOOL(2);
@@ -60,8 +54,7 @@ feathub_explain_job(PG_FUNCTION_ARGS)
 	FeathubTransformExplain(pipeline->transform, PG_GETARG_INT32(1), es);
 	ExplainEndOutput(es);
 	FeathubPipelineClose(pipeline);
-	AtEOXact_GUC(false, save_nestlevel);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
+	FeathubRoleLeave(&scope);
 
 	return_lines(fcinfo, es->str->data);
 	return (Datum) 0;

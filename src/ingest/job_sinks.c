@@ -17,6 +17,7 @@
 #include "connectors/connector.h"
 #include "core/compat.h"
 #include "core/describe.h"
+#include "core/job_definition.h"
 #include "ingest/foreign_sink.h"
 #include "ingest/job_sinks.h"
 
@@ -139,17 +140,7 @@ FeathubJobAddSinks(List *sinks, ArrayType *array, const char *argument)
 static void
 check_source(Oid source, Oid owner)
 {
-	AclResult	acl;
-
-	if (get_rel_name(source) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", source)));
-	acl = pg_class_aclcheck(source, GetUserId(), ACL_SELECT);
-	if (acl != ACLCHECK_OK)
-		aclcheck_error(acl, get_relkind_objtype(get_rel_relkind(source)), get_rel_name(source));
-	LockRelationOid(source, AccessShareLock);
-
+	FeathubSourceLock(source);
 	if (FeathubConnectorOfSource(source) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

@@ -39,9 +39,7 @@ feathub_retry_dead_letters(PG_FUNCTION_ARGS)
 {
 	FeathubPipeline *pipeline;
 	FeathubJob *job;
-	Oid			save_userid;
-	int			save_sec_context;
-	int			save_nestlevel;
+	FeathubRoleScope scope;
 	int64		applied = 0;
 	int64		last_id = 0;
 	List	   *letters;
@@ -53,12 +51,8 @@ feathub_retry_dead_letters(PG_FUNCTION_ARGS)
 	job = FeathubJobLock(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	FeathubJobCheckRunnable(job);
 
-	GetUserIdAndSecContext(&save_userid, &save_sec_context);
-	SetUserIdAndSecContext(job->owner, save_sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	save_nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	FeathubRoleEnter(&scope, job->owner,
+					 SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, "");
 	(void) set_config_option("timezone", "UTC", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
@@ -77,8 +71,7 @@ feathub_retry_dead_letters(PG_FUNCTION_ARGS)
 	}
 	MemoryContextSwitchTo(old);
 	FeathubPipelineClose(pipeline);
-	AtEOXact_GUC(false, save_nestlevel);
-	SetUserIdAndSecContext(save_userid, save_sec_context);
+	FeathubRoleLeave(&scope);
 	PG_RETURN_INT64(applied);
 }
 
