@@ -40,8 +40,11 @@
 /* ms for aborting a transaction when the SQL transaction has failed. */
 #define ABORT_TIMEOUT		800
 
+typedef rd_kafka_error_t *(*LibraryCall) (rd_kafka_t *rk, int timeout);
+
 static void raise_library_error(KafkaProducer *producer, rd_kafka_error_t *error,
 								const char *action) pg_attribute_noreturn();
+static void until_done(KafkaProducer *producer, LibraryCall call, const char *action);
 static void at_xact_event(XactEvent event, void *arg);
 static void at_subxact_event(SubXactEvent event, SubTransactionId subid,
 							 SubTransactionId parent, void *arg);
@@ -57,25 +60,7 @@ FeathubKafkaTransactionRegister(void)
 void
 FeathubKafkaTransactionInit(KafkaProducer *producer)
 {
-	TimestampTz since = FeathubClock();
-	KafkaOptions *options = producer->rel->options;
-
-	for (;;)
-	{
-		rd_kafka_error_t *error;
-
-		CHECK_FOR_INTERRUPTS();
-		FeathubKafkaServe(producer->client);
-		error = rd_kafka_init_transactions(producer->client->rk, TRANSACTION_SLICE);
-		if (error == NULL)
-			return;
-		if (!rd_kafka_error_is_retriable(error) ||
-			TimestampDifferenceExceeds(since, FeathubClock(),
-									   options->produce_timeout * 1000))
-			raise_library_error(producer, error, "begin a transaction on");
-		rd_kafka_error_destroy(error);
-		FeathubKafkaCheckTimeout(producer->client, since, "begin a transaction on");
-	}
+	until_done(producer, rd_kafka_init_transactions, "begin a transaction on");
 }
 
 /* Begin a transaction unless this SQL transaction has one. */
@@ -114,30 +99,13 @@ FeathubKafkaTransactionBegin(KafkaProducer *producer)
 void
 FeathubKafkaTransactionCommit(KafkaProducer *producer)
 {
-	KafkaOptions *options = producer->rel->options;
-	TimestampTz since = FeathubClock();
-
 	if (producer->doomed)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot commit: messages to foreign table \"%s\" cannot be taken back in part",
 						producer->rel->relname),
 				 errdetail("A statement or subtransaction that wrote to it has failed or was rolled back.")));
-	for (;;)
-	{
-		rd_kafka_error_t *error;
-
-		CHECK_FOR_INTERRUPTS();
-		FeathubKafkaServe(producer->client);
-		error = rd_kafka_commit_transaction(producer->client->rk, TRANSACTION_SLICE);
-		if (error == NULL)
-			break;
-		if (!rd_kafka_error_is_retriable(error) ||
-			TimestampDifferenceExceeds(since, FeathubClock(),
-									   options->produce_timeout * 1000))
-			raise_library_error(producer, error, "commit a transaction on");
-		rd_kafka_error_destroy(error);
-	}
+	until_done(producer, rd_kafka_commit_transaction, "commit a transaction on");
 	producer->begun = false;
 }
 
@@ -178,29 +146,41 @@ FeathubKafkaTransactionAbort(KafkaProducer *producer)
 void
 FeathubKafkaTransactionTakeBack(KafkaProducer *producer)
 {
+	until_done(producer, rd_kafka_abort_transaction, "abort a transaction on");
+	producer->begun = producer->probing = producer->doomed = false;
+	FeathubKafkaDeliveryReset(producer->job_delivery);
+}
+
+/*
+ * Calls that wait for the transaction coordinator, in slices that a cancel can
+ * end; repeated as long as the library says that it may help, up to option
+ * "produce_timeout".  The producer of a transaction that cannot be aborted is of
+ * no more use.
+ */
+static void
+until_done(KafkaProducer *producer, LibraryCall call, const char *action)
+{
 	KafkaOptions *options = producer->rel->options;
 	TimestampTz since = FeathubClock();
+	rd_kafka_error_t *error;
 
 	for (;;)
 	{
-		rd_kafka_error_t *error;
-
 		CHECK_FOR_INTERRUPTS();
 		FeathubKafkaServe(producer->client);
-		error = rd_kafka_abort_transaction(producer->client->rk, TRANSACTION_SLICE);
+		error = call(producer->client->rk, TRANSACTION_SLICE);
 		if (error == NULL)
-			break;
+			return;
 		if (!rd_kafka_error_is_retriable(error) ||
-			TimestampDifferenceExceeds(since, FeathubClock(),
-									   options->produce_timeout * 1000))
-		{
-			producer->broken = true;
-			raise_library_error(producer, error, "abort a transaction on");
-		}
+			TimestampDifferenceExceeds(since, FeathubClock(), options->produce_timeout * 1000))
+			break;
 		rd_kafka_error_destroy(error);
+		if (call == rd_kafka_init_transactions)
+			FeathubKafkaCheckTimeout(producer->client, since, action);
 	}
-	producer->begun = producer->probing = producer->doomed = false;
-	FeathubKafkaDeliveryReset(producer->job_delivery);
+	if (call == rd_kafka_abort_transaction)
+		producer->broken = true;
+	raise_library_error(producer, error, action);
 }
 
 static void
