@@ -452,7 +452,8 @@ struct FeathubConnector
 	 * (tombstone) fills the columns that come from key and metadata, the
 	 * others are NULL.
 	 *
-	 * release_records frees all records handed out.  commit_positions tells
+	 * release_records frees all records handed out; the caller then sets
+	 * next_position and next_mark of all partitions to NULL.  commit_positions tells
 	 * the system how far the job has come, for its own tools; it never fails.
 	 * partition_status fills end_position and lag of every partition, from what
 	 * the client knows already or with a short call.
@@ -626,6 +627,9 @@ extern const FeathubOption *FeathubConnectorCommonOptions(const FeathubConnector
 
 /* The user's mapping or the public one, or NULL if there is none. */
 extern UserMapping *FeathubUserMapping(Oid userid, Oid serverid);
+
+/* compare_positions of systems whose positions are numbers. */
+extern int	FeathubComparePositionNumbers(const char *a, const char *b);
 
 /* The column's DefElem value of that name, or NULL. */
 extern const char *FeathubRelationColumnOption(FeathubRelation *rel, AttrNumber attnum,

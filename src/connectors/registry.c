@@ -104,3 +104,12 @@ find_connector(const char *fdwname)
 	}
 	return NULL;
 }
+
+int
+FeathubComparePositionNumbers(const char *a, const char *b)
+{
+	int64		x = strtoll(a, NULL, 10);
+	int64		y = strtoll(b, NULL, 10);
+
+	return (x > y) - (x < y);
+}

@@ -61,6 +61,7 @@ static void override_settings(void);
 static FeathubJob *load_job(MemoryContext context, bool check);
 static void run_job(FeathubJob *job);
 static void follow(FeathubPipeline *pipeline);
+static void release_records(FeathubPipeline *pipeline);
 static void stop_if_asked(FeathubJob *job);
 static bool assign_partitions(FeathubPipeline *pipeline);
 static void ask_sinks(FeathubPipeline *pipeline);
@@ -373,12 +374,12 @@ follow(FeathubPipeline *pipeline)
 			report_batch(pipeline, records, Max(n, 0));
 			if (FeathubApplyBatch(pipeline, records, Max(n, 0)) < 0)
 			{
-				connector->release_records(stream);
+				release_records(pipeline);
 				break;
 			}
 			check_budget(pipeline);
 			report_partitions(pipeline);
-			connector->release_records(stream);
+			release_records(pipeline);
 			connector->commit_positions(stream);
 			MemoryContextReset(pipeline->batch_context);
 			LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
@@ -389,6 +390,17 @@ follow(FeathubPipeline *pipeline)
 			pgstat_report_activity(STATE_IDLE, NULL);
 		}
 	}
+}
+
+/* The records handed out are done with, and so are the positions behind them. */
+static void
+release_records(FeathubPipeline *pipeline)
+{
+	FeathubStream *stream = &pipeline->stream;
+
+	pipeline->rel->connector->release_records(stream);
+	for (int i = 0; i < stream->npartitions; i++)
+		stream->partitions[i].next_position = stream->partitions[i].next_mark = NULL;
 }
 
 /* The scheduler wants this worker to end: the job has been changed. */

@@ -351,7 +351,6 @@ FeathubFileStartStream(FeathubStream *stream)
 	{
 		FeathubStreamPartition *ours = &stream->partitions[i];
 
-		ours->next_position = ours->next_mark = NULL;
 		if (strcmp(ours->name, FOLDER_PARTITION) != 0)
 			file = FeathubFileFollowByName(state, ours->name);
 		else
@@ -459,15 +458,6 @@ FeathubFileSeekPosition(FeathubStream *stream, const char *name, const char *tar
 	if (time_t_to_timestamptz(file->modified.tv_sec) + file->modified.tv_nsec / 1000 >= time)
 		return pstrdup("0");
 	return psprintf(INT64_FORMAT, whole_lines_end(state, file));
-}
-
-int
-FeathubFileComparePositions(const char *a, const char *b)
-{
-	int64		x = strtoll(a, NULL, 10);
-	int64		y = strtoll(b, NULL, 10);
-
-	return (x > y) - (x < y);
 }
 
 /* Behind the last line feed of a file. */
@@ -677,11 +667,6 @@ FeathubFileReleaseRecords(FeathubStream *stream)
 {
 	FileStream *state = stream->state;
 
-	for (int i = 0; i < state->nparts; i++)
-	{
-		stream->partitions[i].next_position = NULL;
-		stream->partitions[i].next_mark = NULL;
-	}
 	MemoryContextReset(state->record_context);
 }
 

@@ -290,7 +290,6 @@ extern void FeathubFilePartitionStatus(FeathubStream *stream);
 extern void FeathubFileCloseStream(FeathubStream *stream);
 extern char *FeathubFileSeekPosition(FeathubStream *stream, const char *name,
 									 const char *target);
-extern int	FeathubFileComparePositions(const char *a, const char *b);
 extern void FeathubFileDescribeRecord(FeathubStream *stream, const FeathubRecord *record,
 									  StringInfo out);
 extern Datum FeathubFileRecordHeaders(FeathubStream *stream, const FeathubRecord *record,

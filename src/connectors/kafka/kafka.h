@@ -456,7 +456,6 @@ extern void FeathubKafkaPartitionStatus(FeathubStream *stream);
 extern void FeathubKafkaCloseStream(FeathubStream *stream);
 extern char *FeathubKafkaSeekPosition(FeathubStream *stream, const char *name,
 									  const char *target);
-extern int	FeathubKafkaComparePositions(const char *a, const char *b);
 extern void FeathubKafkaDescribeRecord(FeathubStream *stream, const FeathubRecord *record,
 									   StringInfo out);
 extern Datum FeathubKafkaRecordHeaders(FeathubStream *stream, const FeathubRecord *record,

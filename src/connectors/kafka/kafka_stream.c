@@ -185,8 +185,6 @@ FeathubKafkaStartStream(FeathubStream *stream)
 		found[i].topic = part->topic;
 		found[i].partition = part->partition;
 		state->sorted[i] = i;
-		stream->partitions[i].next_position = NULL;
-		stream->partitions[i].next_mark = NULL;
 		stream->partitions[i].state = part;
 	}
 	qsort_arg(state->sorted, state->npartitions, sizeof(int), compare_sorted, state);
@@ -660,11 +658,6 @@ FeathubKafkaReleaseRecords(FeathubStream *stream)
 				(state->nfetched - state->nheld) * sizeof(rd_kafka_message_t *));
 	state->nfetched -= state->nheld;
 	state->nheld = 0;
-	for (int i = 0; i < state->npartitions; i++)
-	{
-		stream->partitions[i].next_position = NULL;
-		stream->partitions[i].next_mark = NULL;
-	}
 }
 
 /* Records */
@@ -720,15 +713,6 @@ FeathubKafkaRecordHeaders(FeathubStream *stream, const FeathubRecord *record, bo
 }
 
 /* Positions */
-
-int
-FeathubKafkaComparePositions(const char *a, const char *b)
-{
-	int64		x = strtoll(a, NULL, 10);
-	int64		y = strtoll(b, NULL, 10);
-
-	return (x > y) - (x < y);
-}
 
 /*
  * A running stream knows the ends from the broker's answers to its fetches;

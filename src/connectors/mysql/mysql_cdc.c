@@ -187,8 +187,6 @@ FeathubMysqlCdcStartStream(FeathubStream *stream)
 		FeathubStreamPartition *ours = &stream->partitions[i];
 		MysqlCdcPosition position;
 
-		ours->next_position = NULL;
-		ours->next_mark = NULL;
 		if (ours->position == NULL)
 			ours->position = FeathubMysqlCdcSeekPosition(stream, ours->name,
 														 stream->start ? stream->start : "earliest");
@@ -737,11 +735,6 @@ FeathubMysqlCdcReleaseRecords(FeathubStream *stream)
 	state->nhanded = 0;
 	if (stream->npartitions > 0 && stream->partitions[0].next_position)
 		state->moved = false;
-	for (int i = 0; i < stream->npartitions; i++)
-	{
-		stream->partitions[i].next_position = NULL;
-		stream->partitions[i].next_mark = NULL;
-	}
 	MemoryContextReset(state->handed_context);
 	FeathubMysqlSnapshotRelease(state->snapshot);
 	state->records->bound = NULL;

@@ -462,8 +462,6 @@ FeathubMysqlStartStream(FeathubStream *stream)
 		FeathubStreamPartition *ours = &stream->partitions[i];
 		MysqlPosition position;
 
-		ours->next_position = NULL;
-		ours->next_mark = NULL;
 		if (ours->position == NULL)
 			ours->position = FeathubMysqlSeekPosition(stream, ours->name,
 													  stream->start ? stream->start : "earliest");
@@ -887,11 +885,6 @@ FeathubMysqlReleaseRecords(FeathubStream *stream)
 	}
 	MemoryContextReset(state->rows_context);
 	state->records->bound = NULL;
-	for (int i = 0; i < stream->npartitions; i++)
-	{
-		stream->partitions[i].next_position = NULL;
-		stream->partitions[i].next_mark = NULL;
-	}
 }
 
 /* Records */

@@ -333,8 +333,6 @@ start_partition(FeathubStream *stream, int i)
 	part->key = ours->name;
 	part->key_len = strlen(ours->name);
 	part->seen = -1;
-	ours->next_position = NULL;
-	ours->next_mark = NULL;
 	ours->state = part;
 	if (ours->position == NULL)
 		ours->position = FeathubRedisSeekPosition(stream, ours->name,
@@ -663,11 +661,6 @@ FeathubRedisReleaseRecords(FeathubStream *stream)
 	StreamState *state = stream->state;
 
 	MemoryContextReset(state->records);
-	for (int i = 0; i < stream->npartitions; i++)
-	{
-		stream->partitions[i].next_position = NULL;
-		stream->partitions[i].next_mark = NULL;
-	}
 }
 
 /* Records */
