@@ -94,6 +94,12 @@ SELECT feathub.alter_feature_group('g', online_store => 'read_only');
 SELECT feathub.alter_feature_group('g', online_store => 'plain_store');
 SELECT feathub.create_feature_group('h', source => 'stream', primary_key => '{k}', online => false, online_store => 'wrong_type', job => 'h');
 SELECT feathub.refresh_online_store('nothing');
+-- Nor does a job write to a store, or what it writes to become one.
+SELECT feathub.create_job('writes', source => 'stream', sink => 'store', query => 'SELECT k, at, v FROM batch');
+SELECT feathub.create_job('writes', source => 'stream', sink => 'wrong_type', query => 'SELECT k::bigint AS k, v FROM batch');
+SELECT feathub.alter_job('writes', add_sinks => '{store}');
+SELECT feathub.alter_feature_group('g', online_store => 'wrong_type');
+SELECT feathub.drop_job('writes');
 
 -- Rights: the owner's alone, and INSERT for who may backfill.
 CREATE ROLE regress_groups_online_store LOGIN;
@@ -122,8 +128,16 @@ SELECT feathub.resume_job('plain');
 ALTER FOREIGN TABLE store RENAME TO renamed_store;
 ALTER FOREIGN TABLE renamed_store RENAME COLUMN k TO key;
 ALTER FOREIGN TABLE renamed_store DROP COLUMN k;
-ALTER FOREIGN TABLE renamed_store DROP COLUMN at, ADD COLUMN w text;
+ALTER FOREIGN TABLE renamed_store DROP COLUMN at, ADD COLUMN w text, ADD COLUMN x int;
 INSERT INTO stream VALUES (7, '2020-01-07', 7, 'seven');
+DO $$ BEGIN
+  FOR i IN 1 .. 6000 LOOP
+    EXIT WHEN EXISTS (SELECT FROM feathub.job_status WHERE job = 'g' AND last_error IS NOT NULL);
+    PERFORM pg_sleep(0.01);
+  END LOOP;
+END $$;
+SELECT last_error FROM feathub.job_status WHERE job = 'g';
+ALTER FOREIGN TABLE renamed_store DROP COLUMN x;
 SELECT feathub.wait_for_job('g', timeout => '60 s');
 SELECT value FROM store_now WHERE k = '{"k":7}';
 SET client_min_messages = notice;

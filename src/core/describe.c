@@ -178,7 +178,7 @@ FeathubCheckColumnsFit(TupleDesc input, Oid relid, List *exact)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("nothing would be written to table \"%s\"", RelationGetRelationName(rel)),
-				 errdetail("The source or query has no columns.")));
+				 errdetail("The source or query has none of its columns.")));
 	foreach(lc, exact)
 	{
 		const char *name = (const char *) lfirst(lc);

@@ -59,6 +59,7 @@ static void
 check_table(const FeathubGroup *group)
 {
 	char	   *name = get_rel_name(group->store);
+	List	   *jobs;
 	ListCell   *lc;
 
 	if (name == NULL)
@@ -88,6 +89,12 @@ check_table(const FeathubGroup *group)
 					 errmsg("\"%s\" is the online store of feature group %s already", name,
 							FeathubQualifiedName(other->relid))));
 	}
+	jobs = FeathubJobsOfSink(group->store, false);
+	if (jobs != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("\"%s\" is a sink of job \"%s\" already", name,
+						((FeathubJob *) linitial(jobs))->name)));
 }
 
 /* Rows replace each other, and go, by the group's primary key. */

@@ -790,6 +790,7 @@ static char *
 copy_to_store(FeathubWriter *writer, const char *upsert)
 {
 	Relation	rel = relation_open(writer->group->store, AccessShareLock);
+	Relation	online = relation_open(writer->group->online, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
 	StringInfoData names;
 
@@ -798,10 +799,18 @@ copy_to_store(FeathubWriter *writer, const char *upsert)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (!att->attisdropped && !att->attgenerated)
-			appendStringInfo(&names, "%s%s", names.len ? ", " : "",
-							 quote_identifier(NameStr(att->attname)));
+		if (att->attisdropped || att->attgenerated)
+			continue;
+		if (FeathubDescribeColumn(RelationGetDescr(online), NameStr(att->attname)) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of online store \"%s\" is not in online table \"%s\"",
+							NameStr(att->attname), RelationGetRelationName(rel),
+							RelationGetRelationName(online))));
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "",
+						 quote_identifier(NameStr(att->attname)));
 	}
+	relation_close(online, NoLock);
 	relation_close(rel, NoLock);
 	return psprintf("WITH changed AS (%s RETURNING %s) INSERT INTO %s (%s) SELECT %s FROM changed",
 					upsert, names.data, FeathubQualifiedName(writer->group->store),

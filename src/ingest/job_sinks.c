@@ -23,6 +23,7 @@
 
 static void check_source(Oid source, Oid owner);
 static void check_sink(Oid sink, Oid owner);
+static void check_not_of_group(Oid sink);
 static List *sink_key(Oid sink);
 static TupleDesc columns_of_sink(TupleDesc rows, Oid sink, bool *taken);
 
@@ -151,13 +152,31 @@ check_source(Oid source, Oid owner)
 	(void) FeathubRelationOpen(source, owner);
 }
 
+/* What a group keeps as its online table is, or has beside it, is the group's alone. */
+static void
+check_not_of_group(Oid sink)
+{
+	ListCell   *lc;
+
+	foreach(lc, FeathubGroupsAll())
+	{
+		FeathubGroup *group = (FeathubGroup *) lfirst(lc);
+
+		if (sink == group->online || sink == group->tombstone || sink == group->store)
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("a job cannot write to \"%s\"", FeathubJobSinkName(sink)),
+					 errdetail("It belongs to feature group %s.", FeathubQualifiedName(group->relid)),
+					 errhint("Use the feature group as the sink.")));
+	}
+}
+
 /* A sink is a table of the user's own. */
 static void
 check_sink(Oid sink, Oid owner)
 {
 	char	   *name = get_rel_name(sink);
 	char		relkind = get_rel_relkind(sink);
-	ListCell   *lc;
 
 	if (name == NULL)
 		ereport(ERROR,
@@ -166,6 +185,7 @@ check_sink(Oid sink, Oid owner)
 	if (!object_ownercheck(RelationRelationId, sink, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind), name);
 	LockRelationOid(sink, AccessShareLock);
+	check_not_of_group(sink);
 	if (relkind == RELKIND_FOREIGN_TABLE)
 	{
 		FeathubForeignSinkCheck(sink, owner);
@@ -176,17 +196,6 @@ check_sink(Oid sink, Oid owner)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("a job cannot write to \"%s\"", name),
 				 errdetail("The sink of a job is a feature group, a table or a foreign table.")));
-	foreach(lc, FeathubGroupsAll())
-	{
-		FeathubGroup *group = (FeathubGroup *) lfirst(lc);
-
-		if (sink == group->online || sink == group->tombstone)
-			ereport(ERROR,
-					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					 errmsg("a job cannot write to \"%s\"", name),
-					 errdetail("It belongs to feature group %s.", FeathubQualifiedName(group->relid)),
-					 errhint("Use the feature group as the sink.")));
-	}
 	if (get_rel_persistence(sink) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
