@@ -791,9 +791,13 @@ make_options(MYSQL *mysql, MysqlOptions *options)
 				  options->ssl_mode == MYSQL_SSL_VERIFY_IDENTITY ? &yes : &no);
 }
 
-/* The SQLSTATE for an error of the server or the library. */
+/*
+ * The SQLSTATE for an error of the server or the library.  It tells a job
+ * whether a row is at fault, so what we do not know by its number goes by the
+ * class that the server gives.
+ */
 static int
-error_code(unsigned int code)
+error_code(unsigned int code, const char *state)
 {
 	switch (code)
 	{
@@ -810,6 +814,7 @@ error_code(unsigned int code)
 			return ERRCODE_FOREIGN_KEY_VIOLATION;
 		case 3819:				/* ER_CHECK_CONSTRAINT_VIOLATED */
 		case 4025:				/* the same, of MariaDB */
+		case 1526:				/* ER_NO_PARTITION_FOR_GIVEN_VALUE */
 			return ERRCODE_CHECK_VIOLATION;
 		case 1205:				/* ER_LOCK_WAIT_TIMEOUT */
 			return ERRCODE_LOCK_NOT_AVAILABLE;
@@ -822,11 +827,14 @@ error_code(unsigned int code)
 		case 1264:				/* ER_WARN_DATA_OUT_OF_RANGE */
 		case 1690:				/* ER_DATA_OUT_OF_RANGE */
 			return ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE;
+		case 1265:				/* WARN_DATA_TRUNCATED: an error of strict mode */
 		case 1292:				/* ER_TRUNCATED_WRONG_VALUE */
 		case 1366:				/* ER_TRUNCATED_WRONG_VALUE_FOR_FIELD */
 			return ERRCODE_INVALID_TEXT_REPRESENTATION;
 		case 1365:				/* ER_DIVISION_BY_ZERO */
 			return ERRCODE_DIVISION_BY_ZERO;
+		case 1118:				/* ER_TOO_BIG_ROWSIZE */
+			return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 		case 1146:				/* ER_NO_SUCH_TABLE */
 		case 1049:				/* ER_BAD_DB_ERROR */
 			return ERRCODE_FDW_TABLE_NOT_FOUND;
@@ -851,8 +859,15 @@ error_code(unsigned int code)
 		case 4031:				/* ER_CLIENT_INTERACTION_TIMEOUT */
 			return ERRCODE_CONNECTION_FAILURE;
 		default:
-			return code >= CR_MIN_ERROR && code <= CR_MAX_ERROR ?
-				ERRCODE_CONNECTION_FAILURE : ERRCODE_FDW_ERROR;
+			if (code >= CR_MIN_ERROR && code <= CR_MAX_ERROR)
+				return ERRCODE_CONNECTION_FAILURE;
+			if (strncmp(state, "22", 2) == 0)
+				return ERRCODE_DATA_EXCEPTION;
+			if (strncmp(state, "23", 2) == 0)
+				return ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
+			if (strncmp(state, "45", 2) == 0)	/* a trigger's SIGNAL */
+				return ERRCODE_RAISE_EXCEPTION;
+			return ERRCODE_FDW_ERROR;
 	}
 }
 
@@ -861,7 +876,7 @@ FeathubMysqlReportError(MysqlConnection *conn, const char *sql)
 {
 	unsigned int code = mysql_errno(conn->mysql);
 	char	   *message = pstrdup(mysql_error(conn->mysql));
-	int			sqlstate = error_code(code);
+	int			sqlstate = error_code(code, mysql_sqlstate(conn->mysql));
 
 	message = pg_any_to_server(message, strlen(message), PG_UTF8);
 

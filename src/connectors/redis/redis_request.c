@@ -365,7 +365,9 @@ FeathubRedisRaise(RedisRequest *request, int number, RedisReply *reply)
 		int			sqlerrcode;
 	}			codes[] =
 	{
-		{"WRONGTYPE", ERRCODE_WRONG_OBJECT_TYPE},
+		/* data exceptions: only the records that have this key cannot be written */
+		{"WRONGTYPE", ERRCODE_MOST_SPECIFIC_TYPE_MISMATCH},
+		{"FEATHUBTIME", ERRCODE_INVALID_DATETIME_FORMAT},
 		{"NOAUTH", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION},
 		{"WRONGPASS", ERRCODE_INVALID_PASSWORD},
 		{"NOPERM", ERRCODE_INSUFFICIENT_PRIVILEGE},
@@ -396,7 +398,7 @@ FeathubRedisRaise(RedisRequest *request, int number, RedisReply *reply)
 	/* whatever bytes it quotes */
 	if (!pg_verifymbstr(text, reply->len, true))
 		text = "(not text)";
-	if (key && sqlerrcode == ERRCODE_WRONG_OBJECT_TYPE)
+	if (key && sqlerrcode == ERRCODE_MOST_SPECIFIC_TYPE_MISMATCH)
 		ereport(ERROR,
 				(errcode(sqlerrcode),
 				 errmsg("key \"%s\" on foreign server \"%s\" has another type than the table's kind",

@@ -557,7 +557,7 @@ key_row(RedisWindow *window, RedisEntry *entry, Datum *values, bool *isnull)
 				return false;
 			if (strcmp(reply->str, type) != 0)
 				ereport(ERROR,
-						(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						(errcode(ERRCODE_MOST_SPECIFIC_TYPE_MISMATCH),
 						 errmsg("key \"%s\" on foreign server \"%s\" has another type than the table's kind",
 								FeathubRedisShowKey(window->keys.data + entry->offset, entry->len),
 								FeathubRedisServerName(reader->client)),

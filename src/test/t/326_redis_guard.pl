@@ -125,7 +125,7 @@ redis_cli($redis, 'DEL', 'h:7');
 redis_cli($redis, 'HSET', 'h:8', 'v', 'x');
 is(sql(q{INSERT INTO h VALUES (8, 'a', '2026-01-01'); SELECT v FROM h WHERE id = 8}), 'a', 'a hash without a time gives way');
 redis_cli($redis, 'SET', 'h:9', 'x');
-like(error_of(q{INSERT INTO h VALUES (6, 'y', '2026-03-02'), (9, 'a', '2026-03-02')}), qr/42809.*h:9/s, 'a key of another type is named');
+like(error_of(q{INSERT INTO h VALUES (6, 'y', '2026-03-02'), (9, 'a', '2026-03-02')}), qr/2200G.*h:9/s, 'a key of another type is named');
 
 # Times to live
 sql(qq{CREATE FOREIGN TABLE live ($id, v text, $at) SERVER r OPTIONS (kind 'value', format 'json', prefix 'live:', write_mode 'upsert', ttl '3600', ttl_from 'event_time', tombstone_ttl '100')});
