@@ -84,6 +84,14 @@ INSERT INTO stream SELECT 'SEQ', '2013-01-02', i, i FROM generate_series(1000, 1
 SELECT feathub.wait_for_job(job, '60 s') FROM feathub.job_status WHERE job IN ('star', 'left_joined', 'cte') ORDER BY job;
 SELECT n, next FROM star WHERE k = 'SEQ';
 SELECT n FROM star_online WHERE k = 'SEQ';
+-- So it does through subqueries and CTEs, which may be put apart or not, below joins and with what only ORDER BY needs.
+SELECT feathub.create_feature_group('nested', 'stream', '{k}', 'at', query => $$
+  WITH a AS (SELECT k, at, n FROM batch WHERE k = 'SEQ' ORDER BY n % 7, f), b AS MATERIALIZED (SELECT a.*, n % 7 AS rest FROM a),
+    unused AS (SELECT 1)
+  SELECT d.k, d.at, d.n, to_jsonb(d) AS row FROM generate_series(0, 6) m (rest) JOIN (SELECT * FROM b ORDER BY n + rest) d USING (rest) $$);
+SELECT feathub.wait_for_job('nested', '60 s');
+TABLE nested;
+SELECT skipped, adds_up FROM counters WHERE job = 'nested';
 
 -- What the joined table holds is read anew for each batch.
 INSERT INTO airport VALUES ('EWR', 'Newark', 2);
@@ -98,6 +106,11 @@ SELECT feathub.wait_for_job('ratio', '60 s');
 SELECT k, at, ratio FROM ratio WHERE k <> 'SEQ' ORDER BY k, at;
 SELECT partition, sequence, key, convert_from(value, 'UTF8'), sqlstate, message, retries FROM feathub.dead_letter WHERE job = 'ratio' ORDER BY sequence;
 SELECT records, dead_letters, adds_up FROM counters WHERE job = 'ratio';
+SELECT feathub.create_feature_group('nested_ratio', 'stream', '{k}', 'at', query => $$
+  WITH b AS (SELECT * FROM batch WHERE k IS NOT NULL) SELECT k, at, ratio FROM (SELECT k, at, 12 / n AS ratio, random() FROM b) c $$);
+SELECT feathub.wait_for_job('nested_ratio', '60 s');
+SELECT k, at, ratio FROM nested_ratio WHERE k <> 'SEQ' ORDER BY k, at;
+SELECT convert_from(value, 'UTF8'), sqlstate, message FROM feathub.dead_letter WHERE job = 'nested_ratio' ORDER BY sequence;
 -- A query that fails as a whole stops the job: nothing can be told of a single record.
 CREATE TABLE worst (k text, ratio int);
 SELECT feathub.create_job('worst', 'stream', 'worst', query => 'SELECT max(k) AS k, max(12 / n) AS ratio FROM batch');

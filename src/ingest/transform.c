@@ -8,8 +8,8 @@
  * column, the record's number, which the query cannot see: not by name, not in
  * a star and not in a whole row.  Where the query is row-wise, its analysed
  * form is changed: "batch" becomes a subquery that has the number as a junk
- * column, and the number is added to the target list.  The planner pulls the
- * subquery up.
+ * column, and the number is added to the target list, by way of the subqueries
+ * and CTEs through which "batch" is read.  The planner pulls the subquery up.
  *
  * The plan cache holds the query, so it is planned once for full batches and
  * once for small ones.  When an object it
@@ -20,11 +20,13 @@
 
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
@@ -74,6 +76,13 @@ typedef struct TransformDest
 	void	   *arg;
 } TransformDest;
 
+/* A query and those that it is in, for CTEs of further out. */
+typedef struct QueryLevel
+{
+	Query	   *query;
+	struct QueryLevel *outer;
+} QueryLevel;
+
 /* The name of the relation that has the arrival, which no query can mention. */
 #define NUMBERED_BATCH "batch with " FEATHUB_ARRIVAL_COLUMN
 
@@ -82,7 +91,7 @@ static QueryEnvironment *make_environment(FeathubTransform *transform,
 										  Tuplestorestate *batch, double nrows);
 static void prepare_query(FeathubTransform *transform, int which);
 static CachedPlan *get_plan(FeathubTransform *transform, int which, QueryEnvironment *env);
-static bool add_arrival(Query *query, TupleDesc input, double nrows);
+static bool add_arrival(QueryLevel *outer, Query *query, TupleDesc input, double nrows);
 static void describe_output(FeathubTransform *transform);
 static void check_output(FeathubTransform *transform, TupleDesc result);
 static void drop_source(void *arg);
@@ -131,12 +140,7 @@ prepare_query(FeathubTransform *transform, int which)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the query of a job cannot modify or lock rows")));
-	transform->row_wise = !query->hasAggs && !query->hasWindowFuncs &&
-		!query->hasDistinctOn && query->groupClause == NIL &&
-		query->groupingSets == NIL && query->distinctClause == NIL &&
-		query->setOperations == NULL && query->havingQual == NULL &&
-		query->limitCount == NULL && query->limitOffset == NULL &&
-		add_arrival(query, transform->input, planned_rows[which]);
+	transform->row_wise = add_arrival(NULL, query, transform->input, planned_rows[which]);
 
 	CompleteCachedPlan(source, queries, NULL, NULL, 0, NULL, NULL, 0, false);
 	SaveCachedPlan(source);
@@ -317,31 +321,15 @@ make_environment(FeathubTransform *transform, Tuplestorestate *batch, double nro
 	return env;
 }
 
-/* The range table index of "batch" in a FROM item, or 0. */
-static Index
-find_batch(Query *query, Node *item)
+/* Does each row of the query belong to one of those in its FROM? */
+static bool
+is_row_wise(const Query *query)
 {
-	ListCell   *lc;
-	Index		found = 0;
-
-	if (item == NULL)
-		return 0;
-	if (IsA(item, RangeTblRef))
-	{
-		Index		index = ((RangeTblRef *) item)->rtindex;
-		RangeTblEntry *rte = rt_fetch(index, query->rtable);
-
-		return rte->rtekind == RTE_NAMEDTUPLESTORE && strcmp(rte->enrname, "batch") == 0 ? index : 0;
-	}
-	if (IsA(item, JoinExpr))
-	{
-		found = find_batch(query, ((JoinExpr *) item)->larg);
-		return found ? found : find_batch(query, ((JoinExpr *) item)->rarg);
-	}
-	foreach(lc, castNode(FromExpr, item)->fromlist)
-		if (found == 0)
-			found = find_batch(query, lfirst(lc));
-	return found;
+	return !query->hasAggs && !query->hasWindowFuncs &&
+		!query->hasDistinctOn && query->groupClause == NIL &&
+		query->groupingSets == NIL && query->distinctClause == NIL &&
+		query->setOperations == NULL && query->havingQual == NULL &&
+		query->limitCount == NULL && query->limitOffset == NULL;
 }
 
 /* SELECT all columns FROM the numbered batch, the arrival as junk. */
@@ -380,26 +368,120 @@ make_numbered_batch(TupleDesc input, double nrows)
 	return query;
 }
 
-/* Add the arrival to the target list.  False if "batch" is not in its FROM. */
-static bool
-add_arrival(Query *query, TupleDesc input, double nrows)
+/* The CTE that an item of FROM reads. */
+static CommonTableExpr *
+find_cte(const QueryLevel *level, const RangeTblEntry *rte)
 {
-	Index		index = find_batch(query, (Node *) query->jointree);
-	RangeTblEntry *rte;
-	Var		   *var;
+	ListCell   *lc;
 
-	if (index == 0)
+	for (Index up = rte->ctelevelsup; up > 0 && level; up--)
+		level = level->outer;
+	if (level == NULL)
+		return NULL;
+	foreach(lc, level->query->cteList)
+		if (strcmp(lfirst_node(CommonTableExpr, lc)->ctename, rte->ctename) == 0)
+			return lfirst(lc);
+	return NULL;
+}
+
+/*
+ * Have an item of FROM carry the arrival, as the last column of a subquery in
+ * its place: "batch" itself, a subquery that reads it, or a CTE that does and
+ * is used nowhere else, which the planner would put here as well.  False, with
+ * nothing changed, if its rows belong to no records.
+ */
+static bool
+carry_arrival(QueryLevel *level, RangeTblEntry *rte, TupleDesc input, double nrows)
+{
+	CommonTableExpr *cte = NULL;
+	Query	   *subquery;
+
+	if (rte->rtekind == RTE_NAMEDTUPLESTORE && strcmp(rte->enrname, "batch") == 0)
+		subquery = make_numbered_batch(input, nrows);
+	else if (rte->rtekind == RTE_SUBQUERY)
+	{
+		subquery = rte->subquery;
+		if (!add_arrival(level, subquery, input, nrows))
+			return false;
+	}
+	else if (rte->rtekind == RTE_CTE && !rte->self_reference)
+	{
+		cte = find_cte(level, rte);
+		if (cte == NULL || cte->cterefcount != 1 || cte->cterecursive)
+			return false;
+		subquery = copyObject(castNode(Query, cte->ctequery));
+		IncrementVarSublevelsUp((Node *) subquery, rte->ctelevelsup, 1);
+		if (!add_arrival(level, subquery, input, nrows))
+			return false;
+		if (cte->ctematerialized == CTEMaterializeAlways)	/* stay apart: OFFSET 0 */
+			subquery->limitOffset = (Node *) makeConst(INT8OID, -1, InvalidOid, sizeof(int64),
+													   Int64GetDatum(0), false, FLOAT8PASSBYVAL);
+		cte->cterefcount = 0;	/* the planner leaves it out */
+	}
+	else
 		return false;
-	rte = rt_fetch(index, query->rtable);
+
 	rte->rtekind = RTE_SUBQUERY;
-	rte->subquery = make_numbered_batch(input, nrows);
+	rte->subquery = subquery;
 	rte->enrname = NULL;
 	rte->enrtuples = 0;
+	rte->ctename = NULL;
+	rte->ctelevelsup = 0;
 	rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
-	var = makeVar(index, input->natts, INT8OID, -1, InvalidOid, 0);
+	/* where it is not pulled up, the planner takes the number of columns from here */
+	while (list_length(rte->eref->colnames) < list_length(subquery->targetList))
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup("")));
+	return true;
+}
+
+/* The range table index of what carries the arrival below an item of FROM, or 0. */
+static Index
+find_arrival(QueryLevel *level, Node *item, TupleDesc input, double nrows)
+{
+	ListCell   *lc;
+	Index		found = 0;
+
+	check_stack_depth();
+	if (item == NULL)
+		return 0;
+	if (IsA(item, RangeTblRef))
+	{
+		Index		index = ((RangeTblRef *) item)->rtindex;
+
+		return carry_arrival(level, rt_fetch(index, level->query->rtable), input, nrows) ? index : 0;
+	}
+	if (IsA(item, JoinExpr))
+	{
+		found = find_arrival(level, ((JoinExpr *) item)->larg, input, nrows);
+		return found ? found : find_arrival(level, ((JoinExpr *) item)->rarg, input, nrows);
+	}
+	foreach(lc, castNode(FromExpr, item)->fromlist)
+		if (found == 0)
+			found = find_arrival(level, lfirst(lc), input, nrows);
+	return found;
+}
+
+/*
+ * Add the arrival to the end of a query's target list, as junk in that of a
+ * subquery.  False, with nothing changed, if the query is not row-wise.
+ */
+static bool
+add_arrival(QueryLevel *outer, Query *query, TupleDesc input, double nrows)
+{
+	QueryLevel	level = {.query = query,.outer = outer};
+	Index		index;
+	Var		   *var;
+
+	if (query->commandType != CMD_SELECT || !is_row_wise(query))
+		return false;
+	index = find_arrival(&level, (Node *) query->jointree, input, nrows);
+	if (index == 0)
+		return false;
+	var = makeVar(index, list_length(rt_fetch(index, query->rtable)->subquery->targetList),
+				  INT8OID, -1, InvalidOid, 0);
 	query->targetList = lappend(query->targetList,
 								makeTargetEntry((Expr *) var, list_length(query->targetList) + 1,
-												pstrdup(FEATHUB_ARRIVAL_COLUMN), false));
+												pstrdup(FEATHUB_ARRIVAL_COLUMN), outer != NULL));
 	return true;
 }
 
