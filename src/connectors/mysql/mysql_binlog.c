@@ -12,13 +12,7 @@
  */
 #include "postgres.h"
 
-#ifdef FEATHUB_WITH_ZLIB
-#include <zlib.h>
-#endif
-
-#include "port/pg_crc32c.h"
 #include "utils/memutils.h"
-#include "utils/pg_crc.h"
 
 #include "connectors/mysql/mysql_binlog_reader.h"
 
@@ -237,25 +231,24 @@ advance_position(MysqlBinlogReader *reader, uint32 size, uint32 log_pos)
 	}
 }
 
-/* CRC-32 as in zlib, over all but itself; the flag "in use" counts as not set. */
+/* CRC-32 over all but itself; a file's flag "in use" counts as not set. */
 static bool
 check_sum(MysqlBinlogReader *reader, const uint8 *data, Size len)
 {
-	uint8		header[BINLOG_HEADER_LEN];
-	Size		rest = len - BINLOG_HEADER_LEN - BINLOG_CHECKSUM_LEN;
+	Size		checked = len - BINLOG_CHECKSUM_LEN;
 	uint32		crc;
 
-	memcpy(header, data, BINLOG_HEADER_LEN);
 	if (reader->event.type == BINLOG_FORMAT_DESCRIPTION)
+	{
+		uint8		header[BINLOG_HEADER_LEN];
+
+		memcpy(header, data, BINLOG_HEADER_LEN);
 		header[17] &= ~BINLOG_FLAG_IN_USE;
-#ifdef FEATHUB_WITH_ZLIB
-	crc = crc32(crc32(0, header, BINLOG_HEADER_LEN), data + BINLOG_HEADER_LEN, rest);
-#else
-	INIT_TRADITIONAL_CRC32(crc);
-	COMP_TRADITIONAL_CRC32(crc, header, BINLOG_HEADER_LEN);
-	COMP_TRADITIONAL_CRC32(crc, data + BINLOG_HEADER_LEN, rest);
-	FIN_TRADITIONAL_CRC32(crc);
-#endif
+		crc = FeathubMysqlBinlogChecksum(FeathubMysqlBinlogChecksum(0, header, BINLOG_HEADER_LEN),
+										 data + BINLOG_HEADER_LEN, checked - BINLOG_HEADER_LEN);
+	}
+	else
+		crc = FeathubMysqlBinlogChecksum(0, data, checked);
 	return crc == get_little_endian(data + len - BINLOG_CHECKSUM_LEN, BINLOG_CHECKSUM_LEN);
 }
 

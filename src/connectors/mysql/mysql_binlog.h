@@ -145,6 +145,8 @@ typedef struct MysqlBinlogColumn
 
 	/* caller: true at first.  Values of other columns are not made. */
 	bool		wanted;
+	/* caller: false at first.  The column is one of those that identify rows. */
+	bool		identity;
 } MysqlBinlogColumn;
 
 /*
@@ -166,6 +168,9 @@ typedef struct MysqlBinlogTable
 
 	/* caller: false at first.  Rows of other tables are passed over cheaply. */
 	bool		followed;
+	/* caller: false at first.  The image before an UPDATE has only values of
+	 * columns that identify rows, unless one of these has changed. */
+	bool		lean_before;
 	void	   *user;			/* caller's own */
 } MysqlBinlogTable;
 

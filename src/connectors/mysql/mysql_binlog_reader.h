@@ -169,11 +169,25 @@ typedef struct BinlogEvent
 	BinlogCursor body;			/* without header and checksum */
 } BinlogEvent;
 
+/* Where the values of an image go. */
+typedef struct BinlogPlace
+{
+	MysqlBinlogReader *reader;
+	struct BinlogTable *table;
+	MysqlBinlogImage *image;
+	char	   *text;			/* room for numbers and times */
+} BinlogPlace;
+
+/* Sets a column's value in the image; false: it is malformed, or an error is set. */
+typedef bool (*BinlogReadFunction) (BinlogPlace *place, int column, const uint8 *data, Size len);
+
 /* How a value of a column is read: what must not be found out for each row. */
 typedef struct BinlogCodec
 {
+	BinlogReadFunction read;
+	int			prefix;			/* bytes of the length before a value, or 0 */
+	Size		size;			/* without such a length */
 	const MysqlCharset *charset;	/* of text */
-	int			length;			/* by type: bytes of the value or of its length */
 } BinlogCodec;
 
 typedef struct BinlogTable
@@ -278,6 +292,9 @@ extern MysqlBinlogItem *FeathubMysqlBinlogAddItem(MysqlBinlogReader *reader, Mys
 extern bool FeathubMysqlBinlogHeader(BinlogEvent *event, const char *data, Size len,
 									 uint32 *size, uint32 *log_pos);
 
+/* mysql_binlog_checksum.c: CRC-32, to go on with from crc (at first 0). */
+extern uint32 FeathubMysqlBinlogChecksum(uint32 crc, const uint8 *data, Size len);
+
 /* mysql_binlog_event.c: all events but tables and rows. */
 extern bool FeathubMysqlBinlogReadEvent(MysqlBinlogReader *reader);
 extern bool FeathubMysqlBinlogReadFormat(MysqlBinlogReader *reader);
@@ -302,22 +319,22 @@ extern bool FeathubMysqlBinlogReadRows(MysqlBinlogReader *reader);
 extern int	FeathubMysqlBinlogNextRow(MysqlBinlogReader *reader, MysqlBinlogItem *item);
 
 /* mysql_binlog_value.c */
-extern bool FeathubMysqlBinlogMakeCodecs(MysqlBinlogReader *reader, BinlogTable *table);
-/*
- * Read a value that is not null: set its place in the image, or only pass over
- * it if the column is not wanted.  Short texts are written to *text.
- */
-extern bool FeathubMysqlBinlogReadValue(MysqlBinlogReader *reader, BinlogTable *table, int column,
-										BinlogCursor *cursor, MysqlBinlogImage *image, char **text);
-/* Bytes of *text that a row of a table may need. */
+/* Choose how columns are read, by what is known of them now. */
+extern void FeathubMysqlBinlogMakeCodecs(BinlogTable *table);
+/* Bytes of BinlogPlace.text that a row of a table may need. */
 extern Size FeathubMysqlBinlogTextSize(const MysqlBinlogTable *table);
-/* Numbers as the server writes them; the length. */
+
+/* mysql_binlog_number.c: numbers and times as the server writes them; the length. */
 extern int	FeathubMysqlBinlogWriteDouble(char *out, double value);
 extern int	FeathubMysqlBinlogWriteDecimal(char *out, const uint8 *data, int precision, int scale);
 extern int	FeathubMysqlBinlogDecimalSize(int precision, int scale);
 extern int	FeathubMysqlBinlogWriteDate(char *out, int year, int month, int day);
 extern int	FeathubMysqlBinlogWriteTime(char *out, bool negative, unsigned hour, unsigned minute,
 										unsigned second, unsigned micros, int digits);
+extern int	FeathubMysqlBinlogWriteDatetime(char *out, int year, int month, int day, int hour,
+											int minute, int second, int micros, int digits);
+/* Seconds since 1970, in UTC. */
+extern int	FeathubMysqlBinlogWriteTimestamp(char *out, uint64 seconds, int micros, int digits);
 
 /* mysql_binlog_json.c: binary JSON to text, appended; false if it is malformed. */
 extern bool FeathubMysqlJsonToText(StringInfo out, const uint8 *data, Size len);

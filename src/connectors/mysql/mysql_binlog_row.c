@@ -19,7 +19,8 @@
 /* PARTIAL_UPDATE_ROWS: JSON may come as changes. */
 #define OPTION_PARTIAL_JSON	1
 
-static bool read_image(MysqlBinlogReader *reader, int which);
+static bool read_image(MysqlBinlogReader *reader, int which, bool lean);
+static bool same_identity(const BinlogTable *table);
 static bool read_changed_json(MysqlBinlogReader *reader, int column);
 
 /* What a type of event has. */
@@ -144,8 +145,8 @@ FeathubMysqlBinlogReadRows(MysqlBinlogReader *reader)
 		return false;
 	for (int i = 0; i < 2; i++)
 		rows->npresent[i] = set_present(&table->images[i], rows->columns[i]);
-	if (!table->codecs_ready && !FeathubMysqlBinlogMakeCodecs(reader, table))
-		return false;
+	if (!table->codecs_ready)
+		FeathubMysqlBinlogMakeCodecs(table);
 	if (rows->partial && table->json_data == NULL)
 	{
 		table->json_data = MemoryContextAllocZero(table->context, sizeof(uint8 *) * ncolumns);
@@ -161,9 +162,10 @@ FeathubMysqlBinlogNextRow(MysqlBinlogReader *reader, MysqlBinlogItem *item)
 {
 	BinlogRows *rows = &reader->rows;
 	BinlogTable *table = rows->table;
-	const uint8 *begin = rows->cursor.p;
+	BinlogCursor begin = rows->cursor;
+	bool		lean = table->pub.lean_before && rows->operation == MYSQL_BINLOG_UPDATE;
 
-	if (begin == rows->cursor.end)
+	if (begin.p == begin.end)
 		return 0;
 	if (reader->row_context_used)
 	{
@@ -173,18 +175,27 @@ FeathubMysqlBinlogNextRow(MysqlBinlogReader *reader, MysqlBinlogItem *item)
 	memset(item, 0, sizeof(MysqlBinlogItem));
 	if (rows->operation != MYSQL_BINLOG_INSERT)
 	{
-		if (!read_image(reader, 0))
+		if (!read_image(reader, 0, lean))
 			return -1;
 		item->before = &table->images[0];
 	}
 	if (rows->operation != MYSQL_BINLOG_DELETE)
 	{
-		if (!read_image(reader, 1))
+		if (!read_image(reader, 1, false))
 			return -1;
 		item->after = &table->images[1];
 	}
+	if (lean && unlikely(!same_identity(table)))
+	{
+		BinlogCursor end = rows->cursor;
+
+		rows->cursor = begin;
+		if (!read_image(reader, 0, false))
+			return -1;
+		rows->cursor = end;
+	}
 	/* rows without columns and bytes would never end */
-	if (rows->cursor.p == begin)
+	if (rows->cursor.p == begin.p)
 	{
 		FeathubMysqlBinlogFail(reader, "event of rows is malformed");
 		return -1;
@@ -211,14 +222,46 @@ read_partial_bits(MysqlBinlogReader *reader, const uint8 **bits)
 	return !cursor->bad;
 }
 
+/* Does a row have the same values before and after in columns that identify it? */
 static bool
-read_image(MysqlBinlogReader *reader, int which)
+same_identity(const BinlogTable *table)
+{
+	const MysqlBinlogImage *before = &table->images[0];
+	const MysqlBinlogImage *after = &table->images[1];
+
+	for (int i = 0; i < table->pub.ncolumns; i++)
+	{
+		if (!table->pub.columns[i].identity)
+			continue;
+		if (before->lengths[i] != after->lengths[i] ||
+			(before->values[i] == NULL) != (after->values[i] == NULL) ||
+			(before->values[i] && memcmp(before->values[i], after->values[i],
+										 after->lengths[i]) != 0))
+			return false;
+	}
+	return true;
+}
+
+/* A value that is not null; passed over only, if it is not wanted. */
+static inline bool
+read_value(BinlogPlace *place, int i, BinlogCursor *cursor, bool wanted)
+{
+	const BinlogCodec *codec = &place->table->codecs[i];
+	uint64		size = codec->prefix > 0 ? cursor_number(cursor, codec->prefix) : codec->size;
+	const uint8 *data = cursor_bytes(cursor, size);
+
+	return likely(data != NULL) && (!wanted || codec->read(place, i, data, size));
+}
+
+/* Lean: only values of columns that identify rows. */
+static bool
+read_image(MysqlBinlogReader *reader, int which, bool lean)
 {
 	BinlogRows *rows = &reader->rows;
 	BinlogTable *table = rows->table;
 	MysqlBinlogImage *image = &table->images[which];
 	BinlogCursor *cursor = &rows->cursor;
-	char	   *text = table->text[which];
+	BinlogPlace place = {reader, table, image, table->text[which]};
 	const uint8 *partial = NULL;
 	const uint8 *nulls;
 	int			json = 0;
@@ -231,7 +274,8 @@ read_image(MysqlBinlogReader *reader, int which)
 		goto malformed;
 	for (int i = 0; i < image->ncolumns; i++)
 	{
-		bool		is_json = table->pub.columns[i].type == MYSQL_BINLOG_JSON;
+		const MysqlBinlogColumn *column = &table->pub.columns[i];
+		bool		is_json = column->type == MYSQL_BINLOG_JSON;
 		bool		changes = false;
 
 		/* bits are for all columns of JSON, present or not */
@@ -240,7 +284,7 @@ read_image(MysqlBinlogReader *reader, int which)
 			changes = (partial[json / 8] >> (json % 8)) & 1;
 			json++;
 		}
-		if (is_json && rows->partial && which == 0)
+		if (rows->partial && which == 0)
 			table->json_data[i] = NULL;
 		image->values[i] = NULL;
 		image->lengths[i] = 0;
@@ -257,11 +301,22 @@ read_image(MysqlBinlogReader *reader, int which)
 			if (!read_changed_json(reader, i))
 				return false;
 		}
-		else if (unlikely(!FeathubMysqlBinlogReadValue(reader, table, i, cursor, image, &text)))
+		else
 		{
-			if (reader->error)
-				return false;
-			goto malformed;
+			const uint8 *begin = cursor->p;
+
+			if (unlikely(!read_value(&place, i, cursor,
+									 column->wanted && (!lean || column->identity))))
+			{
+				if (reader->error)
+					return false;
+				goto malformed;
+			}
+			if (rows->partial && which == 0 && is_json)
+			{
+				table->json_data[i] = begin + table->codecs[i].prefix;
+				table->json_len[i] = cursor->p - table->json_data[i];
+			}
 		}
 	}
 	return true;

@@ -225,7 +225,7 @@ match_columns(MysqlCdcLayouts *layouts, MysqlBinlogTable *table, MysqlCdcLayout 
 	if (!table->has_names && (problem = check_positions(layouts, table)) != NULL)
 		return problem;
 	for (int i = 0; i < table->ncolumns; i++)
-		table->columns[i].wanted = false;
+		table->columns[i].wanted = table->columns[i].identity = false;
 	for (int i = 0; i < records->ncolumns; i++)
 	{
 		int			index = find_column(ours, table, layouts->names[i]);
@@ -254,7 +254,9 @@ match_columns(MysqlCdcLayouts *layouts, MysqlBinlogTable *table, MysqlCdcLayout 
 		layout->keys[k] = find_column(ours, table, ours->key_names[k]);
 		if (layout->keys[k] < 0)
 			return psprintf("key column %s is gone", ours->key_quoted[k]);
+		table->columns[layout->keys[k]].identity = true;
 	}
+	table->lean_before = true;
 	return NULL;
 }
 

@@ -201,7 +201,7 @@ if has_kind tap; then
 		if grep -lq binlog_functions "${files[@]}"; then
 			gcc -std=gnu99 -O2 -g -shared -fPIC -Wl,-Bsymbolic -o "$run/binlog_module.so" -DFEATHUB_WITH_ZLIB -DFEATHUB_WITH_ZSTD -I"$sources/src" \
 				-I"$("$(pg_config_path)" --includedir-server)" $(pkg-config --cflags libmariadb) "$bin/test_binlog_module.c" \
-				"$sources"/src/connectors/mysql/mysql_{binlog,binlog_{event,json,payload,query,row,table,value},gtid,charset}.c $(pkg-config --libs zlib libzstd)
+				"$sources"/src/connectors/mysql/mysql_{binlog,binlog_{checksum,event,json,number,payload,query,row,table,value},gtid,charset}.c $(pkg-config --libs zlib libzstd)
 		fi
 		[ -z "$clients_pid" ] || wait "$clients_pid" || say "some clients are not to be had here: tests with them skip"
 		conformance=${FEATHUB_CONFORMANCE:-$src/../shared/conformance}

@@ -9,7 +9,8 @@
  *		does.
  *		names has what the log may lack, "table.2=a,b;...": members of an
  *		ENUM or SET in column 2, or "unsigned", "collation N", "uuid", "inet6", "inet4",
- *		"unwanted"; "table=skip" is not followed.
+ *		"unwanted", "identity" (then images before are lean); "table=skip" is not
+ *		followed.
  * read_binlog_speed(file text, mariadb bool, loops int) returns rows per second.
  * gtid_set(mariadb bool, operation text, a text, b text): see below.
  */
@@ -101,6 +102,8 @@ apply_word(MysqlBinlogTable *table, int column, char *words)
 		c->plugin = MYSQL_BINLOG_PLUGIN_INET6;
 	else if (strcmp(words, "unwanted") == 0)
 		c->wanted = false;
+	else if (strcmp(words, "identity") == 0)
+		c->identity = table->lean_before = true;
 	else
 	{
 		MysqlBinlogString members[64];

@@ -3,8 +3,8 @@
  *		What is fuzzed of the MySQL connector: binary logs, their JSON, GTIDs.
  *
  * A log's first byte says how it is read: 1 MariaDB, 2 without the columns that
- * have even numbers, 4 with members and types that a caller may add.  Then come
- * events as in a file, without the magic number.
+ * have even numbers, 4 with members and types that a caller may add, 8 with lean
+ * images before.  Then come events as in a file, without the magic number.
  */
 #include "postgres.h"
 
@@ -57,6 +57,7 @@ touch_table(MysqlBinlogTable *table, int how)
 	touch(table->database.data, table->database.len);
 	touch(table->name.data, table->name.len);
 	table->followed = true;
+	table->lean_before = (how & 8) != 0;
 	for (int i = 0; i < table->ncolumns; i++)
 	{
 		MysqlBinlogColumn *column = &table->columns[i];
@@ -67,6 +68,7 @@ touch_table(MysqlBinlogTable *table, int how)
 			touch(column->members[j].data, column->members[j].len);
 		FeathubMysqlBinlogField(column, &field);
 		column->wanted = (how & 2) == 0 || i % 2 == 0;
+		column->identity = i % 3 == 0;
 		if ((how & 4) == 0)
 			continue;
 		if (column->nmembers < 0)

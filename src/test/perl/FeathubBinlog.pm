@@ -330,6 +330,10 @@ OUT
 	@items = binlog_items($node, $server, 'other=skip');
 	binlog_compare($server, \@items, "$product: many rows and partitions");
 	is(scalar(grep { / other \d/ } @items), 0, "$product: rows of other tables are passed over");
+	@items = binlog_items($node, $server, 'n=skip;other=skip;part.1=identity');
+	is(join("\n", map { s/ \d+\t/\t/r } grep { /^(UPDATE|DELETE) part/ } @items),
+		join("\n", map { "UPDATE part\t$_" } "1\t1\t=>\t9\t1", "5\t5\t=>\t13\t5", "11\t11\t=>\t19\t11", "19\tNULL\t=>\t19\t0")
+		  . "\nDELETE part\t9\t1", "$product: a lean image before has what identifies the row, and all if that has changed");
 
 	# without names and all else that is told of columns
 	my $limited = $server->{mysql} ? 'MINIMAL' : 'NO_LOG';
