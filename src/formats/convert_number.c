@@ -165,6 +165,9 @@ FeathubNumberToInt64(const char *s, Size len, int shift, bool json, int64 *resul
 	return inexact ? FEATHUB_NUMBER_INEXACT : FEATHUB_NUMBER_OK;
 }
 
+/* So many digits fit an int64, whatever they are. */
+#define MAX_QUICK_DIGITS 18
+
 /* Digits with a sign, as most integers are; false: ask the slow way. */
 static inline bool
 quick_integer(const char *s, Size len, int64 *result)
@@ -174,7 +177,7 @@ quick_integer(const char *s, Size len, int64 *result)
 	uint64		value = 0;
 
 	s += negative;
-	if (s >= end || end - s > 18 || (*s == '0' && end - s > 1))
+	if (s >= end || end - s > MAX_QUICK_DIGITS || (*s == '0' && end - s > 1))
 		return false;
 	for (; s < end; s++)
 	{
@@ -391,12 +394,61 @@ apply_limit(FeathubConverter *converter, const char *s, Size len,
 							 FeathubConvertShow(s, len));
 }
 
+/*
+ * A number of few digits, as most are, that needs no rounding and is within the
+ * type's limits; false: ask the slow way.
+ */
+static bool
+quick_numeric(FeathubConverter *converter, const char *s, Size len, Datum *result)
+{
+	const char *end = s + len;
+	const char *point;
+	bool		negative = len > 0 && *s == '-';
+	int			scale;
+	uint64		value = 0;
+
+	s += negative;
+	if (end - s > MAX_QUICK_DIGITS + 1 || s >= end || (*s == '0' && s + 1 < end && s[1] != '.'))
+		return false;
+	point = end;
+	for (const char *p = s; p < end; p++)
+	{
+		unsigned	digit = (unsigned char) *p - '0';
+
+		if (digit <= 9)
+			value = value * 10 + digit;
+		else if (*p == '.' && point == end && p > s && p + 1 < end)
+			point = p;
+		else
+			return false;
+	}
+	scale = point == end ? 0 : end - point - 1;
+	if (converter->has_limit)
+	{
+		int			precision = ((converter->typmod - VARHDRSZ) >> 16) & 0xffff;
+
+		/* zeros are added up to the type's scale */
+		if (scale > converter->scale ||
+			(point - s) + converter->scale > Min(precision, MAX_QUICK_DIGITS))
+			return false;
+		for (; scale < converter->scale; scale++)
+			value *= 10;
+	}
+	else if ((point - s) + scale > MAX_QUICK_DIGITS)
+		return false;
+	*result = NumericGetDatum(int64_div_fast_to_numeric(negative ? -(int64) value : (int64) value,
+														scale));
+	return true;
+}
+
 bool
 FeathubConvertNumeric(FeathubConverter *converter, const char *s, Size len, bool json,
 					  Datum *result, FeathubDecodeError *error)
 {
 	int64		integer;
 
+	if (quick_numeric(converter, s, len, result))
+		return true;
 	if (quick_integer(s, len, &integer))
 		*result = NumericGetDatum(int64_to_numeric(integer));
 	else
