@@ -53,6 +53,14 @@ SELECT feathub.create_job('k', 'stream', 'team_sink');
 SET ROLE regress_jobs_owner;
 SELECT feathub.pause_job('k');
 
+-- What is run of a query when it is only analysed runs as the job's owner, whoever alters the job.
+CREATE FUNCTION tell(v int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'checked as %', current_user; END $$;
+CREATE DOMAIN telling AS int CHECK (jobs_permissions.tell(VALUE));
+RESET ROLE;
+\set SHOW_CONTEXT never
+SELECT feathub.alter_job('j', query => $$SELECT * FROM batch WHERE '{1}'::jobs_permissions.telling[] IS NOT NULL$$);
+\set SHOW_CONTEXT errors
+
 -- Rights lost later are found when it is resumed.
 SET ROLE regress_jobs_owner;
 SELECT feathub.pause_job('j');

@@ -54,6 +54,10 @@ SELECT feathub.export_training_data('d', 'd');
 SELECT feathub.drop_training_data('d');
 DROP TABLE d;
 SELECT feathub.recreate_training_data('d', 'mine');
+-- what another role has put into the query would run with the caller's rights, a superuser's too
+RESET ROLE;
+SELECT feathub.recreate_training_data('seen_keys', 'seen_keys_copy');
+SET ROLE regress_training_reader;
 INSERT INTO feathub.training_data VALUES ('d', 'v', '', '', '{}', '{}', 0, '', now());
 DELETE FROM feathub.training_data;
 DELETE FROM feathub.training_statistic;

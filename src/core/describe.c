@@ -9,13 +9,13 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parse_coerce.h"
 #include "tcop/tcopprot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/queryenvironment.h"
 #include "utils/rel.h"
@@ -24,27 +24,27 @@
 #include "core/catalog.h"
 #include "core/compat.h"
 #include "core/describe.h"
+#include "core/role.h"
 
 static Query *analyze_query(const char *query, TupleDesc batch);
 static void query_error_context(void *arg);
 
 TupleDesc
-FeathubQueryDescribe(const char *query, TupleDesc batch)
+FeathubQueryDescribe(const char *query, TupleDesc batch, Oid role)
 {
 	Query	   *analyzed;
 	TupleDesc	desc;
-	int			nestlevel = NewGUCNestLevel();
+	FeathubRoleScope scope;
 	ErrorContextCallback context = {.callback = query_error_context, .arg = unconstify(char *, query)};
 
 	context.previous = error_context_stack;
 	error_context_stack = &context;
-	(void) set_config_option("search_path", "", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	FeathubRoleEnter(&scope, role, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, "");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	analyzed = analyze_query(query, batch);
 	desc = ExecCleanTypeFromTL(analyzed->targetList);
 	PopActiveSnapshot();
-	AtEOXact_GUC(false, nestlevel);
+	FeathubRoleLeave(&scope);
 	error_context_stack = context.previous;
 
 	for (int i = 0; i < desc->natts; i++)

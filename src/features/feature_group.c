@@ -321,7 +321,7 @@ read_source(FunctionCallInfo fcinfo, FeathubGroupRequest *request)
 	request->columns = FeathubSourceDescribe(source);
 	if (!PG_ARGISNULL(ARG_QUERY))
 		request->columns = FeathubQueryDescribe(text_to_cstring(PG_GETARG_TEXT_PP(ARG_QUERY)),
-												request->columns);
+												request->columns, GetUserId());
 }
 
 /* A source that can stream is followed by a job. */

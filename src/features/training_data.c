@@ -314,6 +314,34 @@ load_data(Oid relid)
 	return data;
 }
 
+/*
+ * What its owner has put into the query would run with the caller's rights, who
+ * has not read it perhaps, so the caller must be that very role.
+ */
+static void
+check_arguments(const FeathubTrainingData *data)
+{
+	static const char *const names[] = {"filter", "spine"};
+	Relation	rel = table_open(data->relid, AccessShareLock);
+	Oid			owner = rel->rd_rel->relowner;
+
+	table_close(rel, NoLock);
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		JsonbValue	value;
+
+		if (getKeyJsonValueFromContainer(&DatumGetJsonbP(data->arguments)->root, names[i],
+										 strlen(names[i]), &value) == NULL ||
+			value.type == jbvNull || owner == GetUserId())
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of training data \"%s\"", get_rel_name(data->relid)),
+				 errdetail("It was made with a %s, which would run with your rights.", names[i]),
+				 errhint("Look at the arguments in feathub.training_data, and call feathub.create_training_data with them.")));
+	}
+}
+
 /* feathub.recreate_training_data(training_data, name) */
 Datum
 feathub_recreate_training_data(PG_FUNCTION_ARGS)
@@ -333,6 +361,7 @@ feathub_recreate_training_data(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the feature view of training data \"%s\" does not exist any more", get_rel_name(old->relid)),
 				 errdetail("Its definition is kept in feathub.training_data.")));
+	check_arguments(old);
 	values[0] = old->arguments;
 	values[1] = CStringGetTextDatum(place_table(text_to_cstring(PG_GETARG_TEXT_PP(1))));
 

@@ -47,7 +47,7 @@ FeathubJobCheckDefinition(const FeathubJob *job)
 
 	rows = FeathubSourceDescribe(job->source);
 	if (job->query)
-		rows = FeathubQueryDescribe(job->query, rows);
+		rows = FeathubQueryDescribe(job->query, rows, job->owner);
 	taken = palloc0(sizeof(bool) * (rows->natts + 1));
 	foreach(lc, job->sinks)
 	{
