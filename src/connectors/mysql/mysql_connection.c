@@ -166,6 +166,11 @@ FeathubMysqlDisconnect(MysqlConnection *conn)
 			mysql_free_result(conn->res);
 		mysql_close(mysql);
 	}
+	/* what is left of it is memory only */
+	if (conn->stmt)
+		mysql_stmt_close(conn->stmt);
+	conn->stmt = NULL;
+	conn->stmt_sql = NULL;
 	conn->res = NULL;
 	conn->dumping = false;
 	conn->pending = MYSQL_PENDING_NONE;
@@ -317,6 +322,7 @@ configure_session(MysqlConnection *conn)
 	MysqlResult *result;
 	char	  **values;
 	unsigned long *lengths;
+	unsigned long extensions = 0;
 
 	conn->thread_id = mysql_thread_id(conn->mysql);
 	conn->version = mysql_get_server_version(conn->mysql);
@@ -333,6 +339,12 @@ configure_session(MysqlConnection *conn)
 						conn->server_name, copy),
 				 errdetail("MySQL 8.0 or MariaDB 10.6 is needed at least.")));
 	}
+
+	/* these are numbered from the 33rd on */
+	(void) mariadb_get_infov(conn->mysql, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES,
+							 &extensions);
+	conn->bulk = conn->mariadb && (extensions & (MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) ?
+		MYSQL_BULK_UNKNOWN : MYSQL_BULK_REFUSED;
 
 	/* MariaDB would make a join of a long IN list, and read the whole table for it */
 	sql = psprintf("%s, %s = %d%s", SESSION_SETTINGS,

@@ -3,9 +3,11 @@
  *		What the files of the MySQL connector share: options, connections,
  *		results, types.
  *
- * All statements are texts with literals, and all answers come in the text
- * protocol: measured, it is no slower than the binary one, and it is exact for
- * every type but FLOAT, which mysql_deparse.c asks for as DOUBLE.
+ * All statements but one are texts with literals, and all answers come in the
+ * text protocol: measured, it is no slower than the binary one, and it is exact
+ * for every type but FLOAT, which mysql_deparse.c asks for as DOUBLE.  The one is
+ * the INSERT of many rows, which MariaDB takes in a protocol for that
+ * (mysql_bulk.c): measured, a third less work for the server.
  */
 #ifndef FEATHUB_CONNECTORS_MYSQL_MYSQL_CONNECTOR_H
 #define FEATHUB_CONNECTORS_MYSQL_MYSQL_CONNECTOR_H
@@ -15,7 +17,9 @@
 #include "connectors/connector.h"
 
 struct st_mysql;
+struct st_mysql_bind;
 struct st_mysql_res;
+struct st_mysql_stmt;
 
 /* Errors of the server that are told apart. */
 #define MYSQL_ERR_ACCESS_DENIED_DB	1044
@@ -123,9 +127,19 @@ typedef enum MysqlPending
 	MYSQL_PENDING_NONE,
 	MYSQL_PENDING_CONNECT,
 	MYSQL_PENDING_QUERY,
+	MYSQL_PENDING_PREPARE,
+	MYSQL_PENDING_EXECUTE,
 	MYSQL_PENDING_STORE,
 	MYSQL_PENDING_FETCH
 } MysqlPending;
+
+/* Does the server take many rows by one execution of a statement? */
+typedef enum MysqlBulkState
+{
+	MYSQL_BULK_UNKNOWN,			/* it says so, but has not yet */
+	MYSQL_BULK_WORKS,
+	MYSQL_BULK_REFUSED
+} MysqlBulkState;
 
 struct MysqlConnection
 {
@@ -154,7 +168,11 @@ struct MysqlConnection
 	int			wait_events;	/* MYSQL_WAIT_* of the pending call */
 	bool		sent;			/* by FeathubMysqlSend, and not answered yet */
 	int			sent_level;		/* in which (sub)transaction */
-	char	   *query;			/* kept until the call has returned; malloc'd */
+	char	   *query;			/* kept until the call has returned */
+	struct st_mysql_stmt *stmt; /* the one prepared statement, or NULL */
+	char	   *stmt_sql;		/* its text; NULL: there is none, or it is no good */
+	bool		call_failed;	/* what a call on it returned */
+	MysqlBulkState bulk;
 	struct st_mysql_res *res;	/* rows come by it; NULL: none */
 	char	  **row;			/* of the last fetch that had to wait */
 	MysqlResult *reader;		/* who reads res; NULL: nobody any more */
@@ -219,6 +237,25 @@ extern uint64 FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size l
 extern void FeathubMysqlSend(MysqlConnection *conn, const char *sql, Size len);
 extern void FeathubMysqlFinish(MysqlConnection *conn);
 
+/*
+ * Prepare a statement, unless that is the one that the connection has.  False if
+ * the server refuses, with the library's error set.
+ */
+extern bool FeathubMysqlPrepare(MysqlConnection *conn, const char *sql);
+/*
+ * Send the prepared statement with its parameters for n rows, column by column,
+ * which make a packet of at most "bytes"; else as FeathubMysqlSend.  The
+ * parameters are needed no longer than the call takes.
+ */
+extern void FeathubMysqlSendRows(MysqlConnection *conn, struct st_mysql_bind *params,
+								 unsigned int n, Size bytes);
+/*
+ * Wait for the answer to what was sent, and return the server's error instead of
+ * raising it, or 0.  FeathubMysqlForget: it is never to be raised.
+ */
+extern unsigned int FeathubMysqlAnswer(MysqlConnection *conn);
+extern void FeathubMysqlForget(MysqlConnection *conn);
+
 /* Begin a statement with rows, in the current memory context. */
 extern MysqlResult *FeathubMysqlQuery(MysqlConnection *conn, const char *sql, Size len);
 /*
@@ -280,7 +317,47 @@ extern void FeathubMysqlDecodeBound(MysqlDecoder *decoder, char **values,
  */
 typedef struct MysqlWriter MysqlWriter;
 
+/* What the server is told that a value is. */
+typedef enum MysqlValueKind
+{
+	MYSQL_VALUE_INTEGER,
+	MYSQL_VALUE_DOUBLE,
+	MYSQL_VALUE_DECIMAL,		/* its digits are in data */
+	MYSQL_VALUE_BITS,			/* so are these: zeros and ones */
+	MYSQL_VALUE_BYTES,
+	MYSQL_VALUE_TEXT,			/* in UTF-8 */
+	MYSQL_VALUE_DATE,
+	MYSQL_VALUE_DATETIME,		/* in UTC */
+	MYSQL_VALUE_TIME
+} MysqlValueKind;
+
+typedef struct MysqlTime
+{
+	bool		negative;		/* TIME only, as hours above 23 */
+	int			year;
+	int			month;
+	int			day;
+	int			hour;
+	int			minute;
+	int			second;
+	int			micros;
+} MysqlTime;
+
+/* A value taken apart. */
+typedef struct MysqlValue
+{
+	int64		integer;
+	double		number;
+	const char *data;			/* may belong to the value */
+	Size		len;
+	MysqlTime	time;
+	void	   *allocated;		/* to be freed after use, or NULL */
+} MysqlValue;
+
 extern MysqlWriter *FeathubMysqlWriterMake(Oid type);
+extern MysqlValueKind FeathubMysqlWriterKind(const MysqlWriter *writer);
+/* Fills what belongs to the writer's kind; an error if the server has no such value. */
+extern void FeathubMysqlReadValue(MysqlWriter *writer, Datum value, MysqlValue *out);
 extern void FeathubMysqlWriteLiteral(MysqlWriter *writer, StringInfo out, Datum value);
 /*
  * A literal with characters that a column's character set lacks (latin1) cannot
@@ -314,6 +391,24 @@ extern void FeathubMysqlSendKeys(FeathubLookup *lookup, int nrows, Datum *values
 extern bool FeathubMysqlNextFound(FeathubLookup *lookup, TupleTableSlot *slot);
 extern void FeathubMysqlEndLookup(FeathubLookup *lookup);
 extern void FeathubMysqlExplainLookup(FeathubLookup *lookup, ExplainState *es);
+
+/*
+ * mysql_bulk.c: an INSERT of many rows in MariaDB's protocol for that.
+ *
+ * FeathubMysqlBulkMake returns NULL if the columns' values cannot be sent so.  sql
+ * has a parameter for each of the columns; max_rows are sent at once, as many of
+ * them as max_bytes have room for.
+ */
+typedef struct MysqlBulk MysqlBulk;
+
+extern MysqlBulk *FeathubMysqlBulkMake(FeathubRelation *rel, List *attrs, const char *sql,
+									   int max_rows, Size max_bytes);
+/*
+ * Insert rows; the last answer is still to come (FeathubMysqlFinish).  Returns how
+ * many of them it sent: none, if this server does not take rows so.
+ */
+extern int	FeathubMysqlBulkInsert(MysqlBulk *bulk, MysqlConnection *conn,
+								   TupleTableSlot **slots, int nslots);
 
 extern void FeathubMysqlBeginModify(FeathubModify *modify);
 extern void FeathubMysqlInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots);

@@ -2,10 +2,11 @@
  * mysql_literal.c
  *		Values as literals of the server's SQL.
  *
- * A literal's type is what the server makes of it in a comparison too, so it is
- * written such that it means exactly the value: a double has an exponent, a
- * decimal none, times are in UTC.  What the server has no value for (NaN,
- * infinity, years before 1 and after 9999) is an error.
+ * A value is taken apart first (FeathubMysqlReadValue), which is also what
+ * mysql_bulk.c sends of it.  A literal's type is what the server makes of it in a
+ * comparison too, so it is written such that it means exactly the value: a double
+ * has an exponent, a decimal none, times are in UTC.  What the server has no value
+ * for (NaN, infinity, years before 1 and after 9999) is an error.
  */
 #include "postgres.h"
 
@@ -50,11 +51,16 @@ struct MysqlWriter
 static bool collate_literals = false;
 
 static void write_double(StringInfo out, double value);
-static bool write_datetime(StringInfo out, Oid type, Datum value);
-static bool write_interval(StringInfo out, const Interval *interval);
-static void write_fraction(StringInfo out, int64 micros);
-static void write_members(MysqlWriter *writer, StringInfo out, Datum value);
-static void write_server_text(StringInfo out, const char *text, Size len);
+static bool read_datetime(Oid type, Datum value, MysqlTime *out);
+static bool read_interval(const Interval *interval, MysqlTime *out);
+static void split_time(int64 time, MysqlTime *out);
+static void write_date(StringInfo out, const MysqlTime *time);
+static void write_time(StringInfo out, const MysqlTime *time);
+static void read_bytes(MysqlValue *out, Datum value);
+static void read_members(MysqlWriter *writer, MysqlValue *out, Datum value);
+static void read_output(MysqlWriter *writer, MysqlValue *out, Datum value);
+static void make_utf8(MysqlValue *out);
+static void write_text(StringInfo out, const char *utf8, Size len);
 static bool numeric_fits(const char *text);
 static void raise_unwritable(Oid type, Datum value) pg_attribute_noreturn();
 
@@ -77,104 +83,152 @@ FeathubMysqlWriterMake(Oid type)
 	return writer;
 }
 
-void
-FeathubMysqlWriteLiteral(MysqlWriter *writer, StringInfo out, Datum value)
+MysqlValueKind
+FeathubMysqlWriterKind(const MysqlWriter *writer)
 {
-	FeathubTextModes modes;
-	char	   *text;
-
 	switch (writer->type)
 	{
 		case BOOLOID:
-			appendStringInfoChar(out, DatumGetBool(value) ? '1' : '0');
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return MYSQL_VALUE_INTEGER;
+		case FLOAT4OID:
+		case FLOAT8OID:
+			return MYSQL_VALUE_DOUBLE;
+		case NUMERICOID:
+			return MYSQL_VALUE_DECIMAL;
+		case BYTEAOID:
+			return MYSQL_VALUE_BYTES;
+		case DATEOID:
+			return MYSQL_VALUE_DATE;
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return MYSQL_VALUE_DATETIME;
+		case TIMEOID:
+		case INTERVALOID:
+			return MYSQL_VALUE_TIME;
+		case BITOID:
+		case VARBITOID:
+			return MYSQL_VALUE_BITS;
+		default:
+			return MYSQL_VALUE_TEXT;
+	}
+}
+
+void
+FeathubMysqlReadValue(MysqlWriter *writer, Datum value, MysqlValue *out)
+{
+	out->allocated = NULL;
+	switch (writer->type)
+	{
+		case BOOLOID:
+			out->integer = DatumGetBool(value) ? 1 : 0;
 			return;
 		case INT2OID:
-			appendStringInfo(out, "%d", (int) DatumGetInt16(value));
+			out->integer = DatumGetInt16(value);
 			return;
 		case INT4OID:
-			appendStringInfo(out, "%d", DatumGetInt32(value));
+			out->integer = DatumGetInt32(value);
 			return;
 		case INT8OID:
-			appendStringInfo(out, INT64_FORMAT, DatumGetInt64(value));
+			out->integer = DatumGetInt64(value);
 			return;
 		case FLOAT4OID:
-			if (!isfinite(DatumGetFloat4(value)))
-				raise_unwritable(writer->type, value);
-			write_double(out, DatumGetFloat4(value));
-			return;
 		case FLOAT8OID:
-			if (!isfinite(DatumGetFloat8(value)))
+			out->number = writer->type == FLOAT4OID ? DatumGetFloat4(value) : DatumGetFloat8(value);
+			if (!isfinite(out->number))
 				raise_unwritable(writer->type, value);
-			write_double(out, DatumGetFloat8(value));
 			return;
 		case NUMERICOID:
-			text = OutputFunctionCall(&writer->output, value);
-			if (!numeric_fits(text))
+		case BITOID:
+		case VARBITOID:
+			out->data = out->allocated = OutputFunctionCall(&writer->output, value);
+			out->len = strlen(out->data);
+			if (writer->type == NUMERICOID ? !numeric_fits(out->data) : out->len > 64)
 				raise_unwritable(writer->type, value);
-			appendStringInfoString(out, text);
-			pfree(text);
+			return;
+		case BYTEAOID:
+			read_bytes(out, value);
 			return;
 		case TEXTOID:
 		case VARCHAROID:
 		case BPCHAROID:
 		case JSONOID:
-			{
-				struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
-
-				write_server_text(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-				if ((Pointer) bytes != DatumGetPointer(value))
-					pfree(bytes);
-				return;
-			}
-		case BYTEAOID:
-			{
-				struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
-
-				appendStringInfoString(out, "_binary");
-				FeathubMysqlQuoteString(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-				if ((Pointer) bytes != DatumGetPointer(value))
-					pfree(bytes);
-				return;
-			}
+			read_bytes(out, value);
+			make_utf8(out);
+			return;
 		case DATEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-		case TIMEOID:
-			if (!write_datetime(out, writer->type, value))
+			if (!read_datetime(writer->type, value, &out->time))
 				raise_unwritable(writer->type, value);
+			return;
+		case TIMEOID:
+			split_time(DatumGetTimeADT(value), &out->time);
 			return;
 		case INTERVALOID:
-			if (!write_interval(out, DatumGetIntervalP(value)))
+			if (!read_interval(DatumGetIntervalP(value), &out->time))
 				raise_unwritable(writer->type, value);
-			return;
-		case BITOID:
-		case VARBITOID:
-			text = OutputFunctionCall(&writer->output, value);
-			if (strlen(text) > 64)
-				raise_unwritable(writer->type, value);
-			appendStringInfo(out, "b'%s'", text);
-			pfree(text);
 			return;
 		default:
 			if (OidIsValid(writer->element))
-			{
-				write_members(writer, out, value);
-				return;
-			}
-			FeathubTextModesSet(&modes, NULL);
-			PG_TRY();
-			{
-				text = OutputFunctionCall(&writer->output, value);
-			}
-			PG_FINALLY();
-			{
-				FeathubTextModesRestore(&modes);
-			}
-			PG_END_TRY();
-			write_server_text(out, text, strlen(text));
-			pfree(text);
+				read_members(writer, out, value);
+			else
+				read_output(writer, out, value);
+			make_utf8(out);
 			return;
 	}
+}
+
+void
+FeathubMysqlWriteLiteral(MysqlWriter *writer, StringInfo out, Datum value)
+{
+	MysqlValue	v;
+
+	FeathubMysqlReadValue(writer, value, &v);
+	switch (FeathubMysqlWriterKind(writer))
+	{
+		case MYSQL_VALUE_INTEGER:
+			enlargeStringInfo(out, MAXINT8LEN + 1);
+			out->len += pg_lltoa(v.integer, out->data + out->len);
+			break;
+		case MYSQL_VALUE_DOUBLE:
+			write_double(out, v.number);
+			break;
+		case MYSQL_VALUE_DECIMAL:
+			appendBinaryStringInfo(out, v.data, v.len);
+			break;
+		case MYSQL_VALUE_BITS:
+			appendStringInfo(out, "b'%s'", v.data);
+			break;
+		case MYSQL_VALUE_BYTES:
+			appendStringInfoString(out, "_binary");
+			FeathubMysqlQuoteString(out, v.data, v.len);
+			break;
+		case MYSQL_VALUE_TEXT:
+			write_text(out, v.data, v.len);
+			break;
+		case MYSQL_VALUE_DATE:
+			appendStringInfoString(out, "DATE'");
+			write_date(out, &v.time);
+			appendStringInfoChar(out, '\'');
+			break;
+		case MYSQL_VALUE_DATETIME:
+			appendStringInfoString(out, "TIMESTAMP'");
+			write_date(out, &v.time);
+			appendStringInfoChar(out, ' ');
+			write_time(out, &v.time);
+			appendStringInfoChar(out, '\'');
+			break;
+		case MYSQL_VALUE_TIME:
+			appendStringInfoString(out, v.time.negative ? "TIME'-" : "TIME'");
+			write_time(out, &v.time);
+			appendStringInfoChar(out, '\'');
+			break;
+	}
+	if (v.allocated)
+		pfree(v.allocated);
 }
 
 void
@@ -233,8 +287,7 @@ FeathubMysqlConstWritable(Const *value)
 bool
 FeathubMysqlValueWritable(Oid type, Datum value)
 {
-	StringInfoData out;
-	bool		result;
+	MysqlTime	time;
 
 	type = getBaseType(type);
 	switch (type)
@@ -248,10 +301,7 @@ FeathubMysqlValueWritable(Oid type, Datum value)
 		case DATEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
-			initStringInfo(&out);
-			result = write_datetime(&out, type, value);
-			pfree(out.data);
-			return result;
+			return read_datetime(type, value, &time);
 		default:
 			return true;
 	}
@@ -292,22 +342,14 @@ numeric_fits(const char *text)
 	return ndigits <= DECIMAL_DIGITS && scale <= DECIMAL_SCALE;
 }
 
+/* A date, or a date and time; false if the server has no such day. */
 static bool
-write_datetime(StringInfo out, Oid type, Datum value)
+read_datetime(Oid type, Datum value, MysqlTime *out)
 {
 	struct pg_tm tm;
-	fsec_t		fsec;
+	fsec_t		fsec = 0;
 
-	if (type == TIMEOID)
-	{
-		int64		time = DatumGetTimeADT(value);
-
-		appendStringInfo(out, "TIME'%02d:%02d:%02d", (int) (time / USECS_PER_HOUR),
-						 (int) (time / USECS_PER_MINUTE % 60), (int) (time / USECS_PER_SEC % 60));
-		write_fraction(out, time % USECS_PER_SEC);
-		appendStringInfoChar(out, '\'');
-		return true;
-	}
+	memset(&tm, 0, sizeof(tm));
 	if (type == DATEOID)
 	{
 		DateADT		date = DatumGetDateADT(value);
@@ -315,32 +357,38 @@ write_datetime(StringInfo out, Oid type, Datum value)
 		if (DATE_NOT_FINITE(date))
 			return false;
 		j2date(date + POSTGRES_EPOCH_JDATE, &tm.tm_year, &tm.tm_mon, &tm.tm_mday);
-		if (tm.tm_year < 1 || tm.tm_year > 9999)
-			return false;
-		appendStringInfo(out, "DATE'%04d-%02d-%02d'", tm.tm_year, tm.tm_mon, tm.tm_mday);
-		return true;
 	}
-	if (TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value)) ||
-		timestamp2tm(DatumGetTimestamp(value), NULL, &tm, &fsec, NULL, NULL) != 0 ||
-		tm.tm_year < 1 || tm.tm_year > 9999)
+	else if (TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value)) ||
+			 timestamp2tm(DatumGetTimestamp(value), NULL, &tm, &fsec, NULL, NULL) != 0)
 		return false;
-	appendStringInfo(out, "TIMESTAMP'%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year, tm.tm_mon,
-					 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-	write_fraction(out, fsec);
-	appendStringInfoChar(out, '\'');
+	if (tm.tm_year < 1 || tm.tm_year > 9999)
+		return false;
+	out->negative = false;
+	out->year = tm.tm_year;
+	out->month = tm.tm_mon;
+	out->day = tm.tm_mday;
+	out->hour = tm.tm_hour;
+	out->minute = tm.tm_min;
+	out->second = tm.tm_sec;
+	out->micros = fsec;
 	return true;
 }
 
 static void
-write_fraction(StringInfo out, int64 micros)
+split_time(int64 time, MysqlTime *out)
 {
-	if (micros != 0)
-		appendStringInfo(out, ".%06d", (int) micros);
+	memset(out, 0, sizeof(MysqlTime));
+	out->negative = time < 0;
+	time = Abs(time);
+	out->hour = time / USECS_PER_HOUR;
+	out->minute = time / USECS_PER_MINUTE % 60;
+	out->second = time / USECS_PER_SEC % 60;
+	out->micros = time % USECS_PER_SEC;
 }
 
 /* TIME, if it is one: no months, no more than 838 hours. */
 static bool
-write_interval(StringInfo out, const Interval *interval)
+read_interval(const Interval *interval, MysqlTime *out)
 {
 	int64		time = interval->time;
 
@@ -349,18 +397,61 @@ write_interval(StringInfo out, const Interval *interval)
 	time += interval->day * USECS_PER_DAY;
 	if (time > TIME_MAX || time < -TIME_MAX)
 		return false;
-	appendStringInfo(out, "TIME'%s", time < 0 ? "-" : "");
-	time = Abs(time);
-	appendStringInfo(out, "%02d:%02d:%02d", (int) (time / USECS_PER_HOUR),
-					 (int) (time / USECS_PER_MINUTE % 60), (int) (time / USECS_PER_SEC % 60));
-	write_fraction(out, time % USECS_PER_SEC);
-	appendStringInfoChar(out, '\'');
+	split_time(time, out);
 	return true;
+}
+
+/* At least so many digits */
+static void
+write_number(StringInfo out, int number, int digits)
+{
+	char	   *end;
+
+	enlargeStringInfo(out, MAXINT8LEN + 1);
+	end = pg_ultostr_zeropad(out->data + out->len, number, digits);
+	*end = '\0';
+	out->len = end - out->data;
+}
+
+static void
+write_date(StringInfo out, const MysqlTime *time)
+{
+	write_number(out, time->year, 4);
+	appendStringInfoChar(out, '-');
+	write_number(out, time->month, 2);
+	appendStringInfoChar(out, '-');
+	write_number(out, time->day, 2);
+}
+
+static void
+write_time(StringInfo out, const MysqlTime *time)
+{
+	write_number(out, time->hour, 2);
+	appendStringInfoChar(out, ':');
+	write_number(out, time->minute, 2);
+	appendStringInfoChar(out, ':');
+	write_number(out, time->second, 2);
+	if (time->micros == 0)
+		return;
+	appendStringInfoChar(out, '.');
+	write_number(out, time->micros, 6);
+}
+
+/* The bytes of a value with a length. */
+static void
+read_bytes(MysqlValue *out, Datum value)
+{
+	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
+
+	out->data = VARDATA_ANY(bytes);
+	out->len = VARSIZE_ANY_EXHDR(bytes);
+	if ((Pointer) bytes != DatumGetPointer(value))
+		out->allocated = bytes;
 }
 
 /* An array is a SET: its members, with commas between. */
 static void
-write_members(MysqlWriter *writer, StringInfo out, Datum value)
+read_members(MysqlWriter *writer, MysqlValue *out, Datum value)
 {
 	Datum	   *elements;
 	bool	   *nulls;
@@ -388,19 +479,48 @@ write_members(MysqlWriter *writer, StringInfo out, Datum value)
 			appendStringInfoChar(&text, ',');
 		appendStringInfoString(&text, member);
 	}
-	write_server_text(out, text.data, text.len);
-	pfree(text.data);
+	out->data = out->allocated = text.data;
+	out->len = text.len;
+}
+
+/* What the type's output function makes of a value, whatever the session's settings. */
+static void
+read_output(MysqlWriter *writer, MysqlValue *out, Datum value)
+{
+	FeathubTextModes modes;
+
+	FeathubTextModesSet(&modes, NULL);
+	PG_TRY();
+	{
+		out->data = out->allocated = OutputFunctionCall(&writer->output, value);
+	}
+	PG_FINALLY();
+	{
+		FeathubTextModesRestore(&modes);
+	}
+	PG_END_TRY();
+	out->len = strlen(out->data);
+}
+
+/* Text goes to the server in UTF-8. */
+static void
+make_utf8(MysqlValue *out)
+{
+	char	   *utf8 = pg_server_to_any(out->data, out->len, PG_UTF8);
+
+	if (utf8 == out->data)
+		return;
+	if (out->allocated)
+		pfree(out->allocated);
+	out->data = out->allocated = utf8;
+	out->len = strlen(utf8);
 }
 
 static void
-write_server_text(StringInfo out, const char *text, Size len)
+write_text(StringInfo out, const char *utf8, Size len)
 {
-	char	   *utf8 = pg_server_to_any(text, len, PG_UTF8);
-
-	Size		utf8_len = utf8 == text ? len : strlen(utf8);
-
-	FeathubMysqlQuoteString(out, utf8, utf8_len);
-	for (Size i = 0; collate_literals && i < utf8_len; i++)
+	FeathubMysqlQuoteString(out, utf8, len);
+	for (Size i = 0; collate_literals && i < len; i++)
 	{
 		if (IS_HIGHBIT_SET(utf8[i]))
 		{
@@ -408,8 +528,6 @@ write_server_text(StringInfo out, const char *text, Size len)
 			break;
 		}
 	}
-	if (utf8 != text)
-		pfree(utf8);
 }
 
 static void

@@ -3,7 +3,7 @@
  *		INSERT, COPY, UPDATE, DELETE and TRUNCATE.
  *
  * Rows are inserted many with one statement, as large as the server's packets
- * allow.  UPDATE and DELETE name a row by its key, text by its bytes; a row that
+ * allow, in MariaDB's own protocol if that is possible (mysql_bulk.c).  UPDATE and DELETE name a row by its key, text by its bytes; a row that
  * is gone is reported, more than one row is an error.  TRUNCATE is DELETE: the
  * server's own TRUNCATE would commit.
  */
@@ -29,9 +29,12 @@ typedef struct MysqlModifyState
 	StringInfoData suffix;		/* ON DUPLICATE KEY ... */
 	StringInfoData sql;
 	Size		max_bytes;
+	MysqlBulk  *bulk;			/* NULL: rows are sent as text */
 	MysqlDecoder *decoder;		/* of rows that come back, or NULL */
 } MysqlModifyState;
 
+static MysqlBulk *make_bulk(FeathubModify *modify, MysqlModifyState *state);
+static void insert_as_text(FeathubModify *modify, TupleTableSlot **slots, int nslots);
 static void append_insert(FeathubModify *modify, StringInfo sql);
 static void append_upsert(FeathubModify *modify, StringInfo sql);
 static void append_names(FeathubModify *modify, StringInfo sql);
@@ -84,16 +87,45 @@ FeathubMysqlBeginModify(FeathubModify *modify)
 													 rel->relname, options->zero_dates);
 		}
 		modify->batch_size = options->batch_size;
+		if (!modify->returning && state->conn->bulk != MYSQL_BULK_REFUSED)
+			state->bulk = make_bulk(modify, state);
 	}
 	modify->state = state;
+}
+
+/* The statement with a parameter for each column. */
+static MysqlBulk *
+make_bulk(FeathubModify *modify, MysqlModifyState *state)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "%s(", state->prefix.data);
+	for (int i = 0; i < list_length(modify->target_attrs); i++)
+		appendStringInfoString(&sql, i > 0 ? ", ?" : "?");
+	appendStringInfo(&sql, ")%s", state->suffix.data);
+	return FeathubMysqlBulkMake(modify->rel, modify->target_attrs, sql.data,
+								modify->batch_size, state->max_bytes);
 }
 
 void
 FeathubMysqlInsertRows(FeathubModify *modify, TupleTableSlot **slots, int nslots)
 {
 	MysqlModifyState *state = modify->state;
+	int			sent = 0;
 
 	FeathubMysqlConnect(modify->rel->server, modify->rel->user, modify->rel->options);
+	if (state->bulk)
+		sent = FeathubMysqlBulkInsert(state->bulk, state->conn, slots, nslots);
+	if (sent < nslots)
+		insert_as_text(modify, slots + sent, nslots - sent);
+}
+
+static void
+insert_as_text(FeathubModify *modify, TupleTableSlot **slots, int nslots)
+{
+	MysqlModifyState *state = modify->state;
+
 	resetStringInfo(&state->sql);
 	for (int i = 0; i < nslots; i++)
 	{

@@ -1,6 +1,6 @@
 /*
  * mysql_query.c
- *		Statements on a connection, and the rows that they return.
+ *		Statements on a connection.
  *
  * Every call of the library that may have to wait is made by its non-blocking
  * form, which returns what it waits for; we wait for that and for our latch.  A
@@ -9,30 +9,21 @@
  * stop, or the connection is closed.  Whatever such a call still reads (the
  * statement's text) therefore belongs to the connection.
  *
- * Rows are streamed: MysqlConnection.res is the one result on its way, reader
- * who reads it.  If another statement is to be run first, the rest of the rows
- * is put aside in the reader's tuplestore.
+ * The rows that statements return are in mysql_result.c.
  */
 #include "postgres.h"
 
 #include "connectors/mysql/mysql_library.h"
 
 #include "access/xact.h"
-#include "executor/tuptable.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
-#include "connectors/mysql/mysql_connector.h"
+#include "connectors/mysql/mysql_query.h"
 #include "core/clock.h"
-
-/* A result that is not wanted any more is read to its end for so long. */
-#define DISCARD_MS	20
 
 /* Two, three or many collations that do not go together. */
 #define ER_CANT_AGGREGATE_2COLLATIONS 1267
@@ -42,47 +33,20 @@
 /* Bytes of a statement that an error's context shows. */
 #define CONTEXT_BYTES 1000
 
-struct MysqlResult
-{
-	MysqlConnection *conn;
-	MemoryContext context;		/* of everything here */
-	ResourceOwner owner;		/* of the temporary file */
-	int			nfields;
-	MysqlField *fields;
-	bool		done;			/* no row is left */
-
-	/* rows put aside */
-	Tuplestorestate *store;		/* NULL: they still come by the connection */
-	TupleDesc	store_desc;
-	TupleTableSlot *store_slot;
-	char	  **values;
-	unsigned long *lengths;
-};
-
-static void start_statement(MysqlConnection *conn, const char *sql, Size len);
 static void check_statement(MysqlConnection *conn, const char *sql, Size len);
 static void begin_statement(MysqlConnection *conn, const char *sql, Size len);
 static void start_written(MysqlConnection *conn, StringInfo sql,
 						  void (*write) (StringInfo sql, void *arg), void *arg);
 static uint64 finish_execute(MysqlConnection *conn, const char *sql);
-static MysqlResult *begin_result(MysqlConnection *conn, const char *sql);
-static bool send_statement(MysqlConnection *conn, const char *sql, Size len,
-						   TimestampTz deadline, bool quiet);
-static bool finish_call(MysqlConnection *conn, TimestampTz deadline, bool quiet);
+static void forget_prepared(MysqlConnection *conn);
+static void report_client_error(MysqlConnection *conn) pg_attribute_noreturn();
 static int	wait_for(MysqlConnection *conn, TimestampTz deadline, bool quiet);
-static bool fetch_live(MysqlConnection *conn, char ***row, TimestampTz deadline, bool quiet);
-static void release_rows(MysqlConnection *conn);
-static void put_aside(MysqlConnection *conn);
-static void discard_rows(MysqlConnection *conn);
-static void store_row(MysqlResult *result, char **row, unsigned long *lengths);
-static bool fetch_stored(MysqlResult *result);
-static void result_released(void *arg);
 static void make_options(MYSQL *mysql, MysqlOptions *options);
 
 uint64
 FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size len)
 {
-	start_statement(conn, sql, len);
+	FeathubMysqlStartStatement(conn, sql, len);
 	return finish_execute(conn, sql);
 }
 
@@ -102,8 +66,11 @@ FeathubMysqlFinish(MysqlConnection *conn)
 
 	if (!conn->sent)
 		return;
-	sql = conn->query ? pnstrdup(conn->query, CONTEXT_BYTES) : pstrdup("");
-	(void) finish_call(conn, 0, false);
+	if (conn->pending == MYSQL_PENDING_EXECUTE || conn->query == NULL)
+		sql = pstrdup(conn->stmt_sql ? conn->stmt_sql : "");
+	else
+		sql = pnstrdup(conn->query, CONTEXT_BYTES);
+	(void) FeathubMysqlFinishCall(conn, 0, false);
 	conn->sent = false;
 
 	/*
@@ -115,6 +82,83 @@ FeathubMysqlFinish(MysqlConnection *conn)
 		conn->xact_lost = true;
 	(void) finish_execute(conn, sql);
 	pfree(sql);
+}
+
+bool
+FeathubMysqlPrepare(MysqlConnection *conn, const char *sql)
+{
+	int			ret = 0;
+
+	if (conn->stmt_sql && strcmp(conn->stmt_sql, sql) == 0)
+		return true;
+	check_statement(conn, sql, strlen(sql));
+	forget_prepared(conn);
+	if (conn->stmt)
+		mysql_stmt_close(conn->stmt);
+	conn->stmt = mysql_stmt_init(conn->mysql);
+	if (conn->stmt == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	conn->query = MemoryContextStrdup(conn->context, sql);
+	conn->pending = MYSQL_PENDING_PREPARE;
+	conn->wait_events = mysql_stmt_prepare_start(&ret, conn->stmt, conn->query,
+												 strlen(conn->query));
+	conn->call_failed = ret != 0;
+	(void) FeathubMysqlFinishCall(conn, 0, false);
+	if (conn->call_failed)
+		return false;
+	conn->stmt_sql = MemoryContextStrdup(conn->context, sql);
+	return true;
+}
+
+void
+FeathubMysqlSendRows(MysqlConnection *conn, MYSQL_BIND *params, unsigned int n, Size bytes)
+{
+	int			ret = 0;
+
+	Assert(conn->stmt_sql != NULL);
+	check_statement(conn, conn->stmt_sql, bytes);
+	if (mysql_stmt_attr_set(conn->stmt, STMT_ATTR_ARRAY_SIZE, &n) ||
+		mysql_stmt_bind_param(conn->stmt, params))
+		report_client_error(conn);
+	conn->pending = MYSQL_PENDING_EXECUTE;
+	/* makes the packet before it waits for anything */
+	conn->wait_events = mysql_stmt_execute_start(&ret, conn->stmt);
+	conn->call_failed = ret != 0;
+	conn->sent = true;
+	conn->sent_level = GetCurrentTransactionNestLevel();
+}
+
+unsigned int
+FeathubMysqlAnswer(MysqlConnection *conn)
+{
+	(void) FeathubMysqlFinishCall(conn, 0, false);
+	return mysql_errno(conn->mysql);
+}
+
+void
+FeathubMysqlForget(MysqlConnection *conn)
+{
+	Assert(conn->pending == MYSQL_PENDING_NONE);
+	conn->sent = false;
+}
+
+/* The next one is to be prepared, whatever it is. */
+static void
+forget_prepared(MysqlConnection *conn)
+{
+	if (conn->stmt_sql)
+		pfree(conn->stmt_sql);
+	conn->stmt_sql = NULL;
+}
+
+/* Raise what the library itself found wrong with the prepared statement. */
+static void
+report_client_error(MysqlConnection *conn)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_ERROR),
+			 errmsg("could not send rows to foreign server \"%s\": %s",
+					conn->server_name, mysql_stmt_error(conn->stmt))));
 }
 
 /* Rows matched by the statement that was answered; rows it returns are not read. */
@@ -129,9 +173,9 @@ finish_execute(MysqlConnection *conn, const char *sql)
 	{
 		conn->res = mysql_use_result(conn->mysql);
 		conn->reader = NULL;
-		while (fetch_live(conn, &row, 0, false))
+		while (FeathubMysqlFetchLive(conn, &row, 0, false))
 			;
-		release_rows(conn);
+		FeathubMysqlReleaseRows(conn);
 		return 0;
 	}
 	return mysql_affected_rows(conn->mysql);
@@ -142,7 +186,7 @@ FeathubMysqlQueryBy(MysqlConnection *conn, StringInfo sql,
 					void (*write) (StringInfo sql, void *arg), void *arg)
 {
 	start_written(conn, sql, write, arg);
-	return begin_result(conn, sql->data);
+	return FeathubMysqlBeginResult(conn, sql->data);
 }
 
 uint64
@@ -160,7 +204,7 @@ start_written(MysqlConnection *conn, StringInfo sql,
 {
 	resetStringInfo(sql);
 	write(sql, arg);
-	start_statement(conn, sql->data, sql->len);
+	FeathubMysqlStartStatement(conn, sql->data, sql->len);
 	if (mysql_errno(conn->mysql) != ER_CANT_AGGREGATE_2COLLATIONS &&
 		mysql_errno(conn->mysql) != ER_CANT_AGGREGATE_3COLLATIONS &&
 		mysql_errno(conn->mysql) != ER_CANT_AGGREGATE_NCOLLATIONS)
@@ -177,143 +221,15 @@ start_written(MysqlConnection *conn, StringInfo sql,
 		FeathubMysqlCollateLiterals(false);
 	}
 	PG_END_TRY();
-	start_statement(conn, sql->data, sql->len);
-}
-
-MysqlResult *
-FeathubMysqlQuery(MysqlConnection *conn, const char *sql, Size len)
-{
-	start_statement(conn, sql, len);
-	return begin_result(conn, sql);
-}
-
-/* Take the result of the statement that was answered. */
-static MysqlResult *
-begin_result(MysqlConnection *conn, const char *sql)
-{
-	MemoryContext context;
-	MemoryContext oldcontext;
-	MemoryContextCallback *callback;
-	MysqlResult *result;
-	MYSQL_FIELD *fields;
-
-	if (mysql_errno(conn->mysql) != 0)
-		FeathubMysqlReportError(conn, sql);
-
-	conn->reader = NULL;
-	conn->res = mysql_use_result(conn->mysql);
-	if (conn->res == NULL)
-	{
-		if (mysql_errno(conn->mysql) != 0)
-			FeathubMysqlReportError(conn, sql);
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("statement on foreign server \"%s\" returned no rows where some were expected",
-						conn->server_name)));
-	}
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "feathub mysql result",
-									ALLOCSET_SMALL_SIZES);
-	oldcontext = MemoryContextSwitchTo(context);
-	result = palloc0(sizeof(MysqlResult));
-	result->conn = conn;
-	result->context = context;
-	result->owner = CurrentResourceOwner;
-	result->nfields = mysql_num_fields(conn->res);
-	result->fields = palloc(sizeof(MysqlField) * Max(result->nfields, 1));
-	fields = mysql_fetch_fields(conn->res);
-	for (int i = 0; i < result->nfields; i++)
-	{
-		result->fields[i].type = fields[i].type;
-		result->fields[i].flags = fields[i].flags;
-		result->fields[i].length = fields[i].length;
-		result->fields[i].binary = fields[i].charsetnr == 63;
-	}
-	callback = palloc(sizeof(MemoryContextCallback));
-	callback->func = result_released;
-	callback->arg = result;
-	MemoryContextRegisterResetCallback(context, callback);
-	conn->reader = result;
-	MemoryContextSwitchTo(oldcontext);
-	return result;
-}
-
-int
-FeathubMysqlFieldCount(MysqlResult *result)
-{
-	return result->nfields;
-}
-
-const MysqlField *
-FeathubMysqlFields(MysqlResult *result)
-{
-	return result->fields;
-}
-
-bool
-FeathubMysqlFetch(MysqlResult *result, char ***values, unsigned long **lengths)
-{
-	MysqlConnection *conn = result->conn;
-
-	if (result->done)
-		return false;
-	if (result->store)
-	{
-		if (!fetch_stored(result))
-		{
-			result->done = true;
-			return false;
-		}
-		*values = result->values;
-		*lengths = result->lengths;
-		return true;
-	}
-	if (conn->reader != result)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("connection to foreign server \"%s\" was lost while rows were read",
-						conn->server_name)));
-	if (fetch_live(conn, values, 0, false))
-	{
-		*lengths = mysql_fetch_lengths(conn->res);
-		return true;
-	}
-	result->done = true;
-	release_rows(conn);
-	return false;
-}
-
-void
-FeathubMysqlCloseResult(MysqlResult *result)
-{
-	MysqlConnection *conn = result->conn;
-
-	if (conn->reader == result)
-	{
-		conn->reader = NULL;
-		discard_rows(conn);
-	}
-	if (result->store)
-		tuplestore_end(result->store);
-	MemoryContextDelete(result->context);
-}
-
-/* The memory of a result goes, perhaps because of an error: nobody reads it. */
-static void
-result_released(void *arg)
-{
-	MysqlResult *result = arg;
-
-	if (result->conn->reader == result)
-		result->conn->reader = NULL;
+	FeathubMysqlStartStatement(conn, sql->data, sql->len);
 }
 
 /* Run a statement; the caller looks at the library's error. */
-static void
-start_statement(MysqlConnection *conn, const char *sql, Size len)
+void
+FeathubMysqlStartStatement(MysqlConnection *conn, const char *sql, Size len)
 {
 	check_statement(conn, sql, len);
-	(void) send_statement(conn, sql, len, 0, false);
+	(void) FeathubMysqlSendStatement(conn, sql, len, 0, false);
 }
 
 /* Can it be sent?  What was sent before is answered then. */
@@ -327,7 +243,7 @@ check_statement(MysqlConnection *conn, const char *sql, Size len)
 				 errmsg("the transaction on foreign server \"%s\" was lost", conn->server_name),
 				 errhint("Roll the transaction back and try again.")));
 	if (conn->res)
-		put_aside(conn);
+		FeathubMysqlPutAside(conn);
 	if (conn->max_packet > 0 && len >= conn->max_packet)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -338,12 +254,12 @@ check_statement(MysqlConnection *conn, const char *sql, Size len)
 	elog(DEBUG3, "feathub_mysql: %.*s", (int) Min(len, CONTEXT_BYTES), sql);
 }
 
-static bool
-send_statement(MysqlConnection *conn, const char *sql, Size len,
+bool
+FeathubMysqlSendStatement(MysqlConnection *conn, const char *sql, Size len,
 			   TimestampTz deadline, bool quiet)
 {
 	begin_statement(conn, sql, len);
-	return finish_call(conn, deadline, quiet);
+	return FeathubMysqlFinishCall(conn, deadline, quiet);
 }
 
 static void
@@ -364,11 +280,12 @@ begin_statement(MysqlConnection *conn, const char *sql, Size len)
 }
 
 /* Finish the pending call; false if the deadline passed, only if quiet. */
-static bool
-finish_call(MysqlConnection *conn, TimestampTz deadline, bool quiet)
+bool
+FeathubMysqlFinishCall(MysqlConnection *conn, TimestampTz deadline, bool quiet)
 {
-	int			ret;
+	int			ret = 0;
 	MYSQL	   *mysql;
+	bool		executed;
 
 	while (conn->wait_events != 0)
 	{
@@ -384,6 +301,14 @@ finish_call(MysqlConnection *conn, TimestampTz deadline, bool quiet)
 			case MYSQL_PENDING_QUERY:
 				conn->wait_events = mysql_real_query_cont(&ret, conn->mysql, ready);
 				break;
+			case MYSQL_PENDING_PREPARE:
+				conn->wait_events = mysql_stmt_prepare_cont(&ret, conn->stmt, ready);
+				conn->call_failed = ret != 0;
+				break;
+			case MYSQL_PENDING_EXECUTE:
+				conn->wait_events = mysql_stmt_execute_cont(&ret, conn->stmt, ready);
+				conn->call_failed = ret != 0;
+				break;
 			case MYSQL_PENDING_FETCH:
 				conn->wait_events = mysql_fetch_row_cont(&conn->row, conn->res, ready);
 				break;
@@ -391,12 +316,23 @@ finish_call(MysqlConnection *conn, TimestampTz deadline, bool quiet)
 				elog(ERROR, "unexpected pending call: %d", (int) conn->pending);
 		}
 	}
-	if (conn->pending == MYSQL_PENDING_QUERY && conn->query)
+	if (conn->query && (conn->pending == MYSQL_PENDING_QUERY ||
+						conn->pending == MYSQL_PENDING_PREPARE))
 	{
 		pfree(conn->query);
 		conn->query = NULL;
 	}
+	executed = conn->pending == MYSQL_PENDING_EXECUTE;
 	conn->pending = MYSQL_PENDING_NONE;
+	if (executed && conn->call_failed)
+	{
+		forget_prepared(conn);
+		if (mysql_errno(conn->mysql) == 0 && !quiet)
+		{
+			conn->sent = false;
+			report_client_error(conn);
+		}
+	}
 	return true;
 }
 
@@ -473,184 +409,6 @@ wait_for(MysqlConnection *conn, TimestampTz deadline, bool quiet)
 	}
 }
 
-/*
- * The next row of the result on its way, or false at the end.  An error ends in
- * ereport, if quiet in false with the library's error set; the deadline's
- * passing in false with the call still pending.
- */
-static bool
-fetch_live(MysqlConnection *conn, char ***row, TimestampTz deadline, bool quiet)
-{
-	conn->wait_events = mysql_fetch_row_start(row, conn->res);
-	if (conn->wait_events != 0)
-	{
-		conn->pending = MYSQL_PENDING_FETCH;
-		if (!finish_call(conn, deadline, quiet))
-			return false;
-		*row = conn->row;
-	}
-	if (*row)
-		return true;
-	if (!quiet && mysql_errno(conn->mysql) != 0)
-	{
-		/* the server ended the result with the error */
-		release_rows(conn);
-		FeathubMysqlReportError(conn, NULL);
-	}
-	return false;
-}
-
-/* Free the result, all rows of which were read. */
-static void
-release_rows(MysqlConnection *conn)
-{
-	MYSQL_RES  *res = conn->res;
-
-	conn->res = NULL;
-	conn->reader = NULL;
-
-	/* nothing is left to read, even after an error */
-	if (conn->mysql)
-		conn->mysql->status = MYSQL_STATUS_READY;
-	mysql_free_result(res);
-}
-
-/* Read the rest of the rows into the memory of who wants them. */
-static void
-put_aside(MysqlConnection *conn)
-{
-	MysqlResult *result = conn->reader;
-	ResourceOwner oldowner = CurrentResourceOwner;
-	MemoryContext oldcontext;
-	char	  **row;
-
-	if (result == NULL)
-	{
-		discard_rows(conn);
-		return;
-	}
-	oldcontext = MemoryContextSwitchTo(result->context);
-	PG_TRY();
-	{
-		CurrentResourceOwner = result->owner;
-		result->store_desc = CreateTemplateTupleDesc(1);
-		TupleDescInitEntry(result->store_desc, 1, "row", BYTEAOID, -1, 0);
-		result->store_slot = MakeSingleTupleTableSlot(result->store_desc, &TTSOpsMinimalTuple);
-		result->values = palloc(sizeof(char *) * Max(result->nfields, 1));
-		result->lengths = palloc(sizeof(unsigned long) * Max(result->nfields, 1));
-		result->store = tuplestore_begin_heap(false, false, work_mem);
-		while (fetch_live(conn, &row, 0, false))
-			store_row(result, row, mysql_fetch_lengths(conn->res));
-	}
-	PG_FINALLY();
-	{
-		CurrentResourceOwner = oldowner;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(oldcontext);
-	release_rows(conn);
-}
-
-/* Pack a row: for each field its length, -1 for null, and its bytes. */
-static void
-store_row(MysqlResult *result, char **row, unsigned long *lengths)
-{
-	Size		size = VARHDRSZ;
-	bytea	   *packed;
-	char	   *p;
-	Datum		datum;
-	bool		isnull = false;
-
-	for (int i = 0; i < result->nfields; i++)
-		size += sizeof(int32) + (row[i] ? lengths[i] + 1 : 0);
-	if (!AllocSizeIsValid(size))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("row of %zu bytes from foreign server \"%s\" is too large",
-						size, result->conn->server_name)));
-	packed = palloc(size);
-	SET_VARSIZE(packed, size);
-	p = VARDATA(packed);
-	for (int i = 0; i < result->nfields; i++)
-	{
-		int32		len = row[i] ? (int32) lengths[i] : -1;
-
-		memcpy(p, &len, sizeof(int32));
-		p += sizeof(int32);
-		if (len >= 0)
-		{
-			memcpy(p, row[i], len);
-			p[len] = '\0';
-			p += len + 1;
-		}
-	}
-	datum = PointerGetDatum(packed);
-	tuplestore_putvalues(result->store, result->store_desc, &datum, &isnull);
-	pfree(packed);
-}
-
-static bool
-fetch_stored(MysqlResult *result)
-{
-	MemoryContext oldcontext = MemoryContextSwitchTo(result->context);
-	ResourceOwner oldowner = CurrentResourceOwner;
-	bool		found;
-	bool		isnull;
-	char	   *p;
-
-	CurrentResourceOwner = result->owner;
-	found = tuplestore_gettupleslot(result->store, true, false, result->store_slot);
-	CurrentResourceOwner = oldowner;
-	MemoryContextSwitchTo(oldcontext);
-	if (!found)
-		return false;
-	p = VARDATA_ANY(DatumGetPointer(slot_getattr(result->store_slot, 1, &isnull)));
-	for (int i = 0; i < result->nfields; i++)
-	{
-		int32		len;
-
-		memcpy(&len, p, sizeof(int32));
-		p += sizeof(int32);
-		result->values[i] = len >= 0 ? p : NULL;
-		result->lengths[i] = Max(len, 0);
-		if (len >= 0)
-			p += len + 1;
-	}
-	return true;
-}
-
-/*
- * Read rows that nobody wants: to the end if that is near, else the server is
- * told to stop.
- */
-static void
-discard_rows(MysqlConnection *conn)
-{
-	TimestampTz limit = TimestampTzPlusMilliseconds(FeathubClock(), DISCARD_MS);
-	bool		killed = false;
-	char	  **row;
-	int			n = 0;
-
-	if (conn->res == NULL)
-		return;
-	for (;;)
-	{
-		if (!fetch_live(conn, &row, 0, true) && conn->pending == MYSQL_PENDING_NONE)
-			break;
-		CHECK_FOR_INTERRUPTS();
-		if (!killed && (++n & 63) == 0 && FeathubClock() >= limit)
-		{
-			killed = true;
-			(void) FeathubMysqlKill(conn, TimestampTzPlusMilliseconds(FeathubClock(), 1000));
-		}
-	}
-	release_rows(conn);
-
-	/* the order may have come when there was nothing to stop any more */
-	if (killed)
-		(void) send_statement(conn, "DO 0", 4, 0, false);
-}
-
 bool
 FeathubMysqlRecover(MysqlConnection *conn, TimestampTz deadline)
 {
@@ -664,7 +422,7 @@ FeathubMysqlRecover(MysqlConnection *conn, TimestampTz deadline)
 	conn->sent = false;
 	if (!FeathubMysqlKill(conn, deadline))
 		return false;
-	if (conn->pending != MYSQL_PENDING_NONE && !finish_call(conn, deadline, true))
+	if (conn->pending != MYSQL_PENDING_NONE && !FeathubMysqlFinishCall(conn, deadline, true))
 		return false;
 	if (conn->res == NULL && mysql_errno(conn->mysql) == 0 &&
 		mysql_field_count(conn->mysql) > 0)
@@ -672,14 +430,14 @@ FeathubMysqlRecover(MysqlConnection *conn, TimestampTz deadline)
 	conn->reader = NULL;
 	if (conn->res)
 	{
-		while (fetch_live(conn, &row, deadline, true))
+		while (FeathubMysqlFetchLive(conn, &row, deadline, true))
 			;
 		if (conn->pending != MYSQL_PENDING_NONE)
 			return false;
-		release_rows(conn);
+		FeathubMysqlReleaseRows(conn);
 	}
 	/* takes the order to stop if nothing else did */
-	return send_statement(conn, "DO 0", 4, deadline, true);
+	return FeathubMysqlSendStatement(conn, "DO 0", 4, deadline, true);
 }
 
 bool
@@ -687,7 +445,7 @@ FeathubMysqlExecuteQuiet(MysqlConnection *conn, const char *sql, TimestampTz dea
 {
 	if (conn->mysql == NULL || conn->pending != MYSQL_PENDING_NONE || conn->res)
 		return false;
-	return send_statement(conn, sql, strlen(sql), deadline, true) &&
+	return FeathubMysqlSendStatement(conn, sql, strlen(sql), deadline, true) &&
 		mysql_errno(conn->mysql) == 0;
 }
 
@@ -697,17 +455,11 @@ FeathubMysqlInsertId(MysqlConnection *conn)
 	return mysql_insert_id(conn->mysql);
 }
 
-MysqlResult *
-FeathubMysqlAsk(MysqlConnection *conn, const char *sql)
-{
-	return begin_result(conn, sql);
-}
-
 /* Run a statement on an idle connection; false if it fails. */
 bool
 FeathubMysqlTry(MysqlConnection *conn, const char *sql)
 {
-	return send_statement(conn, sql, strlen(sql), 0, false) &&
+	return FeathubMysqlSendStatement(conn, sql, strlen(sql), 0, false) &&
 		mysql_errno(conn->mysql) == 0;
 }
 
@@ -741,7 +493,7 @@ FeathubMysqlOpen(MysqlConnection *conn, MysqlOptions *options, TimestampTz deadl
 												 options->user, options->password,
 												 NULL, options->port, options->socket,
 												 CLIENT_FOUND_ROWS);
-	if (!finish_call(conn, deadline, quiet))
+	if (!FeathubMysqlFinishCall(conn, deadline, quiet))
 		return false;
 	return mysql_errno(conn->mysql) == 0;
 }
