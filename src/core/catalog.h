@@ -108,7 +108,16 @@ typedef struct FeathubStatement
 extern int	FeathubCatalogExecute(FeathubStatement *statement, Datum *values,
 								  const char *nulls);
 
-/* Groups */
+/* Set parameter i of a statement, from 0, in values[] and nulls[] of the caller. */
+#define FEATHUB_PARAMETER(i, missing, datum) \
+	do { if (missing) { nulls[i] = 'n'; values[i] = (Datum) 0; } else values[i] = (datum); } while (0)
+
+/* Columns of what a statement returned; NULL is InvalidOid or NULL, the rest palloc'd. */
+extern Oid	FeathubTupleOid(HeapTuple tuple, TupleDesc desc, int column);
+extern char *FeathubTupleString(HeapTuple tuple, TupleDesc desc, int column);
+extern Interval *FeathubTupleInterval(HeapTuple tuple, TupleDesc desc, int column);
+
+/* Groups (group_catalog.c) */
 
 /* The group of that relation, or NULL. */
 extern FeathubGroup *FeathubGroupLoad(Oid relid);
@@ -139,7 +148,7 @@ extern void FeathubGroupDelete(Oid relid);
  */
 extern void FeathubGroupSetRefreshed(Oid relid);
 
-/* Jobs */
+/* Jobs (job_catalog.c) */
 
 /*
  * FeathubJobLoad, FeathubJobByName
