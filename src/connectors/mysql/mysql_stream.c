@@ -60,20 +60,7 @@ typedef struct StreamState
 	bool		ready;			/* connected, and the table was looked at */
 	MysqlRecords *records;
 
-	/* The columns of the order: stream column, key */
-	int			norder;
-	char	  **order_names;	/* as the server has them */
-	char	  **quoted;			/* for statements */
-	MysqlOrderKind *kinds;
-	int			precision;		/* of a time */
-	bool		auto_increment;
-	char	   *mark;			/* their names */
-
-	char	   *select;			/* SELECT ... FROM ... */
-	char	   *table;			/* database.table */
-	char	   *schema_where;	/* for information_schema */
-	char	   *partition;		/* its name */
-
+	MysqlStreamTable table;
 	char	   *current;		/* position behind the last row handed out */
 	bool		at_end;			/* the last page had all there was */
 	int			page;			/* rows to ask for */
@@ -81,12 +68,7 @@ typedef struct StreamState
 	MemoryContext page_context;
 } StreamState;
 
-static void find_order(FeathubStream *stream);
-static void write_select(FeathubStream *stream);
 static void make_ready(FeathubStream *stream);
-static void look_at_columns(FeathubStream *stream);
-static void look_at_indexes(FeathubStream *stream);
-static void look_at_time_zone(FeathubStream *stream);
 static void check_position(FeathubStream *stream, const char *text, MysqlPosition *position);
 static void check_not_made_again(FeathubStream *stream, const MysqlPosition *position);
 static void append_where(FeathubStream *stream, StringInfo sql, const MysqlPosition *position);
@@ -136,8 +118,7 @@ FeathubMysqlOpenStream(FeathubStream *stream)
 	}
 	stream->state = state;
 	state->records = FeathubMysqlRecordsMake(rel);
-	find_order(stream);
-	write_select(stream);
+	FeathubMysqlStreamDescribe(stream, state->records, &state->table);
 	state->page = FIRST_PAGE;
 	state->rows_context = AllocSetContextCreate(stream->context, "feathub mysql stream rows",
 												ALLOCSET_DEFAULT_SIZES);
@@ -145,96 +126,6 @@ FeathubMysqlOpenStream(FeathubStream *stream)
 												ALLOCSET_DEFAULT_SIZES);
 	state->conn = FeathubMysqlPrivateMake(rel->server, rel->user, options);
 	MemoryContextSwitchTo(old);
-}
-
-/* The columns of the order, by their names here. */
-static void
-find_order(FeathubStream *stream)
-{
-	FeathubRelation *rel = stream->rel;
-	MysqlOptions *options = rel->options;
-	StreamState *state = stream->state;
-	List	   *attnums = NIL;
-	StringInfoData mark;
-	ListCell   *lc;
-
-	if (options->stream_column == NULL)
-		FeathubMysqlNotFollowable(stream, "Option stream_column is not set.",
-					   "Set it to an indexed column that increases, like a time of the last change.");
-	for (int i = 0; i < state->records->ncolumns; i++)
-		if (strcmp(NameStr(TupleDescAttr(rel->tupdesc, state->records->attnums[i] - 1)->attname),
-				   options->stream_column) == 0)
-			attnums = list_make1_int(state->records->attnums[i]);
-	if (attnums == NIL)
-		FeathubMysqlNotFollowable(stream, psprintf("It has no column \"%s\", which option stream_column names.",
-										options->stream_column), NULL);
-	foreach(lc, FeathubMysqlKeyColumns(rel))
-		attnums = list_append_unique_int(attnums, lfirst_int(lc));
-	if (list_length(attnums) > MYSQL_POSITION_VALUES)
-		FeathubMysqlNotFollowable(stream, "It has too many key columns.", NULL);
-
-	state->order_names = palloc(sizeof(char *) * list_length(attnums));
-	state->quoted = palloc(sizeof(char *) * list_length(attnums));
-	state->kinds = palloc0(sizeof(MysqlOrderKind) * list_length(attnums));
-	initStringInfo(&mark);
-	foreach(lc, attnums)
-	{
-		const char *name = FeathubMysqlColumnName(rel, lfirst_int(lc));
-		StringInfoData quoted;
-
-		initStringInfo(&quoted);
-		FeathubMysqlQuoteName(&quoted, name);
-		state->quoted[state->norder] = quoted.data;
-		state->order_names[state->norder++] = pg_server_to_any(name, strlen(name), PG_UTF8);
-		appendStringInfo(&mark, "%s%s", mark.len > 0 ? "," : "", name);
-	}
-	state->mark = mark.data;
-}
-
-/* The parts of statements that stay the same. */
-static void
-write_select(FeathubStream *stream)
-{
-	FeathubRelation *rel = stream->rel;
-	MysqlOptions *options = rel->options;
-	StreamState *state = stream->state;
-	StringInfoData sql;
-	char	   *utf8;
-
-	initStringInfo(&sql);
-	FeathubMysqlDeparseTable(&sql, rel);
-	state->table = sql.data;
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT ");
-	for (int i = 0; i < state->records->ncolumns; i++)
-	{
-		FeathubMysqlOutputColumn(&sql, rel, state->records->attnums[i]);
-		appendStringInfoString(&sql, ", ");
-	}
-	for (int i = 0; i < state->norder; i++)
-		appendStringInfo(&sql, "%s%s", i ? ", " : "", state->quoted[i]);
-	appendStringInfo(&sql, " FROM %s", state->table);
-	state->select = sql.data;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, " WHERE table_schema = ");
-	utf8 = pg_server_to_any(options->database, strlen(options->database), PG_UTF8);
-	FeathubMysqlQuoteString(&sql, utf8, strlen(utf8));
-	appendStringInfoString(&sql, " AND table_name = ");
-	utf8 = pg_server_to_any(options->table_name, strlen(options->table_name), PG_UTF8);
-	FeathubMysqlQuoteString(&sql, utf8, strlen(utf8));
-	state->schema_where = sql.data;
-	state->partition = psprintf("%s-0", options->table_name);
-}
-
-void
-FeathubMysqlNotFollowable(FeathubStream *stream, const char *detail, const char *hint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("foreign table \"%s\" cannot be followed by a job: %s",
-					stream->rel->relname, detail),
-			 hint ? errhint("%s", hint) : 0));
 }
 
 List *
@@ -245,7 +136,7 @@ FeathubMysqlListPartitions(FeathubStream *stream)
 	if (by_binlog(stream))
 		return FeathubMysqlCdcListPartitions(stream);
 	make_ready(stream);
-	return list_make1(pstrdup(state->partition));
+	return list_make1(pstrdup(state->table.partition));
 }
 
 /* Looking at the table */
@@ -268,175 +159,10 @@ make_ready(FeathubStream *stream)
 		FeathubMysqlExecute(state->conn, sql, strlen(sql));
 	}
 	old = MemoryContextSwitchTo(state->page_context);
-	look_at_columns(stream);
-	look_at_indexes(stream);
-	look_at_time_zone(stream);
+	FeathubMysqlStreamCheck(stream, state->conn, &state->table);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(state->page_context);
 	state->ready = true;
-}
-
-/* Which of the order's columns has that name there?  -1: none. */
-static int
-order_index(StreamState *state, const char *name)
-{
-	for (int i = 0; name && i < state->norder; i++)
-		if (pg_strcasecmp(state->order_names[i], name) == 0)
-			return i;
-	return -1;
-}
-
-static void
-look_at_columns(FeathubStream *stream)
-{
-	StreamState *state = stream->state;
-	MysqlOptions *options = stream->rel->options;
-	char	   *sql;
-	MysqlResult *result;
-	char	  **values;
-	unsigned long *lengths;
-
-	sql = psprintf("SELECT column_name, data_type, is_nullable, datetime_precision, collation_name, extra"
-				   " FROM information_schema.columns%s", state->schema_where);
-	result = FeathubMysqlQuery(state->conn, sql, strlen(sql));
-	while (FeathubMysqlFetch(result, &values, &lengths))
-	{
-		int			i = order_index(state, values[0]);
-
-		if (i < 0)
-			continue;
-		state->kinds[i] = FeathubMysqlOrderKind(values[1], values[4]);
-		if (state->kinds[i] == MYSQL_ORDER_NONE)
-			FeathubMysqlNotFollowable(stream, psprintf("Its column %s has a type whose order is of no use: %s.",
-											state->quoted[i], values[1]), NULL);
-		if (i > 0 && strcmp(values[2], "NO") != 0)
-			FeathubMysqlNotFollowable(stream, psprintf("Its key column %s may be null.", state->quoted[i]), NULL);
-		if (i == 0)
-		{
-			state->precision = values[3] ? atoi(values[3]) : 0;
-			state->auto_increment = values[5] && strstr(values[5], "auto_increment") != NULL;
-		}
-	}
-	FeathubMysqlCloseResult(result);
-	for (int i = 0; i < state->norder; i++)
-		if (state->kinds[i] == MYSQL_ORDER_NONE)
-			FeathubMysqlNotFollowable(stream, psprintf("There is no column %s in table %s, or it may not be read.",
-											state->quoted[i], state->table), NULL);
-	if (state->kinds[0] != MYSQL_ORDER_INTEGER && state->kinds[0] != MYSQL_ORDER_DATETIME &&
-		state->kinds[0] != MYSQL_ORDER_TIMESTAMP)
-		FeathubMysqlNotFollowable(stream, psprintf("Column %s, which option stream_column names, is no integer, DATETIME or TIMESTAMP.",
-										state->quoted[0]), NULL);
-	if (state->kinds[0] == MYSQL_ORDER_INTEGER &&
-		FeathubOptionsGet(stream->rel->table->options, "stream_lag") == NULL)
-		FeathubMysqlNotFollowable(stream, psprintf("Option stream_lag is not set, and column %s, which option stream_column names, is an integer.",
-										state->quoted[0]),
-					   "Transactions may commit in another order than their numbers: set stream_lag to how many numbers may be outstanding, or to 0 if there is one writer at a time.");
-	if (state->kinds[0] == MYSQL_ORDER_INTEGER && options->stream_time_zone)
-		FeathubMysqlNotFollowable(stream, "Option stream_time_zone is set, and the column is an integer.", NULL);
-}
-
-MysqlOrderKind
-FeathubMysqlOrderKind(const char *type, const char *collation)
-{
-	static const struct
-	{
-		const char *name;
-		MysqlOrderKind kind;
-	}			kinds[] = {
-		{"tinyint", MYSQL_ORDER_INTEGER}, {"smallint", MYSQL_ORDER_INTEGER},
-		{"mediumint", MYSQL_ORDER_INTEGER}, {"int", MYSQL_ORDER_INTEGER},
-		{"bigint", MYSQL_ORDER_INTEGER}, {"year", MYSQL_ORDER_INTEGER},
-		{"decimal", MYSQL_ORDER_DECIMAL}, {"date", MYSQL_ORDER_DATE},
-		{"datetime", MYSQL_ORDER_DATETIME}, {"timestamp", MYSQL_ORDER_TIMESTAMP},
-		{"char", MYSQL_ORDER_TEXT}, {"varchar", MYSQL_ORDER_TEXT}, {"uuid", MYSQL_ORDER_TEXT},
-		{"binary", MYSQL_ORDER_BINARY}, {"varbinary", MYSQL_ORDER_BINARY}
-	};
-
-	for (int i = 0; i < lengthof(kinds); i++)
-	{
-		if (pg_strcasecmp(kinds[i].name, type) != 0)
-			continue;
-		if (kinds[i].kind == MYSQL_ORDER_TEXT && collation && strstr(collation, "_ci") != NULL)
-			return MYSQL_ORDER_TEXT_CI;
-		return kinds[i].kind;
-	}
-	return MYSQL_ORDER_NONE;
-}
-
-/*
- * The stream column must be the first of an index, or each page would read the
- * whole table; and the order must know any two rows apart.
- */
-static void
-look_at_indexes(FeathubStream *stream)
-{
-	StreamState *state = stream->state;
-	char	   *sql;
-	MysqlResult *result;
-	char	  **values;
-	unsigned long *lengths;
-	bool		indexed = false;
-	bool		unique = false;
-	bool		covered = false;	/* the index at hand is unique and within the order */
-
-	sql = psprintf("SELECT index_name, seq_in_index, non_unique, column_name"
-				   " FROM information_schema.statistics%s ORDER BY index_name, seq_in_index",
-				   state->schema_where);
-	result = FeathubMysqlQuery(state->conn, sql, strlen(sql));
-	while (FeathubMysqlFetch(result, &values, &lengths))
-	{
-		int			i = order_index(state, values[3]);
-
-		if (strcmp(values[1], "1") == 0)
-		{
-			unique |= covered;
-			covered = strcmp(values[2], "0") == 0;
-			indexed |= i == 0;
-		}
-		covered &= i >= 0;
-	}
-	unique |= covered;
-	FeathubMysqlCloseResult(result);
-	if (!indexed)
-		FeathubMysqlNotFollowable(stream, psprintf("No index of table %s begins with column %s.",
-										state->table, state->quoted[0]),
-					   psprintf("On the server: CREATE INDEX feathub_stream ON %s (%s).",
-								state->table, state->quoted[0]));
-	if (!unique)
-		FeathubMysqlNotFollowable(stream, psprintf("Several rows of table %s may have the same values in the stream column and the key.",
-										state->table),
-					   "Set option key 'true' on the columns of its primary key.");
-}
-
-/* A DATETIME says nothing of its zone, so "now" must be told in it. */
-static void
-look_at_time_zone(FeathubStream *stream)
-{
-	StreamState *state = stream->state;
-	MysqlOptions *options = stream->rel->options;
-	StringInfoData sql;
-	MysqlResult *result;
-	char	  **values;
-	unsigned long *lengths;
-	bool		known;
-
-	if (state->kinds[0] != MYSQL_ORDER_DATETIME)
-		return;
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', ");
-	if (options->stream_time_zone)
-		FeathubMysqlQuoteString(&sql, options->stream_time_zone, strlen(options->stream_time_zone));
-	else
-		appendStringInfoString(&sql, "@@GLOBAL.time_zone");
-	appendStringInfoChar(&sql, ')');
-	result = FeathubMysqlQuery(state->conn, sql.data, sql.len);
-	known = FeathubMysqlFetch(result, &values, &lengths) && values[0] != NULL;
-	FeathubMysqlCloseResult(result);
-	if (!known)
-		FeathubMysqlNotFollowable(stream, psprintf("The server does not know time zone \"%s\".",
-										options->stream_time_zone ? options->stream_time_zone :
-										"@@GLOBAL.time_zone"),
-					   "Set stream_time_zone to an offset like \"+00:00\", or load the server's time zones.");
 }
 
 /* Starting */
@@ -465,12 +191,12 @@ FeathubMysqlStartStream(FeathubStream *stream)
 		if (ours->position == NULL)
 			ours->position = FeathubMysqlSeekPosition(stream, ours->name,
 													  stream->start ? stream->start : "earliest");
-		if (ours->mark && strcmp(ours->mark, state->mark) != 0)
+		if (ours->mark && strcmp(ours->mark, state->table.mark) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the position of partition \"%s\" is of other columns", ours->name),
 					 errdetail("It was reached by columns %s, and now the table is followed by %s.",
-							   ours->mark, state->mark),
+							   ours->mark, state->table.mark),
 					 errhint("To follow it by these, call feathub.rewind_job and feathub.resume_job.")));
 		check_position(stream, ours->position, &position);
 		if (!stream->read_metadata_only)
@@ -486,15 +212,15 @@ check_position(FeathubStream *stream, const char *text, MysqlPosition *position)
 {
 	StreamState *state = stream->state;
 	bool		fits = FeathubMysqlPositionParse(text, position) &&
-		position->nvalues <= state->norder;
+		position->nvalues <= state->table.norder;
 
 	for (int i = 0; fits && i < position->nvalues; i++)
-		fits = FeathubMysqlPositionFits(&position->values[i], state->kinds[i]);
+		fits = FeathubMysqlPositionFits(&position->values[i], state->table.kinds[i]);
 	if (!fits)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("position \"%s\" does not fit partition \"%s\"", text, state->partition),
-				 errdetail("The table is followed by columns %s.", state->mark),
+				 errmsg("position \"%s\" does not fit partition \"%s\"", text, state->table.partition),
+				 errdetail("The table is followed by columns %s.", state->table.mark),
 				 errhint("To follow it by these, call feathub.rewind_job and feathub.resume_job.")));
 }
 
@@ -509,12 +235,12 @@ check_not_made_again(FeathubStream *stream, const MysqlPosition *position)
 	unsigned long *lengths;
 	bool		again;
 
-	if (!state->auto_increment || position->nvalues == 0)
+	if (!state->table.auto_increment || position->nvalues == 0)
 		return;
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT auto_increment <= ");
-	FeathubMysqlPositionLiteral(&sql, &position->values[0], state->kinds[0]);
-	appendStringInfo(&sql, ", auto_increment FROM information_schema.tables%s", state->schema_where);
+	FeathubMysqlPositionLiteral(&sql, &position->values[0], state->table.kinds[0]);
+	appendStringInfo(&sql, ", auto_increment FROM information_schema.tables%s", state->table.schema_where);
 	result = FeathubMysqlQuery(state->conn, sql.data, sql.len);
 	again = FeathubMysqlFetch(result, &values, &lengths) && values[0] &&
 		strcmp(values[0], "1") == 0 && !position->before;
@@ -522,7 +248,7 @@ check_not_made_again(FeathubStream *stream, const MysqlPosition *position)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s of foreign server \"%s\" is not the one that the job has followed",
-						state->table, stream->rel->server->servername),
+						state->table.quoted_name, stream->rel->server->servername),
 				 errdetail("Its next number is %s, and the job's position %s.",
 						   values[1], position->values[0].text),
 				 errhint("It may have been emptied or made again. To follow the new one, call feathub.rewind_job and feathub.resume_job.")));
@@ -538,28 +264,28 @@ append_where(FeathubStream *stream, StringInfo sql, const MysqlPosition *positio
 	StreamState *state = stream->state;
 	int			n = position ? position->nvalues : 0;
 
-	appendStringInfo(sql, " WHERE %s IS NOT NULL", state->quoted[0]);
-	if (state->kinds[0] != MYSQL_ORDER_INTEGER)
-		appendStringInfo(sql, " AND %s >= TIMESTAMP'0001-01-01 00:00:00'", state->quoted[0]);
+	appendStringInfo(sql, " WHERE %s IS NOT NULL", state->table.quoted[0]);
+	if (state->table.kinds[0] != MYSQL_ORDER_INTEGER)
+		appendStringInfo(sql, " AND %s >= TIMESTAMP'0001-01-01 00:00:00'", state->table.quoted[0]);
 	append_horizon(stream, sql);
 	if (n == 0)
 		return;
 
 	/* a bound that any optimizer understands, then the rest */
-	appendStringInfo(sql, " AND %s >= ", state->quoted[0]);
-	FeathubMysqlPositionLiteral(sql, &position->values[0], state->kinds[0]);
+	appendStringInfo(sql, " AND %s >= ", state->table.quoted[0]);
+	FeathubMysqlPositionLiteral(sql, &position->values[0], state->table.kinds[0]);
 	appendStringInfoString(sql, " AND ");
 	for (int i = 0; i < n; i++)
 	{
 		bool		last = i == n - 1;
-		bool		strict = !last || (n == state->norder && !position->before);
+		bool		strict = !last || (n == state->table.norder && !position->before);
 
-		appendStringInfo(sql, "%s%s %s ", last ? "" : "(", state->quoted[i], strict ? ">" : ">=");
-		FeathubMysqlPositionLiteral(sql, &position->values[i], state->kinds[i]);
+		appendStringInfo(sql, "%s%s %s ", last ? "" : "(", state->table.quoted[i], strict ? ">" : ">=");
+		FeathubMysqlPositionLiteral(sql, &position->values[i], state->table.kinds[i]);
 		if (last)
 			break;
-		appendStringInfo(sql, " OR (%s = ", state->quoted[i]);
-		FeathubMysqlPositionLiteral(sql, &position->values[i], state->kinds[i]);
+		appendStringInfo(sql, " OR (%s = ", state->table.quoted[i]);
+		FeathubMysqlPositionLiteral(sql, &position->values[i], state->table.kinds[i]);
 		appendStringInfoString(sql, " AND ");
 	}
 	for (int i = 0; i < n - 1; i++)
@@ -576,19 +302,19 @@ append_horizon(FeathubStream *stream, StringInfo sql)
 	StreamState *state = stream->state;
 	MysqlOptions *options = stream->rel->options;
 
-	if (state->kinds[0] == MYSQL_ORDER_INTEGER)
+	if (state->table.kinds[0] == MYSQL_ORDER_INTEGER)
 	{
 		if (options->stream_lag > 0)
 			appendStringInfo(sql, " AND %s <= (SELECT CAST(MAX(%s) AS DECIMAL(30)) FROM %s) - %d",
-							 state->quoted[0], state->quoted[0], state->table, options->stream_lag);
+							 state->table.quoted[0], state->table.quoted[0], state->table.quoted_name, options->stream_lag);
 		return;
 	}
-	appendStringInfo(sql, " AND %s < ", state->quoted[0]);
-	if (state->kinds[0] == MYSQL_ORDER_TIMESTAMP)
-		appendStringInfo(sql, "NOW(%d)", state->precision);	/* the session is in UTC */
+	appendStringInfo(sql, " AND %s < ", state->table.quoted[0]);
+	if (state->table.kinds[0] == MYSQL_ORDER_TIMESTAMP)
+		appendStringInfo(sql, "NOW(%d)", state->table.precision);	/* the session is in UTC */
 	else
 	{
-		appendStringInfo(sql, "CONVERT_TZ(UTC_TIMESTAMP(%d), '+00:00', ", state->precision);
+		appendStringInfo(sql, "CONVERT_TZ(UTC_TIMESTAMP(%d), '+00:00', ", state->table.precision);
 		if (options->stream_time_zone)
 			FeathubMysqlQuoteString(sql, options->stream_time_zone, strlen(options->stream_time_zone));
 		else
@@ -602,8 +328,8 @@ static void
 append_order(StreamState *state, StringInfo sql, const char *direction)
 {
 	appendStringInfoString(sql, " ORDER BY ");
-	for (int i = 0; i < state->norder; i++)
-		appendStringInfo(sql, "%s%s%s", i ? ", " : "", state->quoted[i], direction);
+	for (int i = 0; i < state->table.norder; i++)
+		appendStringInfo(sql, "%s%s%s", i ? ", " : "", state->table.quoted[i], direction);
 }
 
 /* Positions */
@@ -628,16 +354,16 @@ FeathubMysqlSeekPosition(FeathubStream *stream, const char *name, const char *ta
 		check_position(stream, target, &position);
 		return pstrdup(target);
 	}
-	if (state->kinds[0] == MYSQL_ORDER_INTEGER && len > sign && len < 21 && target[len] == '\0')
+	if (state->table.kinds[0] == MYSQL_ORDER_INTEGER && len > sign && len < 21 && target[len] == '\0')
 		return psprintf("0<%s", target);
-	if (state->kinds[0] != MYSQL_ORDER_INTEGER && isdigit((unsigned char) target[0]))
+	if (state->table.kinds[0] != MYSQL_ORDER_INTEGER && isdigit((unsigned char) target[0]))
 		return position_of_time(stream, target);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid position: \"%s\"", target),
-			 state->kinds[0] == MYSQL_ORDER_INTEGER ?
+			 state->table.kinds[0] == MYSQL_ORDER_INTEGER ?
 			 errhint("Valid positions are \"earliest\", \"latest\", and a value of column %s.",
-					 state->quoted[0]) :
+					 state->table.quoted[0]) :
 			 errhint("Valid positions are \"earliest\", \"latest\", and a time like \"2013-06-01 12:00:00+00\".")));
 }
 
@@ -655,18 +381,18 @@ latest_position(FeathubStream *stream)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
-	for (int i = 0; i < state->norder; i++)
-		appendStringInfo(&sql, "%s%s", i ? ", " : "", state->quoted[i]);
-	appendStringInfo(&sql, " FROM %s", state->table);
+	for (int i = 0; i < state->table.norder; i++)
+		appendStringInfo(&sql, "%s%s", i ? ", " : "", state->table.quoted[i]);
+	appendStringInfo(&sql, " FROM %s", state->table.quoted_name);
 	append_where(stream, &sql, NULL);
 	append_order(state, &sql, " DESC");
 	appendStringInfoString(&sql, " LIMIT 1");
 	result = FeathubMysqlQuery(state->conn, sql.data, sql.len);
 	if (FeathubMysqlFetch(result, &values, &lengths))
 	{
-		position.nvalues = state->norder;
-		for (int i = 0; i < state->norder; i++)
-			FeathubMysqlPositionValue(&position.values[i], state->kinds[i], values[i], lengths[i]);
+		position.nvalues = state->table.norder;
+		for (int i = 0; i < state->table.norder; i++)
+			FeathubMysqlPositionValue(&position.values[i], state->table.kinds[i], values[i], lengths[i]);
 	}
 	FeathubMysqlCloseResult(result);
 	initStringInfo(&text);
@@ -679,7 +405,7 @@ static char *
 position_of_time(FeathubStream *stream, const char *target)
 {
 	StreamState *state = stream->state;
-	PGFunction	input = state->kinds[0] == MYSQL_ORDER_TIMESTAMP ? timestamptz_in : timestamp_in;
+	PGFunction	input = state->table.kinds[0] == MYSQL_ORDER_TIMESTAMP ? timestamptz_in : timestamp_in;
 	Timestamp	time;
 	struct pg_tm tm;
 	fsec_t		fsec;
@@ -732,9 +458,9 @@ static void
 row_position(StreamState *state, const StreamRow *row, MysqlPosition *position)
 {
 	memset(position, 0, sizeof(MysqlPosition));
-	position->nvalues = state->norder;
-	for (int i = 0; i < state->norder; i++)
-		FeathubMysqlPositionValue(&position->values[i], state->kinds[i],
+	position->nvalues = state->table.norder;
+	for (int i = 0; i < state->table.norder; i++)
+		FeathubMysqlPositionValue(&position->values[i], state->table.kinds[i],
 								  row->values[state->records->ncolumns + i],
 								  row->lengths[state->records->ncolumns + i]);
 }
@@ -785,7 +511,7 @@ read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes
 
 	check_position(stream, state->current, &position);
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, state->select);
+	appendStringInfoString(&sql, state->table.select);
 	append_where(stream, &sql, &position);
 	append_order(state, &sql, "");
 	appendStringInfo(&sql, " LIMIT %d", limit);
@@ -813,7 +539,7 @@ read_page(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes
 		pfree(state->current);
 		state->current = MemoryContextStrdup(stream->context, text.data);
 		stream->partitions[0].next_position = text.data;
-		stream->partitions[0].next_mark = state->mark;
+		stream->partitions[0].next_mark = state->table.mark;
 		state->page = Max(Min(PAGE_BYTES / (bytes / n + 1), MAX_PAGE), MIN_PAGE);
 	}
 	else
@@ -860,7 +586,7 @@ take_row(FeathubStream *stream, const MysqlFields *page, char **values,
 	record->value_len = 0;
 	record->timestamp = DT_NOBEGIN;
 	record->raw = row;
-	if (state->kinds[0] == MYSQL_ORDER_TIMESTAMP)
+	if (state->table.kinds[0] == MYSQL_ORDER_TIMESTAMP)
 	{
 		char		text[64];
 
@@ -964,14 +690,14 @@ FeathubMysqlDescribeRecord(FeathubStream *stream, const FeathubRecord *record, S
 		FeathubMysqlCdcDescribeRecord(stream, record, out);
 		return;
 	}
-	appendStringInfo(out, "table %s row", state->table);
-	for (int i = 0; i < state->norder; i++)
+	appendStringInfo(out, "table %s row", state->table.quoted_name);
+	for (int i = 0; i < state->table.norder; i++)
 	{
 		MysqlPositionValue value;
 
-		FeathubMysqlPositionValue(&value, state->kinds[i], row->values[state->records->ncolumns + i],
+		FeathubMysqlPositionValue(&value, state->table.kinds[i], row->values[state->records->ncolumns + i],
 								  row->lengths[state->records->ncolumns + i]);
-		appendStringInfo(out, "%s %s = %s%s", i ? "," : "", state->quoted[i],
+		appendStringInfo(out, "%s %s = %s%s", i ? "," : "", state->table.quoted[i],
 						 value.tag == 'x' ? "0x" : "", value.text);
 	}
 }

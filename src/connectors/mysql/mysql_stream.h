@@ -43,7 +43,34 @@ typedef struct MysqlPosition
 	MysqlPositionValue values[MYSQL_POSITION_VALUES];
 } MysqlPosition;
 
-/* mysql_stream.c: of a column, by its names in information_schema. */
+/* The table as statements name it, and the columns of the order: stream column, key. */
+typedef struct MysqlStreamTable
+{
+	int			norder;
+	char	  **order_names;	/* as the server has them */
+	char	  **quoted;			/* for statements */
+	MysqlOrderKind *kinds;
+	int			precision;		/* of a time */
+	bool		auto_increment;
+	char	   *mark;			/* their names */
+
+	char	   *select;			/* SELECT ... FROM ... */
+	char	   *quoted_name;	/* database.table */
+	char	   *schema_where;	/* for information_schema */
+	char	   *partition;		/* its name */
+} MysqlStreamTable;
+
+/*
+ * FeathubMysqlStreamDescribe, FeathubMysqlStreamCheck
+ *		Fill table by the options of stream->rel, palloc'd; then by the server's
+ *		catalog, with an error unless a job can follow it.
+ */
+extern void FeathubMysqlStreamDescribe(FeathubStream *stream, const struct MysqlRecords *records,
+									   MysqlStreamTable *table);
+extern void FeathubMysqlStreamCheck(FeathubStream *stream, MysqlConnection *conn,
+									MysqlStreamTable *table);
+
+/* Of a column, by its names in information_schema. */
 extern MysqlOrderKind FeathubMysqlOrderKind(const char *type, const char *collation);
 
 /* An error that says why the table cannot be followed; hint may be NULL. */
