@@ -209,7 +209,8 @@ typedef enum MysqlBinlogItemType
 {
 	MYSQL_BINLOG_END,			/* nothing left: feed the next event */
 	MYSQL_BINLOG_ERROR,			/* FeathubMysqlBinlogError tells why */
-	MYSQL_BINLOG_BEGIN,			/* transaction */
+	MYSQL_BINLOG_BEGIN,			/* transaction; xid: it ends with PREPARE, or with
+								 * COMMIT in one phase */
 	MYSQL_BINLOG_TABLE,			/* table: new or changed; decide on followed */
 	MYSQL_BINLOG_ROW,			/* table, operation, before, after, row_number */
 	MYSQL_BINLOG_COMMIT,		/* transaction */

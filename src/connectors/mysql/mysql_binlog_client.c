@@ -33,6 +33,9 @@
 #define ER_SPECIFIC_ACCESS_DENIED 1227
 #define ER_MASTER_HAS_PURGED_REQUIRED_GTIDS 1789
 
+/* Seconds for which the server waits until we take what it sends. */
+#define WRITE_TIMEOUT 3600
+
 /* Heartbeats that may be missing. */
 #define HEARTBEATS_MISSED 10
 
@@ -126,8 +129,9 @@ prepare_session(MysqlConnection *conn, const MysqlDumpRequest *request)
 	appendStringInfo(&sql, "SET @master_heartbeat_period = " INT64_FORMAT
 					 ", @source_heartbeat_period = " INT64_FORMAT
 					 ", @master_binlog_checksum = @@global.binlog_checksum"
-					 ", @source_binlog_checksum = @@global.binlog_checksum",
-					 nanoseconds, nanoseconds);
+					 ", @source_binlog_checksum = @@global.binlog_checksum"
+					 ", @@session.net_write_timeout = %d",
+					 nanoseconds, nanoseconds, WRITE_TIMEOUT);
 	if (conn->mariadb)
 	{
 		appendStringInfoString(&sql, ", @mariadb_slave_capability = 4");

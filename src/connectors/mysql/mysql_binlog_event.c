@@ -400,7 +400,12 @@ read_mariadb_gtid(MysqlBinlogReader *reader)
 		return malformed(reader);
 
 	/* BEGIN is not logged; what ends an XA transaction, or stands alone, has none */
-	return (flags & (GTID_STANDALONE | GTID_COMPLETED_XA)) != 0 || FeathubMysqlBinlogBegin(reader);
+	if ((flags & (GTID_STANDALONE | GTID_COMPLETED_XA)) != 0)
+		return true;
+	if (!FeathubMysqlBinlogBegin(reader))
+		return false;
+	reader->pending[reader->npending - 1].xid = reader->xid;
+	return true;
 }
 
 static bool

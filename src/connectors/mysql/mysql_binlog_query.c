@@ -314,6 +314,7 @@ take_xa(MysqlBinlogReader *reader, Words *words, MysqlBinlogString database,
 			return false;
 		xid = rest_of(words);
 		FeathubMysqlBinlogSetXid(reader, xid.data, xid.len);
+		reader->pending[reader->npending - 1].xid = reader->xid;
 		return true;
 	}
 	if (take_word(words, "END"))

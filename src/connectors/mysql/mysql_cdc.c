@@ -81,14 +81,14 @@ typedef struct CdcState
 } CdcState;
 
 static void make_ready(FeathubStream *stream);
-static void make_identity(FeathubStream *stream);
+static void make_identity(FeathubStream *stream, uint64 seed, uint32 *server_id, char *uuid);
 static void check_mark(FeathubStream *stream, const FeathubStreamPartition *ours,
 					   const MysqlCdcPosition *position);
 static void begin_reading(FeathubStream *stream, MysqlCdcPosition *position);
 static char *first_log(FeathubStream *stream);
 static bool hand_out(FeathubStream *stream, FeathubRecord *record);
 static void hand_out_row(FeathubStream *stream, MysqlCdcItem *item, FeathubRecord *record);
-static void pass_place(CdcState *state, const MysqlCdcItem *item);
+static void pass_place(FeathubStream *stream, const MysqlCdcItem *item);
 static bool hand_out_copy(FeathubStream *stream, FeathubRecord *record);
 static bool want_chunk(CdcState *state);
 static bool chunk_is_due(CdcState *state);
@@ -113,32 +113,32 @@ FeathubMysqlCdcOpenStream(FeathubStream *stream)
 	state->poll_context = AllocSetContextCreate(stream->context, "feathub mysql poll",
 												ALLOCSET_DEFAULT_SIZES);
 	state->note_interval = NOTE_PLACE_FIRST;
-	make_identity(stream);
+	make_identity(stream, 0, &state->server_id, state->uuid);
+	if (options->server_id)
+		state->server_id = options->server_id;
 	state->query = FeathubMysqlPrivateMake(stream->rel->server, stream->rel->user, options);
 	state->dump = FeathubMysqlPrivateMake(stream->rel->server, stream->rel->user, options);
 	state->snapshot = FeathubMysqlSnapshotMake(stream, state->table, state->records);
 	state->reader = FeathubMysqlCdcReaderMake(stream, state->table, state->records,
 											  state->query, state->snapshot);
+	make_identity(stream, 2, &state->reader->again_id, state->reader->again_uuid);
 	MemoryContextSwitchTo(old);
 }
 
 /* As whom the server knows the job: the same each time, and no other's. */
 static void
-make_identity(FeathubStream *stream)
+make_identity(FeathubStream *stream, uint64 seed, uint32 *server_id, char *uuid)
 {
-	CdcState   *state = stream->state;
-	MysqlOptions *options = stream->rel->options;
 	char	   *name = psprintf(UINT64_FORMAT "/%u/%s", GetSystemIdentifier(), MyDatabaseId,
 								stream->job_name ? stream->job_name : "");
-	uint64		high = hash_bytes_extended((unsigned char *) name, strlen(name), 1);
-	uint64		low = hash_bytes_extended((unsigned char *) name, strlen(name), 2);
+	uint64		high = hash_bytes_extended((unsigned char *) name, strlen(name), seed + 1);
+	uint64		low = hash_bytes_extended((unsigned char *) name, strlen(name), seed + 2);
 
-	snprintf(state->uuid, sizeof(state->uuid), "%08x-%04x-%04x-%04x-%012llx",
+	snprintf(uuid, sizeof(((CdcState *) 0)->uuid), "%08x-%04x-%04x-%04x-%012llx",
 			 (uint32) (high >> 32), (uint32) (high >> 16) & 0xffff, (uint32) high & 0xffff,
 			 (uint32) (low >> 48), (unsigned long long) (low & UINT64CONST(0xffffffffffff)));
 	/* not one of the small numbers that people give */
-	state->server_id = options->server_id ? options->server_id :
-		((uint32) low | UINT64CONST(0x80000000));
+	*server_id = (uint32) low | UINT64CONST(0x80000000);
 }
 
 /* Connect, and see whether the table can be followed; once. */
@@ -321,7 +321,7 @@ FeathubMysqlCdcSeekPosition(FeathubStream *stream, const char *name, const char 
 	{
 		position.file = NULL;
 		/* a date would be a GTID of MariaDB: 2024-01-31 */
-		if (!state->table->gtid ||
+		if (!state->table->gtid || target[0] == '\0' ||
 			(state->query->mariadb && strlen(target) == 10 && target[4] == '-' && target[7] == '-') ||
 			!FeathubMysqlGtidSetParse(FeathubMysqlGtidSetMake(state->query->mariadb),
 									  target, &error))
@@ -482,7 +482,8 @@ FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size
 		}
 		if (want_chunk(state) && FeathubClock() >= state->next_chunk)
 		{
-			if (!FeathubMysqlSnapshotRead(state->snapshot, state->query, &state->at.cursor,
+			if (!FeathubMysqlCdcXaVisible(state->reader, state->query) ||
+				!FeathubMysqlSnapshotRead(state->snapshot, state->query, &state->at.cursor,
 										  state->reader->file, state->reader->position,
 										  state->executed))
 				state->next_chunk = TimestampTzPlusMilliseconds(FeathubClock(), ASK_CHUNK);
@@ -495,7 +496,15 @@ FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size
 			if (want_chunk(state))
 				wait = Min(wait, ASK_CHUNK);
 		}
-		if (FeathubMysqlDumpRead(state->dump, wait, &data, &len))
+		if (state->reader->again)
+		{
+			if (FeathubMysqlCdcAgainRead(state->reader, wait))
+			{
+				MemoryContextReset(state->poll_context);
+				continue;
+			}
+		}
+		else if (FeathubMysqlDumpRead(state->dump, wait, &data, &len))
 		{
 			FeathubMysqlCdcReaderFeed(state->reader, data, len);
 			MemoryContextReset(state->poll_context);
@@ -562,6 +571,12 @@ hand_out(FeathubStream *stream, FeathubRecord *record)
 	for (;;)
 	{
 		item = FeathubMysqlCdcReaderTake(state->reader);
+		if (item == NULL && state->reader->again)
+		{
+			if (!FeathubMysqlCdcAgainContinue(state->reader))
+				break;
+			continue;
+		}
 		if (item == NULL && state->reader->in_event)
 		{
 			CHECK_FOR_INTERRUPTS();
@@ -575,7 +590,7 @@ hand_out(FeathubStream *stream, FeathubRecord *record)
 			hand_out_row(stream, item, record);
 			return true;
 		}
-		pass_place(state, item);
+		pass_place(stream, item);
 		FeathubMysqlCdcItemFree(item);
 	}
 	return chunk_is_due(state) && hand_out_copy(stream, record);
@@ -583,22 +598,37 @@ hand_out(FeathubStream *stream, FeathubRecord *record)
 
 /* All up to a place was handed out. */
 static void
-pass_place(CdcState *state, const MysqlCdcItem *item)
+pass_place(FeathubStream *stream, const MysqlCdcItem *item)
 {
+	CdcState   *state = stream->state;
+
 	strlcpy(state->file, item->file, sizeof(state->file));
 	state->at.position = item->position;
 	state->at.rows = 0;
 	if (item->gtids && state->executed == NULL && state->table->gtid)
 	{
+		MemoryContext old = MemoryContextSwitchTo(stream->context);
 		MysqlGtidSet *set = FeathubMysqlGtidSetMake(false);
 		char	   *error;
 
+		MemoryContextSwitchTo(old);
 		/* a file begins with what was executed before */
 		if (FeathubMysqlGtidSetParse(set, item->gtids, &error))
 			state->executed = set;
 	}
 	if (item->has_gtid && state->executed)
 		(void) FeathubMysqlGtidSetAdd(state->executed, &item->gtid);
+	if (item->xa)
+	{
+		MemoryContext old = MemoryContextSwitchTo(stream->context);
+
+		state->at.xa = FeathubMysqlCdcXaRemove(state->at.xa, item->xa->xid);
+		if (!item->xa_ends)
+			state->at.xa = lappend(state->at.xa,
+								   FeathubMysqlCdcXaMake(item->xa->xid, item->xa->file,
+														 item->xa->position));
+		MemoryContextSwitchTo(old);
+	}
 	state->moved = true;
 }
 
@@ -651,7 +681,7 @@ hand_out_copy(FeathubStream *stream, FeathubRecord *record)
 		MemoryContextSwitchTo(stream->context);
 		FeathubMysqlSnapshotKey(state->snapshot, NULL, &cursor);
 		if (FeathubMysqlSnapshotIsLast(state->snapshot))
-			state->at.snapshot = false;
+			state->at.snapshot = state->reader->copying = false;
 		else
 			FeathubMysqlCdcCopyCursor(&state->at.cursor, &cursor);
 		state->at.cursor.number = state->copied;

@@ -12,12 +12,14 @@
 /*
  * mysql_cdc_position.c: where a job is.
  *
- *		1234 mariadb-bin.000003:5678+20@0-1-58 0-1-57 snapshot 900:42
+ *		1234 mariadb-bin.000003:5678+20@0-1-58 0-1-57 xa:61.62.1@mariadb-bin.000002:34 snapshot 900:42
  *
  * is the number of records up to here, the place in the log where a transaction
  * begins, how many records of which transaction are applied, what was executed
- * before it ("-": not known), and, while the table's first copy is made, how
- * many of its rows were taken and the key of the last one.
+ * before it ("-": not known), if there are any the XA transactions that are
+ * prepared, with the places of those that changed the table, and, while the
+ * table's first copy is made, how many of its rows were taken and the key of the
+ * last one.
  */
 typedef struct MysqlCdcPosition
 {
@@ -27,6 +29,7 @@ typedef struct MysqlCdcPosition
 	int64		rows;
 	char	   *transaction;	/* whose they are, or NULL */
 	char	   *gtids;			/* NULL: not known; "": none */
+	List	   *xa;				/* of MysqlCdcXa */
 	bool		snapshot;		/* the first copy is not finished */
 	MysqlPosition cursor;		/* of it: values of the key's columns */
 } MysqlCdcPosition;
@@ -194,6 +197,20 @@ extern bool FeathubMysqlCdcColumnsMoved(MysqlCdcLayouts *layouts, const char *fi
 /*
  * mysql_cdc_queue.c: changes on their way from the log to records.
  */
+typedef struct MysqlCdcItem MysqlCdcItem;
+typedef struct MysqlCdcAgain MysqlCdcAgain;
+
+/* An XA transaction that was prepared, and neither committed nor rolled back. */
+typedef struct MysqlCdcXa
+{
+	char	   *xid;			/* global part, branch, format: 6131.62.1 */
+	char	   *file;			/* where it begins, or NULL: it has no rows of the table */
+	uint64		position;
+	MysqlCdcItem *rows;			/* if they are kept */
+	int64		nrows;
+	Size		bytes;
+} MysqlCdcXa;
+
 typedef struct MysqlCdcTransaction
 {
 	int			refs;			/* of rows, and of the reader */
@@ -203,7 +220,7 @@ typedef struct MysqlCdcTransaction
 	TimestampTz time;
 } MysqlCdcTransaction;
 
-typedef struct MysqlCdcItem
+struct MysqlCdcItem
 {
 	struct MysqlCdcItem *next;
 	/* a row */
@@ -221,8 +238,10 @@ typedef struct MysqlCdcItem
 	char	   *file;
 	uint64		position;
 	char	   *gtids;			/* executed, if this is what the log tells */
+	struct MysqlCdcXa *xa;		/* an XA transaction, prepared or ended here */
+	bool		xa_ends;
 	Size		bytes;
-} MysqlCdcItem;
+};
 
 /* Why reading has stopped; raised once all before it is applied. */
 typedef struct MysqlCdcStop
@@ -258,6 +277,20 @@ typedef struct MysqlCdcReader
 	bool		in_window;		/* the snapshot's chunk may not have seen it */
 	List	   *savepoints;
 
+	/* XA transactions: those prepared; what is open may become one. */
+	List	   *xa;				/* of MysqlCdcXa */
+	Size		xa_bytes;		/* of their rows that are kept */
+	bool		in_xa;
+	bool		not_kept;		/* it has more rows than are kept */
+	MysqlCdcXa *xa_prepared;	/* by the transaction that is read, */
+	MysqlCdcXa *xa_ended;		/* or ended */
+	bool		copying;		/* the first copy is not finished */
+	List	   *xa_invisible;	/* committed, but perhaps not for all to see yet */
+	MysqlCdcAgain *again;		/* rows are read from where they were prepared */
+	bool		end_due;		/* the transaction ends behind them */
+	uint32		again_id;		/* as whom the server knows this reading */
+	char		again_uuid[37];
+
 	/* A restart in a transaction: whose first records are applied. */
 	int64		restart_rows;
 	char	   *restart_transaction;
@@ -285,6 +318,43 @@ extern void FeathubMysqlCdcReaderContinue(MysqlCdcReader *reader);
 /* The next item that is ready, or NULL; the caller frees it. */
 extern MysqlCdcItem *FeathubMysqlCdcReaderTake(MysqlCdcReader *reader);
 extern void FeathubMysqlCdcItemFree(MysqlCdcItem *item);
+/* Take in what changes the open transaction: TABLE, ROW, SAVEPOINT, ROLLBACK_TO. */
+extern void FeathubMysqlCdcReaderChange(MysqlCdcReader *reader, MysqlBinlogItemType type,
+										const MysqlBinlogItem *item);
+/* Read no further, and say why; the hint may be NULL. */
+extern void FeathubMysqlCdcReaderStop(MysqlCdcReader *reader, const char *message,
+									  const char *hint);
+extern void FeathubMysqlCdcReaderStopDamaged(MysqlCdcReader *reader,
+											 const MysqlBinlogReader *binlog);
+
+/*
+ * mysql_cdc_xa.c: XA transactions.  Lists are of MysqlCdcXa, in the current context.
+ */
+
+/* The name of X'6131',X'62',1 as positions have it, palloc'd, or NULL; and back. */
+extern char *FeathubMysqlCdcXid(MysqlBinlogString text);
+extern char *FeathubMysqlCdcXidText(const char *xid);
+extern MysqlCdcXa *FeathubMysqlCdcXaMake(const char *xid, const char *file, uint64 position);
+extern void FeathubMysqlCdcXaFree(MysqlCdcXa *xa);
+extern MysqlCdcXa *FeathubMysqlCdcXaFind(const List *list, const char *xid);
+extern List *FeathubMysqlCdcXaRemove(List *list, const char *xid);
+extern List *FeathubMysqlCdcXaCopy(const List *list);
+extern bool FeathubMysqlCdcXaParse(const char *text, List **list);
+extern void FeathubMysqlCdcXaAppend(StringInfo out, const List *list);
+
+/*
+ * Read the rows of the transaction that begins at a place once more, as if the
+ * log had them here; file NULL: look for its XA PREPARE first.  It is "again" of
+ * the reader until they have been read; what stops it stops the reader.
+ */
+extern void FeathubMysqlCdcAgainStart(MysqlCdcReader *reader, const char *xid,
+									  const char *file, uint64 position);
+/* Read on; false if nothing came within the time (in ms) or the latch is set. */
+extern bool FeathubMysqlCdcAgainRead(MysqlCdcReader *reader, long timeout);
+/* There is more in what was read; false if not. */
+extern bool FeathubMysqlCdcAgainContinue(MysqlCdcReader *reader);
+/* Can all see the changes of the XA transactions that were committed? */
+extern bool FeathubMysqlCdcXaVisible(MysqlCdcReader *reader, MysqlConnection *conn);
 
 /* mysql_cdc.c: the streaming callbacks, dispatched to by mysql_stream.c. */
 extern void FeathubMysqlCdcOpenStream(FeathubStream *stream);

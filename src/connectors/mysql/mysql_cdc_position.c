@@ -15,6 +15,9 @@
 #define UNKNOWN "-"
 #define EMPTY_SET "empty"
 
+/* What XA transactions follow. */
+#define XA_WORD "xa:"
+
 /* The word that begins at *p; moves on behind the blank after it. */
 static char *
 next_word(const char **p)
@@ -93,6 +96,9 @@ FeathubMysqlCdcPositionParse(const char *text, MysqlCdcPosition *position)
 		position->gtids = "";
 	else if (strcmp(gtids, UNKNOWN) != 0)
 		position->gtids = gtids;
+	if (strncmp(p, XA_WORD, strlen(XA_WORD)) == 0 &&
+		!FeathubMysqlCdcXaParse(next_word(&p) + strlen(XA_WORD), &position->xa))
+		return false;
 	if (*p == '\0')
 		return true;
 	position->snapshot = true;
@@ -114,6 +120,11 @@ FeathubMysqlCdcPositionAppend(StringInfo out, const MysqlCdcPosition *position)
 		appendStringInfo(out, "@%s", position->transaction);
 	appendStringInfo(out, " %s", position->gtids == NULL ? UNKNOWN :
 					 position->gtids[0] == '\0' ? EMPTY_SET : position->gtids);
+	if (position->xa != NIL)
+	{
+		appendStringInfoString(out, " " XA_WORD);
+		FeathubMysqlCdcXaAppend(out, position->xa);
+	}
 	if (position->snapshot)
 	{
 		appendStringInfoString(out, " snapshot ");

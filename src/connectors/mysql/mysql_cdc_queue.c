@@ -5,9 +5,13 @@
  *		event -> items of mysql_binlog.h -> open transaction -> ready -> records
  *
  * A transaction's rows are ready at its end, as only then it is known which of
- * them never were (ROLLBACK, ROLLBACK TO SAVEPOINT, XA PREPARE).  Those of a
- * large transaction are made ready before, so that memory is bounded; should it
- * not be committed after all, the job stops.
+ * them never were (ROLLBACK, ROLLBACK TO SAVEPOINT).  Those of a large
+ * transaction are made ready before, so that memory is bounded; should it not be
+ * committed after all, the job stops.
+ *
+ * The log has an XA transaction's rows where it was prepared.  They are kept
+ * until it is committed, as long as there are not too many; else, and after a
+ * restart, they are read once more from there (mysql_cdc_xa.c).
  *
  * What cannot be gone on with stops reading, and is raised by the caller once all
  * before it is applied: then the job's position is right before it.
@@ -22,6 +26,9 @@
 /* Rows of an open transaction are kept up to so many bytes. */
 #define OPEN_BYTES (16 * 1024 * 1024)
 
+/* XA transactions that may be prepared at a time, on the whole server. */
+#define XA_MAX 1000
+
 typedef struct Savepoint
 {
 	char	   *name;
@@ -29,15 +36,17 @@ typedef struct Savepoint
 } Savepoint;
 
 static void begin_transaction(MysqlCdcReader *reader, const MysqlBinlogItem *item);
-static void end_transaction(MysqlCdcReader *reader, bool committed);
+static void end_transaction(MysqlCdcReader *reader);
 static void roll_back_rows(MysqlCdcReader *reader, int64 nrows);
 static void roll_back_to(MysqlCdcReader *reader, const MysqlBinlogItem *item);
 static void take_row(MysqlCdcReader *reader, const MysqlBinlogItem *item);
 static void take_query(MysqlCdcReader *reader, const MysqlBinlogItem *item);
+static void take_commit(MysqlCdcReader *reader);
+static void take_prepare(MysqlCdcReader *reader, const MysqlBinlogItem *item);
+static void take_xa_end(MysqlCdcReader *reader, const MysqlBinlogItem *item);
+static void free_rows(MysqlCdcItem *item);
 static void add_place(MysqlCdcReader *reader, const char *file, uint64 position,
 					  const MysqlGtid *gtid, const char *gtids);
-static void stop_reading(MysqlCdcReader *reader, char *message, char *hint);
-static void stop_with_damage(MysqlCdcReader *reader);
 
 MysqlCdcReader *
 FeathubMysqlCdcReaderMake(FeathubStream *stream, MysqlCdcTable *table, MysqlRecords *records,
@@ -71,6 +80,8 @@ FeathubMysqlCdcReaderStart(MysqlCdcReader *reader, const MysqlCdcPosition *posit
 	reader->restart_transaction = position->transaction ? pstrdup(position->transaction) : NULL;
 	strlcpy(reader->file, position->file, sizeof(reader->file));
 	reader->position = position->position;
+	reader->xa = FeathubMysqlCdcXaCopy(position->xa);
+	reader->copying = position->snapshot;
 	MemoryContextSwitchTo(old);
 }
 
@@ -91,56 +102,36 @@ FeathubMysqlCdcReaderContinue(MysqlCdcReader *reader)
 	const MysqlBinlogPosition *at;
 
 	reader->full = false;
+	if (reader->end_due)
+	{
+		reader->end_due = false;
+		end_transaction(reader);
+	}
 	while ((type = FeathubMysqlBinlogNext(reader->binlog, &item)) != MYSQL_BINLOG_END)
 	{
 		switch (type)
 		{
 			case MYSQL_BINLOG_ERROR:
-				stop_with_damage(reader);
+				FeathubMysqlCdcReaderStopDamaged(reader, reader->binlog);
 				break;
 			case MYSQL_BINLOG_BEGIN:
 				begin_transaction(reader, &item);
 				break;
 			case MYSQL_BINLOG_TABLE:
-				{
-					char	   *problem = FeathubMysqlCdcLook(reader->layouts, item.table);
-
-					if (problem)
-						stop_reading(reader, problem, strstr(problem, "binlog_row_metadata") ?
-									 "On the server: SET GLOBAL binlog_row_metadata = 'FULL'. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job." :
-									 "Make the foreign table fit (ALTER FOREIGN TABLE), then call feathub.resume_job.");
-					break;
-				}
 			case MYSQL_BINLOG_ROW:
-				if (item.table->followed)
-					take_row(reader, &item);
+			case MYSQL_BINLOG_SAVEPOINT:
+			case MYSQL_BINLOG_ROLLBACK_TO:
+				FeathubMysqlCdcReaderChange(reader, type, &item);
 				break;
 			case MYSQL_BINLOG_COMMIT:
-				end_transaction(reader, true);
+				take_commit(reader);
 				break;
 			case MYSQL_BINLOG_ROLLBACK:
 				roll_back_rows(reader, 0);
-				end_transaction(reader, false);
+				end_transaction(reader);
 				break;
 			case MYSQL_BINLOG_PREPARE:
-				if (reader->nrows > 0)
-					stop_reading(reader, pstrdup("an XA transaction changed it, whose end the log has elsewhere"),
-								 "Jobs cannot follow tables that XA transactions write to. To go on, let it end, and call feathub.rewind_job with 'earliest' and feathub.resume_job.");
-				end_transaction(reader, false);
-				break;
-			case MYSQL_BINLOG_SAVEPOINT:
-				{
-					MemoryContext old = MemoryContextSwitchTo(reader->stream->context);
-					Savepoint  *savepoint = palloc(sizeof(Savepoint));
-
-					savepoint->name = pnstrdup(item.name.data, item.name.len);
-					savepoint->nrows = reader->nrows;
-					reader->savepoints = lcons(savepoint, reader->savepoints);
-					MemoryContextSwitchTo(old);
-					break;
-				}
-			case MYSQL_BINLOG_ROLLBACK_TO:
-				roll_back_to(reader, &item);
+				take_prepare(reader, &item);
 				break;
 			case MYSQL_BINLOG_QUERY:
 				take_query(reader, &item);
@@ -182,7 +173,7 @@ FeathubMysqlCdcReaderContinue(MysqlCdcReader *reader)
 			return;
 		}
 		/* a compressed transaction is one event, of any size */
-		if (reader->full)
+		if (reader->full || reader->again)
 			return;
 	}
 	reader->in_event = false;
@@ -190,6 +181,38 @@ FeathubMysqlCdcReaderContinue(MysqlCdcReader *reader)
 	if (reader->transaction == NULL && !at->in_transaction && at->file[0] != '\0' &&
 		at->next_position > 0)
 		add_place(reader, at->file, at->next_position, NULL, NULL);
+}
+
+void
+FeathubMysqlCdcReaderChange(MysqlCdcReader *reader, MysqlBinlogItemType type,
+							const MysqlBinlogItem *item)
+{
+	if (type == MYSQL_BINLOG_TABLE)
+	{
+		char	   *problem = FeathubMysqlCdcLook(reader->layouts, item->table);
+
+		if (problem)
+			FeathubMysqlCdcReaderStop(reader, problem, strstr(problem, "binlog_row_metadata") ?
+									  "On the server: SET GLOBAL binlog_row_metadata = 'FULL'. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job." :
+									  "Make the foreign table fit (ALTER FOREIGN TABLE), then call feathub.resume_job.");
+	}
+	else if (type == MYSQL_BINLOG_ROW)
+	{
+		if (item->table->followed)
+			take_row(reader, item);
+	}
+	else if (type == MYSQL_BINLOG_SAVEPOINT)
+	{
+		MemoryContext old = MemoryContextSwitchTo(reader->stream->context);
+		Savepoint  *savepoint = palloc(sizeof(Savepoint));
+
+		savepoint->name = pnstrdup(item->name.data, item->name.len);
+		savepoint->nrows = reader->nrows;
+		reader->savepoints = lcons(savepoint, reader->savepoints);
+		MemoryContextSwitchTo(old);
+	}
+	else
+		roll_back_to(reader, item);
 }
 
 /* Transactions */
@@ -211,6 +234,8 @@ begin_transaction(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 	reader->transaction = transaction;
 	reader->nrows = 0;
 	reader->early = false;
+	reader->in_xa = item->xid.len > 0;
+	reader->not_kept = false;
 	reader->open_bytes = 0;
 	reader->skip = 0;
 	reader->in_window = FeathubMysqlSnapshotInWindow(reader->snapshot, &from->gtid);
@@ -235,9 +260,9 @@ begin_transaction(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 			reader->restart_rows = 0;
 		}
 		else if (reader->restart_transaction == NULL)
-			stop_reading(reader, psprintf("the transaction at position " UINT64_FORMAT ", part of which is applied, is not there",
-										  reader->restart_position),
-						 "The log is another one. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
+			FeathubMysqlCdcReaderStop(reader, psprintf("the transaction at position " UINT64_FORMAT ", part of which is applied, is not there",
+													   reader->restart_position),
+									  "The log is another one. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
 	}
 }
 
@@ -277,7 +302,7 @@ make_ready(MysqlCdcReader *reader)
 }
 
 static void
-end_transaction(MysqlCdcReader *reader, bool committed)
+end_transaction(MysqlCdcReader *reader)
 {
 	const MysqlBinlogPosition *at = FeathubMysqlBinlogAt(reader->binlog);
 	MysqlCdcTransaction *transaction = reader->transaction;
@@ -288,11 +313,163 @@ end_transaction(MysqlCdcReader *reader, bool committed)
 	reader->transaction = NULL;
 	list_free_deep(reader->savepoints);
 	reader->savepoints = NIL;
+	reader->in_xa = false;
 	if (transaction == NULL)
 		return;
 	add_place(reader, transaction->file, Max(at->next_position, transaction->start),
 			  &transaction->gtid, NULL);
 	unref(transaction);
+}
+
+static void
+take_commit(MysqlCdcReader *reader)
+{
+	MysqlCdcTransaction *transaction = reader->transaction;
+
+	/* now that an XA transaction proves to be one of a single phase */
+	if (reader->in_xa && reader->nrows > 0 && (reader->not_kept || reader->in_window))
+	{
+		roll_back_rows(reader, 0);
+		list_free_deep(reader->savepoints);
+		reader->savepoints = NIL;
+		reader->in_xa = reader->not_kept = false;
+		reader->end_due = true;
+		FeathubMysqlCdcAgainStart(reader, "", transaction->file, transaction->start);
+		return;
+	}
+	end_transaction(reader);
+}
+
+/* XA transactions */
+
+static void
+free_rows(MysqlCdcItem *item)
+{
+	while (item)
+	{
+		MysqlCdcItem *next = item->next;
+
+		FeathubMysqlCdcItemFree(item);
+		item = next;
+	}
+}
+
+/* One is no longer prepared; "rows" of it are freed. */
+static void
+forget_xa(MysqlCdcReader *reader, MysqlCdcXa *xa)
+{
+	free_rows(xa->rows);
+	reader->xa_bytes -= xa->bytes;
+	reader->xa = list_delete_ptr(reader->xa, xa);
+	FeathubMysqlCdcXaFree(xa);
+}
+
+/* The name of an XA transaction; the job stops if it is none. */
+static char *
+read_xid(MysqlCdcReader *reader, MysqlBinlogString text)
+{
+	char	   *xid = FeathubMysqlCdcXid(text);
+
+	if (xid == NULL)
+		FeathubMysqlCdcReaderStop(reader, psprintf("the log has an XA transaction of an unknown name: %.*s",
+												   (int) text.len, text.data ? text.data : ""), NULL);
+	return xid;
+}
+
+/*
+ * The transaction that is open has been prepared.  Those without rows of the
+ * table are noted too: the end of one that is not known is that of one which was
+ * prepared before the job began.
+ */
+static void
+take_prepare(MysqlCdcReader *reader, const MysqlBinlogItem *item)
+{
+	char	   *xid = read_xid(reader, item->xid);
+	MysqlCdcTransaction *transaction = reader->transaction;
+	MemoryContext old;
+	MysqlCdcXa *xa;
+
+	if (xid == NULL || transaction == NULL)
+		return;
+	/* what was not brought to an end here: the server has lost it */
+	if ((xa = FeathubMysqlCdcXaFind(reader->xa, xid)) != NULL)
+		forget_xa(reader, xa);
+	if (list_length(reader->xa) >= XA_MAX)
+	{
+		FeathubMysqlCdcReaderStop(reader, psprintf("more than %d XA transactions are prepared", XA_MAX),
+								  "On the server, end those that XA RECOVER shows and nobody needs. Then, to read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
+		return;
+	}
+	old = MemoryContextSwitchTo(reader->stream->context);
+	xa = FeathubMysqlCdcXaMake(xid, reader->nrows > 0 ? transaction->file : NULL,
+							   transaction->start);
+	reader->xa = lappend(reader->xa, xa);
+	MemoryContextSwitchTo(old);
+	if (reader->nrows > 0 && !reader->not_kept)
+	{
+		xa->rows = reader->open;
+		xa->nrows = reader->nrows;
+		xa->bytes = reader->open_bytes;
+		reader->xa_bytes += xa->bytes;
+		reader->open = reader->open_tail = NULL;
+	}
+	reader->xa_prepared = xa;
+	end_transaction(reader);
+	reader->xa_prepared = NULL;
+	pfree(xid);
+}
+
+/* The rows that were kept are those of the transaction that is open. */
+static void
+hand_over(MysqlCdcReader *reader, MysqlCdcXa *xa)
+{
+	reader->open = xa->rows;
+	reader->open_bytes = xa->bytes;
+	reader->nrows = xa->nrows;
+	for (MysqlCdcItem *item = xa->rows; item; item = item->next)
+	{
+		unref(item->transaction);
+		item->transaction = reader->transaction;
+		item->transaction->refs++;
+		reader->open_tail = item;
+	}
+	xa->rows = NULL;
+}
+
+/* XA COMMIT or XA ROLLBACK. */
+static void
+take_xa_end(MysqlCdcReader *reader, const MysqlBinlogItem *item)
+{
+	char	   *xid = read_xid(reader, item->xid);
+	bool		committed = item->query_type == MYSQL_BINLOG_QUERY_XA_COMMIT;
+	MemoryContext old;
+	MysqlCdcXa *xa;
+
+	if (xid == NULL || reader->transaction == NULL)
+		return;
+	xa = FeathubMysqlCdcXaFind(reader->xa, xid);
+	old = MemoryContextSwitchTo(reader->stream->context);
+	reader->xa_ended = FeathubMysqlCdcXaMake(xid, NULL, 0);
+	if (committed && (xa == NULL || xa->file))
+	{
+		const char *file;
+		uint64		position;
+
+		if (reader->copying && reader->layouts->conn->mariadb)
+		{
+			/* MariaDB logs it before its engine knows: a chunk may not have seen it */
+			reader->in_window = FeathubMysqlSnapshotPending(reader->snapshot, &file, &position);
+			reader->xa_invisible = lappend(reader->xa_invisible, pstrdup(xid));
+		}
+		if (xa && xa->nrows > 0 && !reader->in_window)
+			hand_over(reader, xa);
+		else
+			FeathubMysqlCdcAgainStart(reader, xid, xa ? xa->file : NULL, xa ? xa->position : 0);
+	}
+	if (xa)
+		forget_xa(reader, xa);
+	MemoryContextSwitchTo(old);
+	pfree(xid);
 }
 
 /* Rows from the nth on never were. */
@@ -306,8 +483,8 @@ roll_back_rows(MysqlCdcReader *reader, int64 nrows)
 		return;
 	if (reader->early && (reader->open == NULL || reader->open->index > nrows))
 	{
-		stop_reading(reader, pstrdup("a large transaction, part of which is applied, was rolled back"),
-					 "To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
+		FeathubMysqlCdcReaderStop(reader, "a large transaction, part of which is applied, was rolled back",
+								  "To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
 		return;
 	}
 	while (*link && (*link)->index < nrows)
@@ -315,13 +492,7 @@ roll_back_rows(MysqlCdcReader *reader, int64 nrows)
 		last = *link;
 		link = &last->next;
 	}
-	for (MysqlCdcItem *item = *link; item;)
-	{
-		MysqlCdcItem *next = item->next;
-
-		FeathubMysqlCdcItemFree(item);
-		item = next;
-	}
+	free_rows(*link);
 	*link = NULL;
 	reader->open_tail = last;
 	reader->nrows = nrows;
@@ -343,8 +514,8 @@ roll_back_to(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 		roll_back_rows(reader, savepoint->nrows);
 		return;
 	}
-	stop_reading(reader, psprintf("it was rolled back to savepoint \"%.*s\", which the log does not have",
-								  (int) item->name.len, item->name.data), NULL);
+	FeathubMysqlCdcReaderStop(reader, psprintf("it was rolled back to savepoint \"%.*s\", which the log does not have",
+											   (int) item->name.len, item->name.data), NULL);
 }
 
 /* Rows */
@@ -387,6 +558,8 @@ add_row(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlBinlogI
 	char	   *p;
 	int64		index = reader->nrows++;
 
+	if (reader->not_kept)
+		return;
 	for (int i = 0; i < n; i++)
 	{
 		int			column = layout->columns[i];
@@ -429,7 +602,15 @@ add_row(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlBinlogI
 		reader->open = item;
 	reader->open_tail = item;
 	reader->open_bytes += size;
-	if (reader->open_bytes > OPEN_BYTES)
+	if (reader->in_xa && reader->open_bytes + reader->xa_bytes > OPEN_BYTES)
+	{
+		/* they may not be committed soon, or at all */
+		free_rows(reader->open);
+		reader->open = reader->open_tail = NULL;
+		reader->open_bytes = 0;
+		reader->not_kept = true;
+	}
+	else if (reader->open_bytes > OPEN_BYTES)
 	{
 		make_ready(reader);
 		reader->early = true;
@@ -451,8 +632,8 @@ check_image(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlBin
 	for (int i = 0; whole && i < reader->records->ncolumns; i++)
 		present &= layout->columns[i] < 0 || image->present[layout->columns[i]];
 	if (!present)
-		stop_reading(reader, pstrdup("a row was logged without all of its columns"),
-					 "A session has set binlog_row_image to another value than FULL. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
+		FeathubMysqlCdcReaderStop(reader, "a row was logged without all of its columns",
+								  "A session has set binlog_row_image to another value than FULL. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
 	return present;
 }
 
@@ -497,9 +678,10 @@ take_row(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 	if ((before && !check_image(reader, layout, before, false)) ||
 		(after && !check_image(reader, layout, after, true)))
 		return;
-	if (reader->in_window && before)
+	/* what may be rolled back has not changed a row yet */
+	if (reader->in_window && !reader->in_xa && before)
 		drop_copy(reader, layout, before);
-	if (reader->in_window && after)
+	if (reader->in_window && !reader->in_xa && after)
 		drop_copy(reader, layout, after);
 	if (before && (after == NULL || !same_key(reader, layout, before, after)))
 		add_row(reader, layout, before, FEATHUB_CHANGE_DELETE);
@@ -526,25 +708,27 @@ take_query(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 				FeathubMysqlDdlMovesColumns(item->query.data, item->query.len, database,
 											table->database, table->name, table->ignore_case) &&
 				!FeathubMysqlCdcColumnsMoved(reader->layouts, at->file, at->next_position))
-				stop_reading(reader, pstrdup("its columns were changed here, and rows before may have been taken for those of its columns now, as the log does not name them (binlog_row_metadata is not FULL)"),
-							 "On the server: SET GLOBAL binlog_row_metadata = 'FULL'. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
+				FeathubMysqlCdcReaderStop(reader, "its columns were changed here, and rows before may have been taken for those of its columns now, as the log does not name them (binlog_row_metadata is not FULL)",
+										  "On the server: SET GLOBAL binlog_row_metadata = 'FULL'. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
 			if (end)
 			{
-				stop_reading(reader, psprintf("it %s", end),
-							 psprintf("To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job; to go on behind the statement as if nothing had happened, rewind to '%s:" UINT64_FORMAT "'.",
-									  at->file, at->next_position));
+				FeathubMysqlCdcReaderStop(reader, psprintf("it %s", end),
+										  psprintf("To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job; to go on behind the statement as if nothing had happened, rewind to '%s:" UINT64_FORMAT "'.",
+												   at->file, at->next_position));
 			}
 			break;
 		case MYSQL_BINLOG_QUERY_DML:
 			/* tables in memory lose their rows at a restart: logged so */
 			if (!FeathubMysqlDdlIsForeignDelete(item->query.data, item->query.len, database,
 												table->database, table->name, table->ignore_case))
-				stop_reading(reader, psprintf("the log has a statement instead of rows: %.*s",
-											  (int) Min(item->query.len, 200), item->query.data),
-							 "A session has set binlog_format to another value than ROW. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
+				FeathubMysqlCdcReaderStop(reader, psprintf("the log has a statement instead of rows: %.*s",
+														   (int) Min(item->query.len, 200), item->query.data),
+										  "A session has set binlog_format to another value than ROW. To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.");
 			break;
 		case MYSQL_BINLOG_QUERY_XA_COMMIT:
 		case MYSQL_BINLOG_QUERY_XA_ROLLBACK:
+			take_xa_end(reader, item);
+			break;
 		case MYSQL_BINLOG_QUERY_OTHER:
 			break;
 	}
@@ -559,12 +743,14 @@ add_place(MysqlCdcReader *reader, const char *file, uint64 position, const Mysql
 		  const char *gtids)
 {
 	MysqlCdcItem *item = reader->ready_tail;
-	bool		merge = item && item->is_place && !item->has_gtid && item->gtids == NULL;
+	bool		merge = item && item->is_place && !item->has_gtid && item->gtids == NULL &&
+		item->xa == NULL;
+	bool		plain = gtids == NULL && reader->xa_prepared == NULL && reader->xa_ended == NULL;
 
 	if (gtid && gtid->kind == MYSQL_GTID_NONE)
 		gtid = NULL;
 	/* a server that was asked by GTIDs begins with the head of a file */
-	if (gtid == NULL && gtids == NULL &&
+	if (gtid == NULL && plain &&
 		FeathubMysqlCdcComparePlaces(file, position, reader->file, reader->position) <= 0)
 		return;
 	if (file != reader->file)
@@ -588,6 +774,18 @@ add_place(MysqlCdcReader *reader, const char *file, uint64 position, const Mysql
 	if (gtid)
 		item->gtid = *gtid;
 	item->gtids = gtids ? MemoryContextStrdup(reader->context, gtids) : NULL;
+	if (reader->xa_prepared || reader->xa_ended)
+	{
+		MysqlCdcXa *xa = reader->xa_prepared ? reader->xa_prepared : reader->xa_ended;
+		MemoryContext old = MemoryContextSwitchTo(reader->context);
+
+		item->xa = FeathubMysqlCdcXaMake(xa->xid, xa->file, xa->position);
+		item->xa_ends = reader->xa_prepared == NULL;
+		MemoryContextSwitchTo(old);
+	}
+	if (reader->xa_ended)
+		FeathubMysqlCdcXaFree(reader->xa_ended);
+	reader->xa_ended = NULL;
 }
 
 MysqlCdcItem *
@@ -613,13 +811,15 @@ FeathubMysqlCdcItemFree(MysqlCdcItem *item)
 		pfree(item->file);
 	if (item->gtids)
 		pfree(item->gtids);
+	if (item->xa)
+		FeathubMysqlCdcXaFree(item->xa);
 	pfree(item);
 }
 
 /* Stopping */
 
-static void
-stop_reading(MysqlCdcReader *reader, char *message, char *hint)
+void
+FeathubMysqlCdcReaderStop(MysqlCdcReader *reader, const char *message, const char *hint)
 {
 	const MysqlBinlogPosition *at = FeathubMysqlBinlogAt(reader->binlog);
 	MemoryContext old;
@@ -633,18 +833,18 @@ stop_reading(MysqlCdcReader *reader, char *message, char *hint)
 	MemoryContextSwitchTo(old);
 }
 
-/* The decoder could not read an event. */
-static void
-stop_with_damage(MysqlCdcReader *reader)
+/* A decoder could not read an event. */
+void
+FeathubMysqlCdcReaderStopDamaged(MysqlCdcReader *reader, const MysqlBinlogReader *binlog)
 {
 	const char *hint = NULL;
-	const char *message = FeathubMysqlBinlogError(reader->binlog, &hint);
+	const char *message = FeathubMysqlBinlogError(binlog, &hint);
 	MemoryContext old = MemoryContextSwitchTo(reader->stream->context);
 
 	reader->stop.message = psprintf("binary log of foreign server \"%s\" cannot be read: %s",
 									reader->stream->rel->server->servername, message);
 	reader->stop.hint = pstrdup(hint ? hint :
 								"If it stays so, read the table anew: call feathub.rewind_job with 'earliest' and feathub.resume_job.");
-	reader->stop.damaged = !FeathubMysqlBinlogUnsupported(reader->binlog);
+	reader->stop.damaged = !FeathubMysqlBinlogUnsupported(binlog);
 	MemoryContextSwitchTo(old);
 }

@@ -113,6 +113,7 @@ FeathubMysqlSnapshotReset(MysqlSnapshot *snapshot)
 	snapshot->window = false;
 	snapshot->fields = NULL;
 	snapshot->rows = NULL;
+	snapshot->buckets = NULL;
 	snapshot->nrows = snapshot->next = 0;
 }
 
@@ -225,7 +226,6 @@ read_window(MysqlSnapshot *snapshot, MysqlConnection *conn, const MysqlPosition 
 	FeathubMysqlLogEnd(snapshot->stream, conn, snapshot->table, &end);
 	snapshot->file = end.file;
 	snapshot->position = end.position;
-	index_rows(snapshot);
 	return true;
 }
 
@@ -412,8 +412,16 @@ void
 FeathubMysqlSnapshotDrop(MysqlSnapshot *snapshot, char *const *key, const unsigned long *lengths)
 {
 	MysqlCdcTable *table = snapshot->table;
-	uint32		bucket = hash_key(table, key, lengths, NULL) & snapshot->mask;
+	uint32		bucket;
 
+	if (snapshot->buckets == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(snapshot->context);
+
+		index_rows(snapshot);
+		MemoryContextSwitchTo(old);
+	}
+	bucket = hash_key(table, key, lengths, NULL) & snapshot->mask;
 	for (int i = snapshot->buckets[bucket]; i >= 0; i = snapshot->chain[i])
 	{
 		MysqlSnapshotRow *row = &snapshot->rows[i];

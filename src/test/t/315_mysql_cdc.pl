@@ -165,8 +165,7 @@ is(sql('SELECT v FROM stops_online WHERE id = 4'), '6', 'read anew');
 foreach my $case (
 	[ 'RENAME TABLE stops TO stops2', 'was renamed', 'RENAME TABLE stops2 TO stops' ],
 	[ 'CREATE OR REPLACE TABLE stops LIKE stops_copy', 'was replaced', 'DO 0' ],
-	[ 'DROP TABLE stops_copy, stops', 'was dropped', 'CREATE TABLE stops (id int PRIMARY KEY, v varchar(10))' ],
-	[ 'XA START "x"; INSERT INTO stops VALUES (9, "9"); XA END "x"; XA PREPARE "x"; XA COMMIT "x"', 'XA transaction', 'DO 0' ])
+	[ 'DROP TABLE stops_copy, stops', 'was dropped', 'CREATE TABLE stops (id int PRIMARY KEY, v varchar(10)); INSERT INTO stops VALUES (9, "9")' ])
 {
 	my_sql('CREATE TABLE IF NOT EXISTS stops_copy LIKE stops') if $case->[0] =~ /RENAME/;
 	my_sql($case->[0]);
@@ -175,7 +174,7 @@ foreach my $case (
 	rewind('stops', 'earliest');
 	wait_for('stops');
 }
-is(sql('SELECT v FROM stops_online WHERE id = 9'), '9', 'and what it wrote is read');
+is(sql('SELECT v FROM stops_online WHERE id = 9'), '9', 'and the new table is read');
 
 # Begin the log anew, without what would stop others too.
 

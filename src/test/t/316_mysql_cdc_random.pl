@@ -1,6 +1,7 @@
 # Random transactions on a table that jobs follow by the server's binary log: all
 # kinds of statements, keys of two columns that change, savepoints, rollbacks, a
-# second table, large transactions, new columns, workers that are killed.  The
+# second table, large transactions, XA transactions that end in any order or not at
+# all, new columns, workers that are killed.  The
 # online tables must be what the server's tables are, and the history what its
 # statements wrote, which they log in the same transactions.
 use strict;
@@ -17,7 +18,7 @@ use Time::HiRes ();
 
 my $transactions = $ENV{FEATHUB_CDC_TRANSACTIONS} || 120;
 our %server;					# set by 319_mysql_cdc_product.pl
-my $mysql = mysql_start(%server, options => [ '--log-bin=binlog', '--binlog-format=ROW', '--binlog-row-metadata=FULL',
+my $mysql = mysql_start(%server, options => [ '--log-bin=binlog', '--binlog-format=ROW', '--binlog-row-metadata=FULL', '--transaction-isolation=READ-COMMITTED',
 		%server ? ('--gtid-mode=ON', '--enforce-gtid-consistency=ON') : () ]);
 random_seed();
 my $node = new_node(
@@ -126,9 +127,50 @@ sub transaction
 	return $sql . (rand() < 0.1 ? "ROLLBACK;\n" : "COMMIT;\n");
 }
 
+# An XA transaction is prepared, or one that was is ended.  Their rows are their
+# own, so that nobody waits for their locks.
+my ($branches, @prepared, @xa_rows) = (0);
+
+sub prepare_xa
+{
+	my $xid = "'b" . ++$branches . "'" . (rand() < 0.5 ? ",'" . int(rand(9)) . "'" . (rand() < 0.5 ? ',' . int(rand(1e9)) : '') : '');
+	my @new = map { 5000 + $branches * 20 + $_ } 0 .. rand(4);
+	my @old = splice(@xa_rows, 0, int(rand(4)));
+	my $sql = 'SET @t = SYSDATE(6); INSERT INTO item (id, k, n, s, changed_at) VALUES ' . join(', ', map { "($_, 'xa', $_, " . value('s') . ', @t)' } @new) . ';';
+	my @left = @new;
+
+	foreach my $id (@old)
+	{
+		if (rand() < 0.5)
+		{
+			$sql .= "INSERT INTO gone_log (id, k) VALUES ($id, 'xa'); DELETE FROM item WHERE id = $id AND k = 'xa';";
+			next;
+		}
+		push @left, $id;
+		$sql .= "UPDATE item SET n = n + 1, changed_at = \@t WHERE id = $id AND k = 'xa';";
+	}
+	my @touched = grep { my $id = $_; grep { $_ == $id } @left } @new, @old;
+	$sql .= "INSERT INTO item_log (id, k, n, s, changed_at) SELECT id, k, n, s, changed_at FROM item WHERE k = 'xa' AND id IN (" . join(', ', @touched) . ');';
+	my $one_phase = rand() < 0.2;
+	my_sql("XA START $xid; $sql XA END $xid; " . ($one_phase ? "XA COMMIT $xid ONE PHASE" : "XA PREPARE $xid"));
+	push @xa_rows, @left if $one_phase;
+	push @prepared, { xid => $xid, old => \@old, left => \@left } unless $one_phase;
+	return;
+}
+
+sub end_xa
+{
+	my $one = splice(@prepared, int(rand(@prepared)), 1);
+	my $commit = rand() < 0.75;
+	my_sql('XA ' . ($commit ? 'COMMIT' : 'ROLLBACK') . " $one->{xid}");
+	push @xa_rows, @{ $commit ? $one->{left} : $one->{old} };
+	return;
+}
+
 # Rows that are there before; then the jobs are made while others write.
 
 my_sql(join('', map { transaction() } 1 .. 15));
+prepare_xa() foreach 1 .. 4;
 my_sql('SET @t = SYSDATE(6); INSERT INTO item (id, k, changed_at) VALUES ' . join(', ', map { "(" . (1000 + $_) . ", 'old', \@t)" } 1 .. 300) . "; $log");
 my @types = (
 	'n bigint', 'd numeric', 'f float8', 's text', 'l text', 't text', 'vb bytea', 'en text', 'se text[]', 'da date', 'ti interval', 'b bit(5)', 'y int');
@@ -157,17 +199,20 @@ my $kills = 0;
 for my $round (1 .. $transactions / 4)
 {
 	my_sql(join('', map { transaction() } 1 .. 4));
+	prepare_xa();
+	end_xa() while @prepared > 3 && rand() < 0.7;
 	if ($round % 6 == 0)
 	{
 		# a large one
 		my_sql(q{START TRANSACTION; SET @t = SYSDATE(6);} . join('', map {
 			my $base = 100000 + $round * 1000 + $_ * 100;
 			'INSERT INTO item (id, k, s, changed_at) VALUES ' . join(', ', map { '(' . ($base + $_) . ", 'big', 's', \@t)" } 0 .. 99) . ';' } 0 .. 3) . "$log COMMIT;");
-		my_sql(q{START TRANSACTION; INSERT INTO gone_log (id, k) SELECT id, k FROM item WHERE k = 'big'; DELETE FROM item WHERE k = 'big'; COMMIT;}) if rand() < 0.5;
+		my_sql(q{START TRANSACTION; INSERT INTO gone_log (id, k) SELECT id, k FROM item WHERE k = 'big'; DELETE FROM item WHERE id >= 100000 AND k = 'big'; COMMIT;}) if rand() < 0.5;
 	}
 	if ($round % 7 == 3)
 	{
 		# columns that the jobs do not know, before and behind those they do
+		end_xa() while @prepared;	# it would wait for them
 		$extra++;
 		my_sql("ALTER TABLE item ADD COLUMN extra$extra int DEFAULT 5 " . ('', 'FIRST', 'AFTER d')[$extra % 3]);
 	}
@@ -177,6 +222,7 @@ for my $round (1 .. $transactions / 4)
 		$kills += kill 'KILL', $pid if $pid;
 	}
 }
+end_xa() while @prepared > 2;
 cmp_ok($kills, '>', 0, "$kills workers were killed");
 patient('SELECT 1');
 wait_for($_) foreach ('item', 'item_now', 'other');
