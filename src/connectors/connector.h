@@ -400,6 +400,7 @@ struct FeathubConnector
 	 * those of the job: what it left unfinished, its successor may take back.
 	 */
 	bool		(*keeps_positions) (FeathubRelation *rel);
+	bool		no_savepoints;	/* what a subtransaction wrote stays until the whole is rolled back */
 	void		(*load_positions) (FeathubRelation *rel, const char *job, int worker,
 								   FeathubSinkPosition *positions, int n);
 	void		(*save_positions) (FeathubRelation *rel, const char *job,

@@ -949,13 +949,18 @@ FeathubApplyStored(FeathubPipeline *pipeline, FeathubRecord *records,
 		.headers_isnull = headers_isnull
 	};
 	MemoryContext old = MemoryContextSwitchTo(pipeline->batch_context);
+	int			step = Max(n, 1);
 
 	batch.states = palloc0(sizeof(RecordState) * (n + 1));
 	pipeline->current = -1;
 	batch.now = GetCurrentTransactionStartTimestamp();
 	defer_nothing();
 	decode_records(&batch);
-	apply_with_care(&batch, 0, n);
+	for (int s = 0; s < pipeline->nsinks; s++)
+		if (pipeline->sinks[s].as_a_whole)
+			step = 1;			/* a refused record must not take others along */
+	for (int from = 0; from < n; from += step)
+		apply_with_care(&batch, from, from + step);
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < n; i++)
 	{

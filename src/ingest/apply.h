@@ -15,6 +15,7 @@ typedef struct FeathubPipelineSink
 {
 	Oid			relid;
 	int			rank;			/* those of a lower one are written first */
+	bool		as_a_whole;		/* what a subtransaction writes there cannot be taken back alone */
 	char	   *name;			/* with its schema, for messages */
 	FeathubWriter *writer;		/* NULL while it is opened again */
 	struct FeathubSinkState *state; /* NULL: it keeps no positions */

@@ -73,16 +73,27 @@ FeathubPipelineOpen(FeathubJob *job)
 	return pipeline;
 }
 
-/* Can what is written to a foreign table be taken back with our transaction? */
-static bool
-is_transactional(Oid relid)
+/*
+ * How well what is written to a foreign table can be taken back: with a
+ * subtransaction, with our transaction, or not at all.
+ */
+typedef enum TakenBack
+{
+	BY_PARTS,
+	AS_A_WHOLE,
+	NEVER
+} TakenBack;
+
+static TakenBack
+taken_back(Oid relid)
 {
 	const FeathubConnector *connector = FeathubConnectorOfTable(relid);
 
-	if (connector == NULL || connector->save_positions == NULL)
-		return false;
-	return connector->keeps_positions == NULL ||
-		connector->keeps_positions(FeathubRelationDescribe(relid));
+	if (connector == NULL || connector->save_positions == NULL ||
+		(connector->keeps_positions != NULL &&
+		 !connector->keeps_positions(FeathubRelationDescribe(relid))))
+		return NEVER;
+	return connector->no_savepoints ? AS_A_WHOLE : BY_PARTS;
 }
 
 /*
@@ -95,11 +106,11 @@ sink_rank(Oid relid)
 	FeathubGroup *group;
 
 	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
-		return is_transactional(relid) ? 2 : 4;
+		return 2 + 2 * taken_back(relid);
 	group = FeathubGroupLoadWritable(relid);
 	if (group == NULL || !OidIsValid(group->store))
 		return 0;
-	return is_transactional(group->store) ? 1 : 3;
+	return 1 + 2 * taken_back(group->store);
 }
 
 /* Put the sinks in the order in which they are written. */
@@ -107,7 +118,10 @@ static void
 order_sinks(FeathubPipeline *pipeline)
 {
 	for (int i = 0; i < pipeline->nsinks; i++)
+	{
 		pipeline->sinks[i].rank = sink_rank(pipeline->sinks[i].relid);
+		pipeline->sinks[i].as_a_whole = (pipeline->sinks[i].rank - 1) / 2 == AS_A_WHOLE;
+	}
 	/* those of one rank as the user gave them */
 	for (int i = 1; i < pipeline->nsinks; i++)
 		for (int j = i; j > 0 && pipeline->sinks[j - 1].rank > pipeline->sinks[j].rank; j--)

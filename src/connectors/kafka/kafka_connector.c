@@ -40,6 +40,7 @@ const FeathubConnector FeathubKafkaConnector = {
 	.delete_row = FeathubKafkaDeleteRow,
 	.upserts = FeathubKafkaUpserts,
 	.keeps_positions = FeathubKafkaKeepsPositions,
+	.no_savepoints = true,
 	.load_positions = FeathubKafkaLoadPositions,
 	.save_positions = FeathubKafkaSavePositions,
 	.explain_modify = FeathubKafkaExplainModify,

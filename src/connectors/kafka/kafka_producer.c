@@ -126,9 +126,6 @@ FeathubKafkaProduce(KafkaDelivery *delivery, const char *topic, int32 partition,
 	/* of a job's message that could not be queued */
 	if (delivery->headers != NULL)
 		rd_kafka_headers_destroy(delivery->headers);
-	if (producer->transactional)
-		producer->write_level = Max(producer->write_level,
-									GetCurrentTransactionNestLevel());
 	delivery->headers = headers;
 	for (;;)
 	{
@@ -147,6 +144,9 @@ FeathubKafkaProduce(KafkaDelivery *delivery, const char *topic, int32 partition,
 			/* the headers are the library's now */
 			delivery->headers = NULL;
 			delivery->sent++;
+			if (producer->transactional)
+				producer->write_level = Max(producer->write_level,
+											GetCurrentTransactionNestLevel());
 			return;
 		}
 		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)

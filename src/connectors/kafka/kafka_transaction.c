@@ -95,6 +95,17 @@ FeathubKafkaTransactionBegin(KafkaProducer *producer)
 		FeathubKafkaDeliveryReset(producer->job_delivery);
 }
 
+/*
+ * Is the failure to abort mended by a producer that begins anew?  A broker that
+ * has not heard of the transaction yet, or no more, says that it cannot end it.
+ */
+static bool
+restart_helps(const rd_kafka_error_t *error)
+{
+	return rd_kafka_error_is_retriable(error) ||
+		rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_INVALID_TXN_STATE;
+}
+
 /* At PRE_COMMIT: raises an error, and so aborts, if Kafka does not commit. */
 void
 FeathubKafkaTransactionCommit(KafkaProducer *producer)
@@ -129,7 +140,7 @@ FeathubKafkaTransactionAbort(KafkaProducer *producer)
 			producer->broken = producer->restart && producer->job_id == NULL;
 		else
 		{
-			if (producer->job_id != NULL && rd_kafka_error_is_retriable(error))
+			if (producer->job_id != NULL && restart_helps(error))
 			{
 				producer->restart = true;
 				producer->broken = false;

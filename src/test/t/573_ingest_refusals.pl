@@ -13,6 +13,8 @@ use File::Path qw(make_path);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+my $kafka = kafka_start();
+kafka_create_topic($kafka, 'out', 1);
 my $mysql = mysql_start();
 my $redis = redis_start();
 my $node = new_node('main', jobs => 1);
@@ -63,6 +65,32 @@ is(letters('strict'), join("\n", '1|23505', '13|P0001', '14|P0001', '21|22P02', 
 	'and refuses the others by themselves');
 mysql_query($mysql, q{DROP TRIGGER shop.unlucky});
 is(sql(q{SELECT feathub.retry_dead_letters('strict')}), 2, 'two are tried again without the trigger');
+
+# Kafka beside it, whose transaction would be lost with what MySQL refuses
+mysql_query($mysql, 'CREATE TABLE shop.short (n int, e varchar(3))');
+my $bootstrap = kafka_bootstrap($kafka);
+sql(qq{
+CREATE SERVER kafka FOREIGN DATA WRAPPER feathub_kafka OPTIONS (bootstrap_servers '$bootstrap');
+CREATE USER MAPPING FOR CURRENT_USER SERVER kafka;
+CREATE FOREIGN TABLE out (n int, e text) SERVER kafka OPTIONS (topic 'out', format 'json', transactional 'true');
+CREATE FOREIGN TABLE short (n int, e text) SERVER mysql OPTIONS (table_name 'short');
+SELECT feathub.create_job('both', source => 'source', sinks => '{out, short}', query => \$\$
+	SELECT n, repeat('x', n) AS e FROM batch WHERE n < 6 AND e = 'a'\$\$)});
+wait_for('both');
+is(letters('both'), "4|22001\n5|22001", 'MySQL refuses beside Kafka');
+mysql_query($mysql, 'ALTER TABLE shop.short MODIFY e varchar(4)');
+is(sql(q{SELECT feathub.retry_dead_letters('both')}), 1, 'one of them is tried again');
+is(sql(q{SELECT string_agg(n::text, ',' ORDER BY n) FROM out}), '1,3,4', 'and is in the topic');
+is(mysql_query($mysql, 'SELECT group_concat(n ORDER BY n) FROM shop.short'), '1,3,4', 'and in MySQL');
+sql(qq{
+ALTER FOREIGN TABLE out OPTIONS (ADD "message.max.bytes" '1100');
+SELECT feathub.create_job('large', source => 'source', sink => 'out', query => \$\$
+	SELECT n, repeat('y', n * 300) AS e FROM batch WHERE n < 6 AND e = 'a'\$\$)});
+wait_for('large');
+is(letters('large'), "4|54000\n5|54000", 'messages that are too large');
+sql(q{ALTER FOREIGN TABLE out OPTIONS (SET "message.max.bytes" '1400')});
+is(sql(q{SELECT feathub.retry_dead_letters('large')}), 1, 'one of them is tried again, the other stays');
+is(sql(q{SELECT string_agg(n::text, ',' ORDER BY n) FROM out WHERE e LIKE 'y%'}), '1,3,4', 'and is in the topic');
 
 # Redis: a key of another type, in a sink and in a look-up; a time that is none
 sql(q{SELECT feathub.create_job('latest', source => 'source', sink => 'latest', query => 'SELECT n AS id, n FROM batch WHERE n < 6')});
