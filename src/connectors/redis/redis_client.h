@@ -57,6 +57,8 @@ typedef enum RedisScript
 	REDIS_SCRIPT_OPS,			/* commands of one row */
 	REDIS_SCRIPT_HASHES,		/* new hashes, many at a time */
 	REDIS_SCRIPT_ROWS,			/* commands of many rows, with event times */
+	REDIS_SCRIPT_LATEST_HASHES, /* rows that replace older ones */
+	REDIS_SCRIPT_LATEST_STRINGS,
 	REDIS_SCRIPT_COUNT
 } RedisScript;
 

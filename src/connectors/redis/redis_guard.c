@@ -4,15 +4,18 @@
  *
  * The time of a row is compared where the row is, by the script that writes it
  * (REDIS_SCRIPT_ROWS), so that writers in other sessions, retries and replays
- * cannot come between.  It is kept in the row where that is a hash with a field
- * for it; else, and after a deletion, in a key beside it: guard_prefix, and the
- * row's key in braces, so that a cluster has both in one slot.
+ * cannot come between.  It is kept in the row where that is a hash or JSON with a
+ * field for it; else, and after a deletion, in a key beside it: guard_prefix, and
+ * the row's key in braces, so that a cluster has both in one slot.  Times of
+ * elements are in a hash beside their key, which goes with it; that of a deleted
+ * element is in a key of its own, which can expire.
  *
  * A deletion counts as of its own time: it takes no row that is newer, and lets
  * none return that is not newer.  So the end state depends on the times alone,
  * not on the order in which rows arrive or how often.
  *
  * The same script writes rows without an event time that take several commands.
+ * New rows of strings and hashes have faster ones: redis_write_latest.c.
  */
 #include "postgres.h"
 
@@ -23,14 +26,12 @@
 #include "connectors/redis/redis_node.h"
 #include "connectors/redis/redis_write.h"
 
-/* Rows and bytes of one script: others wait for the server meanwhile. */
-#define SCRIPT_ROWS		128
-#define SCRIPT_BYTES	(256 * 1024)
-
-#define TIME_DIGITS		20
+#define TIME_DIGITS		(REDIS_TIME_SIZE - 1)
 
 static void set_time(RedisWriter *writer, TimestampTz time);
-static void add_guard_key(RedisWriter *writer);
+static void add_guard_keys(RedisWriter *writer);
+static void add_guard_key(RedisWriter *writer, const RedisBytes *member);
+static void add_time(RedisWriter *writer);
 static bool tells_ttl(const RedisTable *table);
 static void guard_ttl(RedisWriter *writer, int64 ms);
 static bool has_tag(const char *key, Size len);
@@ -43,6 +44,7 @@ FeathubRedisGuardRow(RedisWriter *writer, const Datum *values, const bool *isnul
 	RedisTable *table = writer->table;
 
 	writer->guard.deletes = false;
+	writer->guard.timed = true;
 	if (table->guard == REDIS_GUARD_NONE)
 		return;
 	if (isnull[table->event_time - 1])
@@ -59,8 +61,8 @@ void
 FeathubRedisWriterDeletedAt(RedisWriter *writer, bool timed, TimestampTz at)
 {
 	writer->guard.deletes = true;
-	strcpy(writer->guard.time, "d");
-	if (timed && writer->table->guard != REDIS_GUARD_NONE)
+	writer->guard.timed = timed && writer->table->guard != REDIS_GUARD_NONE;
+	if (writer->guard.timed)
 		set_time(writer, at);
 }
 
@@ -80,12 +82,12 @@ FeathubRedisGuardSend(RedisWriter *writer, RedisRequest *request, int64 ms)
 		return FeathubRedisOpsSend(ops, request);
 	}
 	if (guarded)
-		add_guard_key(writer);
+		add_guard_keys(writer);
 	if (FeathubRedisIsCluster(writer->client))
 		slot = FeathubRedisSlot(ops->key.data, ops->key.len);
 	if (batch->nrows > 0 &&
-		(batch->nrows >= SCRIPT_ROWS || batch->words.len > SCRIPT_BYTES || slot != batch->slot ||
-		 ops->nkeys != batch->row_keys))
+		(batch->nrows >= REDIS_SCRIPT_ROWS_MAX || batch->words.len > REDIS_SCRIPT_BYTES_MAX ||
+		 slot != batch->slot || ops->nkeys != batch->row_keys))
 		(void) FeathubRedisGuardFlush(writer, request);
 
 	if (batch->nrows++ == 0)
@@ -96,7 +98,7 @@ FeathubRedisGuardSend(RedisWriter *writer, RedisRequest *request, int64 ms)
 	batch->nkeys += ops->nkeys;
 	if (guarded)
 	{
-		add_text(batch, guard->time);
+		add_time(writer);
 		if (writer->table->guard == REDIS_GUARD_MEMBER)
 		{
 			FeathubRedisFormat(&batch->words, guard->member.data, guard->member.len);
@@ -129,11 +131,13 @@ FeathubRedisGuardFlush(RedisWriter *writer, RedisRequest *request)
 	if (batch->nrows == 0)
 		return -1;
 	command = FeathubRedisBeginScript(request, REDIS_SCRIPT_ROWS, batch->nkeys,
-									  4 + batch->nwords);
+									  6 + batch->nwords);
 	FeathubRedisScriptKeys(request, batch->keys.data, batch->keys.len, batch->nkeys,
 						   batch->first_key.data, batch->first_key.len);
 	FeathubRedisAddString(request, mode);
 	FeathubRedisAddString(request, table->guard_field ? table->guard_field : "");
+	FeathubRedisAddString(request, table->guard_mark ? table->guard_mark : "");
+	FeathubRedisAddInt(request, table->guard_width);
 	FeathubRedisAddString(request, tells_ttl(table) ? "1" : "0");
 	FeathubRedisAddInt(request, batch->row_keys);
 	FeathubRedisAddFormatted(request, batch->words.data, batch->words.len, batch->nwords);
@@ -166,33 +170,56 @@ FeathubRedisGuardReset(RedisWriter *writer)
 
 /*
  * A key whose slot is that of a part between braces has the same one behind any
- * prefix; the others are put between braces themselves.
+ * prefix; the others are put between braces themselves.  With an element the
+ * key's length stands before, since both may hold anything.
  */
 void
-FeathubRedisGuardKey(const RedisTable *table, const char *key, Size len, StringInfo out)
+FeathubRedisGuardKey(const RedisTable *table, const char *key, Size len,
+					 const RedisBytes *member, StringInfo out)
 {
 	bool		tag = has_tag(key, len);
 
 	appendStringInfoString(out, table->options->guard_prefix);
+	if (member)
+		appendStringInfo(out, "%zu", len);
 	appendStringInfoChar(out, tag ? ':' : '{');
 	appendBinaryStringInfo(out, key, len);
 	if (!tag)
 		appendStringInfoChar(out, '}');
+	if (member)
+		appendBinaryStringInfo(out, member->data, member->len);
 }
 
 bool
 FeathubRedisGuardedKey(const RedisTable *table, const char *guard, Size len, RedisBytes *key)
 {
 	Size		prefix = strlen(table->options->guard_prefix);
+	Size		digits;
+	Size		left;
 
 	if (len < prefix + 2 || memcmp(guard, table->options->guard_prefix, prefix) != 0)
 		return false;
-	key->data = guard + prefix + 1;
-	key->len = len - prefix - 1;
-	if (guard[prefix] == ':')
+	digits = strspn(guard + prefix, "0123456789");
+	if (len < prefix + digits + 1)
+		return false;
+	key->data = guard + prefix + digits + 1;
+	left = len - prefix - digits - 1;
+	key->len = left;
+	if (digits > 0)
+	{
+		uint64		given = strtoul(guard + prefix, NULL, 10);
+
+		if (digits > 10 || given > left)
+			return false;
+		key->len = given;
+	}
+	if (key->data[-1] == ':')
 		return true;
-	key->len--;
-	return guard[prefix] == '{' && guard[len - 1] == '}';
+	if (key->data[-1] != '{')
+		return false;
+	if (digits == 0)
+		key->len = left - 1;
+	return key->len < left && key->data[key->len] == '}';
 }
 
 bool
@@ -228,21 +255,31 @@ FeathubRedisGuardTime(const char *text, Size len, TimestampTz *result)
 		tm2timestamp(&tm, parts[6], NULL, result) == 0;
 }
 
-/* The row's time, as it is compared. */
+/* The years 1 to 9999: what has four digits. */
 static void
 set_time(RedisWriter *writer, TimestampTz time)
 {
-	char	   *p = writer->guard.time + (writer->guard.deletes ? 1 : 0);
-	struct pg_tm tm;
-	fsec_t		fsec;
+	const TimestampTz begin = (TimestampTz) (date2j(1, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+	const TimestampTz end = (TimestampTz) (date2j(10000, 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
 
-	if (TIMESTAMP_NOT_FINITE(time) || timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0 ||
-		tm.tm_year < 1 || tm.tm_year > 9999)
+	if (time < begin || time >= end)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_FIELD_OVERFLOW),
 				 errmsg("event time of foreign table \"%s\" is out of range: %s",
 						writer->table->rel->relname, timestamptz_to_str(time)),
 				 errdetail("Event times that guard rows are of the years 1 to 9999.")));
+	writer->guard.at = time;
+	writer->guard.base = (time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000;
+}
+
+void
+FeathubRedisGuardDigits(const RedisWriter *writer, char *p)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(writer->guard.at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "event time is out of range");
 	p = pg_ultostr_zeropad(p, tm.tm_year, 4);
 	p = pg_ultostr_zeropad(p, tm.tm_mon, 2);
 	p = pg_ultostr_zeropad(p, tm.tm_mday, 2);
@@ -251,27 +288,52 @@ set_time(RedisWriter *writer, TimestampTz time)
 	p = pg_ultostr_zeropad(p, tm.tm_sec, 2);
 	p = pg_ultostr_zeropad(p, fsec, 6);
 	*p = '\0';
-	/* the year 1 is far enough from the type's limits */
-	writer->guard.base = (time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) / 1000;
+}
+
+/* The row's time, after a 'd' of a deletion. */
+static void
+add_time(RedisWriter *writer)
+{
+	char		text[1 + REDIS_TIME_SIZE] = "d";
+
+	if (writer->guard.timed)
+		FeathubRedisGuardDigits(writer, text + (writer->guard.deletes ? 1 : 0));
+	add_text(&writer->batch, text);
 }
 
 /* The last of the row's keys. */
 static void
-add_guard_key(RedisWriter *writer)
+add_guard_keys(RedisWriter *writer)
 {
-	RedisOps   *ops = &writer->ops;
-	StringInfo	key = &writer->guard_key;
+	add_guard_key(writer, NULL);
+	if (writer->table->guard == REDIS_GUARD_MEMBER)
+		add_guard_key(writer, &writer->guard.member);
+}
 
-	resetStringInfo(key);
-	FeathubRedisGuardKey(writer->table, ops->key.data, ops->key.len, key);
+void
+FeathubRedisGuardKeyOfRow(RedisWriter *writer, const char *key, Size len,
+						  const RedisBytes *member)
+{
+	StringInfo	guard = &writer->guard_key;
+
+	resetStringInfo(guard);
+	FeathubRedisGuardKey(writer->table, key, len, member, guard);
 	if (FeathubRedisIsCluster(writer->client) &&
-		FeathubRedisSlot(ops->key.data, ops->key.len) != FeathubRedisSlot(key->data, key->len))
+		FeathubRedisSlot(key, len) != FeathubRedisSlot(guard->data, guard->len))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("the event time of key \"%s\" cannot be kept in the key's slot",
-						FeathubRedisShowKey(ops->key.data, ops->key.len)),
+						FeathubRedisShowKey(key, len)),
 				 errhint("Keys of a cluster that have braces should have them as a pair, with something between them.")));
-	FeathubRedisOpsKey(ops, key->data, key->len);
+}
+
+static void
+add_guard_key(RedisWriter *writer, const RedisBytes *member)
+{
+	RedisOps   *ops = &writer->ops;
+
+	FeathubRedisGuardKeyOfRow(writer, ops->key.data, ops->key.len, member);
+	FeathubRedisOpsKey(ops, writer->guard_key.data, writer->guard_key.len);
 }
 
 /* Do keys that keep times go by themselves? */
@@ -298,7 +360,7 @@ guard_ttl(RedisWriter *writer, int64 ms)
 		if (ms > 0)
 			from_event = false;
 		/* older rows would have expired by then */
-		else if (from_event && guard->time[1] && options->ttl > 0)
+		else if (from_event && guard->timed && options->ttl > 0)
 			ms = (int64) (options->ttl * 1000);
 	}
 	if (ms <= 0)

@@ -125,11 +125,11 @@ FeathubRedisOutcome(RedisRequest *request, int command)
 		if (strstr(reply->str, "WRONGTYPE") != NULL)
 			reply->str = strstr(reply->str, "WRONGTYPE");
 		reply->len = strlen(reply->str);
-		if (request->commands[command].script == REDIS_SCRIPT_ROWS)
+		if (request->commands[command].script >= REDIS_SCRIPT_ROWS)
 			name_key(request, command, reply);
 		FeathubRedisRaise(request, command, reply);
 	}
-	if (request->commands[command].script == REDIS_SCRIPT_ROWS)
+	if (request->commands[command].script >= REDIS_SCRIPT_ROWS)
 	{
 		if (reply->type != REDIS_INTEGER)
 			FeathubRedisBadReply(request->client, "EVALSHA");

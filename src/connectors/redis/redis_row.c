@@ -372,7 +372,7 @@ ask_time(RedisWindow *window, const char *key, Size len)
 	StringInfoData guard;
 
 	initStringInfo(&guard);
-	FeathubRedisGuardKey(window->reader->table, key, len, &guard);
+	FeathubRedisGuardKey(window->reader->table, key, len, NULL, &guard);
 	FeathubRedisCommand(window->request, NULL, "GET", guard.data, guard.len, 0, NULL);
 	pfree(guard.data);
 }

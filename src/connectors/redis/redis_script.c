@@ -66,55 +66,96 @@ static const char hashes[] =
 "return bad";
 
 /*
+ * Times that guard rows.  digits() makes 20 digits of a time as it is written in
+ * hashes and JSON, by others too, or nil.  Of these, texts of one length compare
+ * alike in every locale; as numbers they would be rounded.
+ */
+#define DIGITS \
+"local function digits(s) " \
+"local a, b, c, d, e, f, g, z = string.match(s, " \
+"'^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d)%.?(%d*)(.*)$') " \
+"if a and #g <= 6 and (z == '+00' or z == '' or z == 'Z' or z == '+00:00') then " \
+"return a .. b .. c .. d .. e .. f .. sub(g .. '000000', 1, 6) end " \
+"end "
+
+/*
+ * later(old, new): is a text the later time, false if it is not, nil if it is no
+ * time.  Both mostly have the shape in which we write, and one length: then they
+ * need not be taken apart.
+ */
+#define LATER \
+"local function later(old, new) " \
+"if old == new then return false end " \
+"if #old == #new and find(old, shape) then return old > new end " \
+"old = digits(old) " \
+"return old and old > digits(new) " \
+"end "
+
+/*
+ * taken(doc): the time in a JSON object; false if it has none, nil if that cannot
+ * be told.  What we wrote begins with it, so that nothing need be parsed.
+ */
+#define TAKEN \
+"local function begins(doc) return sub(doc, 1, #mark) == mark and byte(doc, #mark + width + 1) == 34 end " \
+"local function taken(doc) " \
+"if begins(doc) then return sub(doc, #mark + 1, #mark + width) end " \
+"local ok, v = pcall(cjson.decode, doc) " \
+"if not ok or type(v) ~= 'table' then return nil end " \
+"v = v[field] " \
+"if v == nil or v == cjson.null then return false end " \
+"return type(v) == 'string' and v or nil " \
+"end "
+
+/*
  * REDIS_SCRIPT_ROWS: commands of many rows, each guarded by its event time if the
- * table has one.  Arguments: the guard's kind (RedisGuard), the hash's field for
- * kind 'f', whether rows tell how long the key stays that keeps the time, and how
- * many keys each row has (of a guarded row the last is that key).  Then for each
- * row, if it is guarded: its time, with a 'd' before it for a deletion (which may
- * have none), the element for kind 'm', and PX or PXAT and a number (or twice '')
- * if rows tell; then for every row how many words follow, and these as for
- * REDIS_SCRIPT_OPS.
+ * table has one.  Arguments: the guard's kind (RedisGuard), the hash's or JSON
+ * object's field for kinds 'f' and 'v', what JSON begins with and the width of a
+ * time in it for 'v', whether rows tell how long the key stays that keeps the
+ * time, and how many keys each row has (of a guarded row the last is that key, or
+ * for kind 'm' the last two: that of the living elements, and that of the one
+ * that is deleted).  Then for each row, if it is guarded: its time, with a 'd'
+ * before it for a deletion (which may have none), the element for kind 'm', and
+ * PX or PXAT and a number (or twice '') if rows tell; then for every row how many
+ * words follow, and these as for REDIS_SCRIPT_OPS.
  *
- * Times are 20 digits, of which texts of one length compare alike in every
- * locale; as numbers they would be rounded.  They are kept as they come, with the
- * 'd'.  A row that is older than what is there is left out, one that is as old as
- * a deletion too.  The field of a hash may have been written by others, so it is
- * read with care.
+ * Times are 20 digits, kept as they come, with the 'd'.  A row that is older than
+ * what is there is left out, one that is as old as a deletion too.  What others
+ * may have written is read with care.  The times of elements go when their key
+ * does, if rows tell how long that stays.
  *
  * The reply is the number of rows left out; -1 or -2 as 0 and -1 there.  An error
  * tells its key's number.
  */
 static const char rows[] =
-"local mode, field, ttls, nkeys = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4]) "
+"local mode, field, mark, width = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]) "
+"local ttls, nkeys = ARGV[5] == '1', tonumber(ARGV[6]) "
 "local call, try, byte, sub, args = redis.call, redis.pcall, string.byte, string.sub, ARGV "
-"local function digits(s) "
-"local a, b, c, d, e, f, g, z = string.match(s, "
-"'^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):(%d%d)%.?(%d*)(.*)$') "
-"if a and #g <= 6 and (z == '+00' or z == '' or z == 'Z' or z == '+00:00') then "
-"return a .. b .. c .. d .. e .. f .. sub(g .. '000000', 1, 6) end "
-"end "
+DIGITS
+TAKEN
 "local function keep(key, value, unit, n) "
 "if unit == '' or not unit then call('SET', key, value) else call('SET', key, value, unit, n) end "
 "end "
-"local i, k, left, result, total, guarded = 5, 0, 0, 0, #args, mode ~= 'n' "
+"local i, k, left, result, total, guarded = 7, 0, 0, 0, #args, mode ~= 'n' "
 "while i <= total do "
 "local time, at, del, dead, unit, ttl, member, old "
-"local go, guard = true, KEYS[k + nkeys] "
+"local go, guard, living = true, KEYS[k + nkeys], KEYS[k + nkeys - 1] "
 "if guarded then "
 "time = args[i] at = time i = i + 1 "
 "if byte(time) == 100 then del = true at = sub(time, 2) end "
 "if mode == 'm' then member = args[i] i = i + 1 end "
 "if ttls then unit, ttl = args[i], args[i + 1] i = i + 2 end "
-"if mode == 'k' then old = call('GET', guard) "
-"elseif mode == 'm' then old = call('HGET', guard, member) "
-"else "
-"old = try('HGET', KEYS[k + 1], field) "
+"if mode == 'm' then old = call('HGET', living, member) "
+"elseif mode ~= 'k' then "
+"if mode == 'f' then old = try('HGET', KEYS[k + 1], field) else old = try('GET', KEYS[k + 1]) end "
 "if type(old) == 'table' then return {err = old.err .. ' (key ' .. k + 1 .. ')'} end "
-"if old then "
-"old = digits(old) "
+"local is = old "
+"if old and mode == 'v' then old = taken(old) is = old ~= false end "
+"if is then "
+"old = old and digits(old) "
 "if not old then return {err = 'FEATHUBTIME field ' .. field .. ' holds no time (key ' .. k + 1 .. ')'} end "
-"else old = call('GET', guard) end "
 "end "
+"end "
+"old = old or call('GET', guard) "
 "if old then "
 "if byte(old) == 100 then dead = true old = sub(old, 2) end "
 "if at == '' then time = 'd' .. old "
@@ -138,20 +179,187 @@ static const char rows[] =
 "end "
 "i = stop + 1 "
 "end "
-"if mode == 'k' then if time then keep(guard, time, unit, ttl) end "
-"elseif mode == 'm' then if time then call('HSET', guard, member, time) end "
-"elseif del then if time then keep(guard, time, unit, ttl) end "
-"elseif dead then call('DEL', guard) end "
+"if mode == 'k' or del then "
+"if del and mode == 'm' then call('HDEL', living, member) end "
+"if time then keep(guard, time, unit, ttl) end "
+"else "
+"if dead then call('DEL', guard) end "
+"if mode == 'm' then "
+"call('HSET', living, member, time) "
+"if ttls then "
+"local ms = call('PTTL', KEYS[k + 1]) "
+"if ms > 0 then call('PEXPIRE', living, ms) else call('PERSIST', living) end "
+"end "
+"end "
+"end "
 "else left = left + 1 end "
 "i, k = last + 1, k + nkeys "
 "end "
 "if result < 0 then return result end "
 "return left";
 
+/*
+ * REDIS_SCRIPT_LATEST_HASHES: rows that replace older ones, each a hash with a
+ * field for its time.  Arguments: the number of rows, which is that of their keys;
+ * of fields; whether each row has a mask; PEXPIRE or PEXPIREAT if each has a time
+ * to live, else ''; which field is the time; the shape of times; guard_prefix; and
+ * the fields.  Then for each row the mask, a value for each field, and the time to
+ * live, or 0: none.  No two rows have the same key.
+ *
+ * In a cluster the keys that keep the times of deletions follow those of the
+ * rows.  Else they are looked for under the name that FeathubRedisGuardKey gives
+ * them: few are needed, and a key that is passed costs more than it looks.
+ *
+ * The reply is the number of rows left out.  An error tells its key's number.
+ */
+static const char latest_hashes[] =
+"local n, nf, masks, expire = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4] "
+"local tf, shape, prefix = tonumber(ARGV[5]), ARGV[6], ARGV[7] "
+"local call, try, byte, sub, find = redis.call, redis.pcall, string.byte, string.sub, string.find "
+DIGITS
+LATER
+"local function beside(key) "
+"return prefix .. (find(key, '^[^{]*{[^}]+}') and ':' .. key or '{' .. key .. '}') "
+"end "
+"local field, a = ARGV[7 + tf], {'HSET'} "
+"for f = 1, nf do a[2 * f + 1] = ARGV[7 + f] end "
+"local i, last, left = 7 + nf, 2 * nf + 2, 0 "
+"for r = 1, n do "
+"local key, mask, guard, dead = KEYS[r], nil, nil, nil "
+"if masks then i = i + 1 mask = ARGV[i] end "
+"local old, time, go = try('HGET', key, field), ARGV[i + tf], true "
+"if old then "
+"if type(old) == 'table' then return {err = old.err .. ' (key ' .. r .. ')'} end "
+"go = later(old, time) "
+"if go == nil then return {err = 'FEATHUBTIME field ' .. field .. ' holds no time (key ' .. r .. ')'} end "
+"go = not go "
+"else "
+"guard = KEYS[n + r] or beside(key) "
+"dead = call('GET', guard) "
+"if dead then "
+"if byte(dead) == 100 then go = sub(dead, 2) < digits(time) else go = dead <= digits(time) end "
+"end "
+"end "
+"if go then "
+"a[2] = key "
+"if mask then "
+"local b, m, c, d = {'HSET', key}, 2, {'HDEL', key}, 2 "
+"for f = 1, nf do "
+"if byte(mask, f) == 49 then b[m + 1] = ARGV[7 + f] b[m + 2] = ARGV[i + f] m = m + 2 "
+"else c[d + 1] = ARGV[7 + f] d = d + 1 end "
+"end "
+"call(unpack(b, 1, m)) "
+"if d > 2 then call(unpack(c, 1, d)) end "
+"else "
+"for f = 1, nf do a[2 * f + 2] = ARGV[i + f] end "
+"call(unpack(a, 1, last)) "
+"end "
+"if expire ~= '' then "
+"local ttl = ARGV[i + nf + 1] "
+"if ttl == '0' then call('PERSIST', key) else call(expire, key, ttl) end "
+"end "
+"if dead then call('DEL', guard) end "
+"else left = left + 1 end "
+"i = i + nf "
+"if expire ~= '' then i = i + 1 end "
+"end "
+"return left";
+
+/*
+ * REDIS_SCRIPT_LATEST_STRINGS: the same for strings.  Arguments: the number of
+ * rows; the guard's kind, 'k' or 'v'; PX or PXAT if each row has a time to live,
+ * else ''; and for kind 'v' what JSON begins with and the width of a time in it,
+ * the shape of times, the field's name, guard_prefix, and whether values are
+ * long.  Then for each row its time for kind 'k', the value, and the time to
+ * live, or 0.
+ *
+ * The keys of the rows are followed by those that keep their times; for kind 'v'
+ * in a cluster only, as above.  What is there is asked for all rows together; of
+ * long values only the part with the time.  GET makes a key of another type an
+ * error.  An error ends the script; rows before it have their times kept.
+ */
+static const char latest_strings[] =
+"local n, beside, unit, mark, width = tonumber(ARGV[1]), ARGV[2] == 'k', ARGV[3], ARGV[4], tonumber(ARGV[5]) "
+"local shape, field, prefix, long = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == '1' "
+"local call, try, byte, sub, find = redis.call, redis.pcall, string.byte, string.sub, string.find "
+DIGITS
+LATER
+TAKEN
+"local function peek(key) "
+"local doc = try('GETRANGE', key, 0, #mark + width) "
+"if doc == '' then return false end "
+"if type(doc) == 'table' or begins(doc) then return doc end "
+"return call('GET', key) "
+"end "
+"local olds = {} "
+"if beside then olds = call('MGET', unpack(KEYS, n + 1, 2 * n)) "
+"elseif not long then olds = call('MGET', unpack(KEYS, 1, n)) end "
+"local a, m, i, left, bad = {'MSET'}, 1, 10, 0, nil "
+"for r = 1, n do "
+"local key, old, go, time, guard, dead, typed, value, ttl = KEYS[r], olds[r], true, nil, nil, nil, false, nil, nil "
+"if beside then time = ARGV[i] i = i + 1 end "
+"value = ARGV[i] i = i + 1 "
+"if unit ~= '' then ttl = ARGV[i] i = i + 1 end "
+"if beside then "
+"if old then "
+"if byte(old) == 100 then go = sub(old, 2) < time else go = old <= time end "
+"end "
+"else "
+"if long then old = peek(key) end "
+"if type(old) == 'table' then bad = old.err .. ' (key ' .. r .. ')' break end "
+"if old then "
+"typed = true old = taken(old) "
+"if old then go = later(old, sub(value, #mark + 1, #mark + width)) "
+"elseif old == nil then go = nil end "
+"if go == nil then bad = 'FEATHUBTIME field ' .. field .. ' holds no time (key ' .. r .. ')' break end "
+"if old then go = not go end "
+"end "
+"if not old then "
+"guard = KEYS[n + r] or prefix .. (find(key, '^[^{]*{[^}]+}') and ':' .. key or '{' .. key .. '}') "
+"dead = call('GET', guard) "
+"if dead then "
+"time = digits(sub(value, #mark + 1, #mark + width)) "
+"if byte(dead) == 100 then go = sub(dead, 2) < time else go = dead <= time end "
+"end "
+"end "
+"end "
+"if go then "
+"local set "
+"if typed then "
+"if not ttl then set = try('SET', key, value, 'KEEPTTL') "
+"elseif ttl == '0' then set = try('SET', key, value) "
+"else set = try('SET', key, value, unit, ttl) end "
+"else "
+"if not ttl then set = try('SET', key, value, 'KEEPTTL', 'GET') "
+"elseif ttl == '0' then set = try('SET', key, value, 'GET') "
+"else set = try('SET', key, value, unit, ttl, 'GET') end "
+"end "
+"if type(set) == 'table' and set.err then bad = set.err .. ' (key ' .. r .. ')' break end "
+"if beside and ttl and ttl ~= '0' then call('SET', KEYS[n + r], time, unit, ttl) "
+"elseif beside then a[m + 1] = KEYS[n + r] a[m + 2] = time m = m + 2 "
+"elseif dead then call('DEL', guard) end "
+"else left = left + 1 end "
+"end "
+"if m > 1 then call(unpack(a, 1, m)) end "
+"if bad then return {err = bad} end "
+"return left";
+
 const char *
 FeathubRedisScriptText(RedisScript script)
 {
-	return script == REDIS_SCRIPT_ROWS ? rows : script == REDIS_SCRIPT_HASHES ? hashes : ops;
+	switch (script)
+	{
+		case REDIS_SCRIPT_HASHES:
+			return hashes;
+		case REDIS_SCRIPT_ROWS:
+			return rows;
+		case REDIS_SCRIPT_LATEST_HASHES:
+			return latest_hashes;
+		case REDIS_SCRIPT_LATEST_STRINGS:
+			return latest_strings;
+		default:
+			return ops;
+	}
 }
 
 const char *

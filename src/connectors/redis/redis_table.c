@@ -17,6 +17,10 @@
 #define FEATURE_NAME	"__FEATURE_NAME__"
 #define FEATURES_PATTERN "{" NAMESPACE_NAME "}:{" KEYS_NAME "}:{" FEATURE_NAME "}"
 
+/* How times begin that we write, as patterns of Lua's. */
+#define HASH_TIME	"^%d%d%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d%.?%d*"
+#define JSON_TIME	"^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%d%d%d%d"
+
 /* Metadata that a kind has, by bits. */
 #define META(kind)	(1 << REDIS_META_##kind)
 
@@ -29,6 +33,8 @@ static void make_template(RedisTable *table, List *pattern, const char *feature,
 						  RedisTemplate *template);
 static void check_template(RedisTable *table);
 static void check_guard(RedisTable *table);
+static void place_guard(RedisTable *table, bool zoned);
+static bool writes_json_time(RedisTable *table, const char *name);
 static void invalid_table(RedisTable *table, const char *reason, const char *hint)
 			pg_attribute_noreturn();
 
@@ -472,20 +478,61 @@ check_guard(RedisTable *table)
 	if (table->element_rows)
 	{
 		table->guard = REDIS_GUARD_MEMBER;
-		if (options->tombstone_ttl > 0)
-			invalid_table(table, "option \"tombstone_ttl\" is for tables with a row for each key", NULL);
 		if (table->kind != REDIS_KIND_HASH && table->values[0].attnum == table->event_time)
 			invalid_table(table, "the event time cannot be the element itself", NULL);
 		return;
 	}
+	place_guard(table, att->atttypid == TIMESTAMPTZOID);
+}
+
+/* In the row if that has a place for it that the script can read. */
+static void
+place_guard(RedisTable *table, bool zoned)
+{
+	const char *name = NULL;
+
 	table->guard = REDIS_GUARD_KEY;
-	for (int i = 0; i < table->nvalues && table->kind == REDIS_KIND_HASH; i++)
+	for (int i = 0; i < table->nvalues; i++)
 	{
-		if (table->values[i].attnum != table->event_time)
-			continue;
-		table->guard = REDIS_GUARD_FIELD;
-		table->guard_field = table->values[i].field;
+		if (table->values[i].attnum == table->event_time)
+			name = table->values[i].field;
 	}
+	if (name && table->kind == REDIS_KIND_HASH)
+	{
+		table->guard = REDIS_GUARD_FIELD;
+		table->guard_field = name;
+		table->guard_shape = zoned ? HASH_TIME "%+00$" : HASH_TIME "$";
+	}
+	else if (name && table->kind == REDIS_KIND_VALUE && writes_json_time(table, name))
+	{
+		table->guard = REDIS_GUARD_VALUE;
+		table->guard_field = name;
+		table->guard_mark = psprintf("{\"%s\":\"", name);
+		table->guard_width = strlen("2000-01-01T00:00:00.000000") + zoned;
+		table->guard_shape = zoned ? JSON_TIME "Z$" : JSON_TIME "$";
+	}
+}
+
+/* Is the time a string of ISO 8601, in a field whose name is written as it is? */
+static bool
+writes_json_time(RedisTable *table, const char *name)
+{
+	FeathubRelation *rel = table->rel;
+	const char *text = FeathubRelationColumnOption(rel, table->event_time, "timestamp_format");
+
+	if (rel->format == NULL || strcmp(rel->format->name, "json") != 0 ||
+		FeathubRelationColumnOption(rel, table->event_time, "path"))
+		return false;
+	if (text == NULL)
+		text = FeathubOptionsGet(rel->table->options, "timestamp_format");
+	if (text && pg_strcasecmp(text, "iso8601") != 0)
+		return false;
+	for (const char *p = name; *p; p++)
+	{
+		if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\')
+			return false;
+	}
+	return true;
 }
 
 static void

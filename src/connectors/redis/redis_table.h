@@ -27,8 +27,10 @@ typedef enum RedisGuard
 {
 	REDIS_GUARD_NONE = 'n',
 	REDIS_GUARD_FIELD = 'f',	/* in a field of the hash; after a deletion as KEY */
+	REDIS_GUARD_VALUE = 'v',	/* in a field of the JSON; after a deletion as KEY */
 	REDIS_GUARD_KEY = 'k',		/* in a key of its own */
-	REDIS_GUARD_MEMBER = 'm'	/* in a hash of its own, by the element */
+	REDIS_GUARD_MEMBER = 'm'	/* in a hash of its own, by the element; after a
+								 * deletion in a key of the element's */
 } RedisGuard;
 
 typedef struct RedisTable
@@ -45,7 +47,10 @@ typedef struct RedisTable
 	RedisColumn field;			/* the column with metadata field, if any */
 	AttrNumber	event_time;		/* the column that guards rows, or 0 */
 	RedisGuard	guard;
-	const char *guard_field;	/* REDIS_GUARD_FIELD: of the hash */
+	const char *guard_field;	/* REDIS_GUARD_FIELD, _VALUE: of the hash, the JSON */
+	const char *guard_mark;		/* REDIS_GUARD_VALUE: what the JSON begins with */
+	int			guard_width;	/* and the length of a time in it */
+	const char *guard_shape;	/* of times as we write them, a pattern of Lua's */
 	RedisTemplate template;		/* of kind features: of the first feature */
 	RedisTemplate *features;	/* kind features: one for each value column */
 	FeathubConvertSettings *settings;	/* after FeathubRedisTableCodecs */

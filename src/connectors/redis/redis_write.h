@@ -51,12 +51,41 @@ typedef struct RedisRows
 	bool		masks;			/* some row had a NULL: all have masks */
 } RedisRows;
 
+/* Rows and bytes of one script: others wait for the server meanwhile. */
+#define REDIS_SCRIPT_ROWS_MAX	128
+#define REDIS_SCRIPT_BYTES_MAX	(256 * 1024)
+
+/* A row that replaces older ones, waiting for others. */
+typedef struct RedisLatestRow
+{
+	int			key;			/* offset in keys */
+	int			key_len;
+	uint32		hash;			/* of the key */
+	TimestampTz at;
+	int			words;			/* offset in words */
+	int			words_len;
+	bool		dropped;		/* one of the same key came that is not older */
+} RedisLatestRow;
+
+/* Rows for REDIS_SCRIPT_LATEST_...: the newest of each key. */
+typedef struct RedisLatest
+{
+	StringInfoData keys;		/* one behind the other */
+	StringInfoData words;		/* in the protocol's form */
+	RedisLatestRow rows[REDIS_SCRIPT_ROWS_MAX];
+	int			nrows;
+	int			ndropped;
+	int16		buckets[4 * REDIS_SCRIPT_ROWS_MAX]; /* number of a row + 1, by hash */
+	int			slot;			/* in a cluster: of all keys */
+	bool		masks;			/* some row had a NULL: all have masks */
+} RedisLatest;
+
 /* What guards the row being written; see redis_guard.c. */
 typedef struct RedisRowGuard
 {
 	bool		deletes;
-	char		time[22];		/* 20 digits, after a 'd' of a deletion, which may
-								 * have none */
+	bool		timed;			/* a deletion may be as of no time */
+	TimestampTz at;
 	int64		base;			/* the same in ms since 1970 */
 	const char *unit;			/* PX, PXAT or nothing, and how long the time is kept */
 	int64		ttl;
@@ -85,6 +114,7 @@ typedef struct RedisWriter
 	RedisOps	ops;
 	RedisRows	rows;
 	RedisRowGuard guard;
+	RedisLatest latest;
 	RedisBatch	batch;
 	bool		together;		/* rows may wait for others */
 	StringInfoData guard_key;
@@ -141,6 +171,9 @@ extern int	FeathubRedisOpsSend(RedisOps *ops, RedisRequest *request);
 
 /* redis_guard.c */
 
+/* Digits that times are compared by, and a NUL. */
+#define REDIS_TIME_SIZE	21
+
 /* The time of the row to be written, from its values; an error if it has none. */
 extern void FeathubRedisGuardRow(RedisWriter *writer, const Datum *values, const bool *isnull);
 
@@ -151,15 +184,25 @@ extern void FeathubRedisGuardRow(RedisWriter *writer, const Datum *values, const
  */
 extern int	FeathubRedisGuardSend(RedisWriter *writer, RedisRequest *request, int64 ms);
 
+/* The row's time as it is compared: p has REDIS_TIME_SIZE bytes. */
+extern void FeathubRedisGuardDigits(const RedisWriter *writer, char *p);
+
 /* Send what was kept. */
 extern int	FeathubRedisGuardFlush(RedisWriter *writer, RedisRequest *request);
 
 /* Forget it: an error may have left something behind. */
 extern void FeathubRedisGuardReset(RedisWriter *writer);
 
-/* The key that keeps the time of a row whose key is that, and the way back. */
+/*
+ * The key that keeps the time of a row whose key is that, or of a deleted element
+ * of it (member, else NULL); and the way back.
+ */
 extern void FeathubRedisGuardKey(const RedisTable *table, const char *key, Size len,
-								 StringInfo out);
+								 const RedisBytes *member, StringInfo out);
+
+/* The same in writer->guard_key; an error if a cluster has it in another slot. */
+extern void FeathubRedisGuardKeyOfRow(RedisWriter *writer, const char *key, Size len,
+									  const RedisBytes *member);
 extern bool FeathubRedisGuardedKey(const RedisTable *table, const char *guard, Size len,
 								   RedisBytes *key);
 

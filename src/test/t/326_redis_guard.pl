@@ -131,15 +131,113 @@ like(error_of(q{INSERT INTO h VALUES (6, 'y', '2026-03-02'), (9, 'a', '2026-03-0
 sql(qq{CREATE FOREIGN TABLE live ($id, v text, $at) SERVER r OPTIONS (kind 'value', format 'json', prefix 'live:', write_mode 'upsert', ttl '3600', ttl_from 'event_time', tombstone_ttl '100')});
 sql(q{INSERT INTO live VALUES (1, 'a', now() - interval '30 min'), (2, 'a', now() - interval '2 h'), (3, 'a', '1960-01-01')});
 is(sql('SELECT id FROM live'), '1', 'what is over is not there');
-my ($ttl, $guard_ttl) = map { redis_cli($redis, 'TTL', $_) } 'live:1', 'feathub:time:{live:1}';
+my $ttl = redis_cli($redis, 'TTL', 'live:1');
 cmp_ok($ttl, '<=', 1800, 'a time to live from the event time');
 cmp_ok($ttl, '>', 1000, 'indeed');
-cmp_ok(abs($ttl - $guard_ttl), '<', 10, 'the guard goes with the row');
+is(redis_cli($redis, 'EXISTS', 'feathub:time:{live:1}'), 0, 'JSON needs no other key');
 sql('DELETE FROM live WHERE id = 1');
 cmp_ok(redis_cli($redis, 'TTL', 'feathub:time:{live:1}'), '<=', 100, 'a deletion is forgotten');
+sql(q{INSERT INTO live VALUES (1, 'b', now() - interval '20 min')});
+is(redis_cli($redis, 'EXISTS', 'feathub:time:{live:1}'), 0, 'or replaced');
+sql(qq{CREATE FOREIGN TABLE token ($id, v text, $beside) SERVER r OPTIONS (prefix 'token:', write_mode 'upsert', ttl '3600', ttl_from 'event_time')});
+sql(q{INSERT INTO token VALUES (1, 'a', now() - interval '30 min')});
+my $guard_ttl;
+($ttl, $guard_ttl) = map { redis_cli($redis, 'TTL', $_) } 'token:1', 'feathub:time:{token:1}';
+cmp_ok($ttl, '<=', 1800, 'of a string too');
+cmp_ok(abs($ttl - $guard_ttl), '<', 10, 'the guard goes with the row');
 sql(qq{CREATE FOREIGN TABLE mortal ($id, v text, ttl timestamptz OPTIONS (metadata 'ttl'), $at) SERVER r OPTIONS (prefix 'mortal:', write_mode 'upsert', ttl_from 'event_time');
 	INSERT INTO mortal VALUES (1, 'a', now() + interval '50 s', now() - interval '1 h')});
 cmp_ok(redis_cli($redis, 'TTL', 'mortal:1'), '<=', 50, 'a time is a time');
+
+# A time to live that is left alone, set and taken away, by each kind's script
+foreach my $kind ([ 'hash', $at ], [ 'string', $beside ], [ 'value', $at ])
+{
+	my ($name, $time) = @$kind;
+	my $format = $name eq 'value' ? ", format 'json'" : '';
+
+	sql(qq{CREATE FOREIGN TABLE t_$name ($id, v text, ttl interval OPTIONS (metadata 'ttl'), $time) SERVER r OPTIONS (kind '$name', prefix 't_$name:', write_mode 'upsert'$format);
+		CREATE FOREIGN TABLE u_$name ($id, v text, $time) SERVER r OPTIONS (kind '$name', prefix 't_$name:', write_mode 'upsert'$format)});
+	sql(qq{INSERT INTO t_$name VALUES (1, 'a', '1 h', '2026-01-01'), (2, 'a', NULL, '2026-01-01'), (3, 'a', '2 h', '2026-01-01')});
+	my $ttls = sub { return join(' ', map { my $n = redis_cli($redis, 'TTL', "t_$name:$_"); $n > 3600 ? 'long' : $n > 0 ? 'short' : $n } 1 .. 3) };
+	is($ttls->(), 'short -1 long', "$name: each row has its own");
+	sql(qq{INSERT INTO u_$name VALUES (1, 'b', '2026-01-02'), (2, 'b', '2026-01-02'), (3, 'b', '2025-01-02')});
+	is($ttls->(), 'short -1 long', "$name: left alone");
+	sql(qq{INSERT INTO t_$name VALUES (1, 'c', NULL, '2026-01-03'), (2, 'c', '1 h', '2026-01-03'), (3, 'c', NULL, '2026-01-01')});
+	is($ttls->(), '-1 short -1', "$name: taken away");
+	is(sql("SELECT string_agg(v, '' ORDER BY id) FROM t_$name"), 'ccc', "$name: with the rows");
+}
+
+# Times in JSON: what others wrote, in any order and form
+my $big = 'x' x 5000;
+foreach my $v ('a', $big)
+{
+	my $what = length($v) > 1 ? 'long JSON' : 'JSON';
+	my $put = sub { sql(qq{INSERT INTO j VALUES (1, '$v$_[0]', '$_[1]'), (2, '$v', '2026-01-01')}); return sql(q{SELECT ltrim(v, 'x') FROM j WHERE id = 1}) };
+
+	sql('TRUNCATE j');
+	redis_cli($redis, 'SET', 'j:1', '{ "v" : "b", "deep": {"at":"2030-01-01T00:00:00Z"}, "at" : "2026-03-01 00:00:00.5+00:00" }');
+	is($put->('c', '2026-03-01 00:00:00.4Z'), 'b', "$what that others wrote stays");
+	like($put->('c', '2026-03-01 00:00:00.6Z'), qr/c$/, "$what: until a newer row comes");
+	redis_cli($redis, 'SET', 'j:1', '{"v":"b"}');
+	like($put->('d', '2026-01-01'), qr/d$/, "$what without a time gives way");
+	redis_cli($redis, 'SET', 'j:1', '{"v":"b","at":null}');
+	like($put->('e', '2026-01-01'), qr/e$/, "$what with a null too");
+	foreach my $bad ('{"at":"yesterday"}', '{"at":"2026-99-99T00:00x00.000000Z","v":"b"}', '{"v":"b","at":5}', '5', 'none')
+	{
+		redis_cli($redis, 'SET', 'j:1', $bad);
+		like(error_of(qq{INSERT INTO j VALUES (3, '$v', '2026-01-01'), (1, '$v', '2026-01-01')}), qr/field at holds no time.*j:1/s, "$what: $bad");
+	}
+	redis_cli($redis, 'DEL', 'j:1');
+	redis_cli($redis, 'HSET', 'j:1', 'a', 'b');
+	like(error_of(qq{INSERT INTO j VALUES (3, '$v', '2026-01-01'), (1, '$v', '2026-01-01')}), qr/42809.*j:1/s, "$what: a key of another type is named");
+	redis_cli($redis, 'DEL', 'j:1');
+}
+sql(q{TRUNCATE j; INSERT INTO j VALUES (1, 'a', '2026-01-02'); UPDATE j SET v = 'b' WHERE id = 1; UPDATE j SET v = 'c', at = '2026-01-01' WHERE id = 1});
+is(sql('SELECT v FROM j'), 'b', 'JSON: UPDATE');
+is(redis_cli($redis, 'GET', 'j:1'), '{"at":"2026-01-02T00:00:00.000000Z","v":"b"}', 'JSON: the time comes first');
+sql(qq{CREATE FOREIGN TABLE millis ($id, at timestamptz OPTIONS (event_time 'true', timestamp_format 'epoch_millis')) SERVER r OPTIONS (kind 'value', format 'json', prefix 'millis:', write_mode 'upsert');
+	INSERT INTO millis VALUES (1, '2026-01-02'), (1, '2026-01-01')});
+is(redis_cli($redis, 'EXISTS', 'feathub:time:{millis:1}'), 1, 'numbers are not compared: their times are beside');
+sql(qq{CREATE FOREIGN TABLE local ($id, at timestamp OPTIONS (event_time 'true'), v text) SERVER r OPTIONS (kind 'value', format 'json', prefix 'local:', write_mode 'upsert');
+	INSERT INTO local VALUES (1, '2026-01-02', 'a'), (2, '2026-01-02 00:00:00.1', 'a'); INSERT INTO local VALUES (1, '2026-01-01 23:59:59.999999', 'b'), (2, '2026-01-02 00:00:00.11', 'b')});
+is(sql('SELECT string_agg(v, NULL ORDER BY id) FROM local'), 'ab', 'times without zone');
+
+# Fields that a newer row has not
+sql(qq{CREATE FOREIGN TABLE wide ($id, a int, b int, c int, $at) SERVER r OPTIONS (kind 'hash', prefix 'wide:', write_mode 'upsert');
+	INSERT INTO wide SELECT g, g, g, g, '2026-01-01' FROM generate_series(1, 300) g;
+	INSERT INTO wide SELECT g, g + 1, CASE WHEN g > 150 AND g % 3 = 0 THEN g END, NULL, CASE WHEN g % 2 = 0 THEN timestamptz '2026-01-02' ELSE '2025-01-01' END FROM generate_series(1, 300) g;
+	INSERT INTO wide SELECT 1, g, g, g, '2026-02-01' FROM generate_series(1, 1000) g});
+is(sql('SELECT count(*), sum(a), sum(b), sum(c) FROM wide'), sql(q{SELECT 300, sum(CASE WHEN g = 1 THEN 1000 WHEN g % 2 = 0 THEN g + 1 ELSE g END),
+	sum(CASE WHEN g = 1 THEN 1000 WHEN g % 2 = 1 THEN g WHEN g > 150 AND g % 3 = 0 THEN g END), sum(CASE WHEN g = 1 THEN 1000 WHEN g % 2 = 1 THEN g END) FROM generate_series(1, 300) g}),
+	'and the last of many rows of one key');
+
+# Elements: the times go with the key, those of deletions when it is said
+my $odd = '}{7';
+sql(qq{CREATE FOREIGN TABLE seen ($id, v text, $beside) SERVER r OPTIONS (kind 'set', key_pattern 'seen:{id}', write_mode 'upsert', ttl '1000', tombstone_ttl '100');
+	INSERT INTO seen VALUES (1, 'a', '2026-01-02'), (1, 'b', '2026-01-02'), (2, '$odd', '2026-01-02')});
+my @guards = ('feathub:time:{seen:1}', 'feathub:time:6{seen:1}a');
+cmp_ok(redis_cli($redis, 'TTL', 'seen:1'), '>', 900, 'a set that expires');
+cmp_ok(redis_cli($redis, 'TTL', $guards[0]), '>', 900, 'and with it the times of its members');
+sql(q{DELETE FROM seen WHERE id = 1 AND v = 'a'; INSERT INTO seen VALUES (1, 'a', '2026-01-02')});
+is(sql('SELECT v FROM seen WHERE id = 1'), 'b', 'a member that was deleted does not come back');
+is(redis_cli($redis, 'HKEYS', $guards[0]), 'b', 'it has no time with those that live');
+$ttl = redis_cli($redis, 'TTL', $guards[1]);
+ok($ttl > 0 && $ttl <= 100, 'its time goes by itself') or diag($ttl);
+redis_cli($redis, 'DEL', $guards[1]);
+is(sql(q{INSERT INTO seen VALUES (1, 'a', '2026-01-01'); SELECT count(*) FROM seen WHERE id = 1}), 2, 'after which older ones come back');
+is(sql(q{DELETE FROM seen WHERE id = 1 AND v = 'a'; INSERT INTO seen VALUES (1, 'a', '2026-01-03'); SELECT count(*) FROM seen WHERE id = 1}), 2, 'newer ones at any time');
+is(redis_cli($redis, 'EXISTS', $guards[1]), 0, 'and the deletion is forgotten');
+redis_cli($redis, 'PERSIST', 'seen:1');
+is(sql(q{DELETE FROM seen WHERE id = 1; SELECT count(*) FROM seen WHERE id = 1}), 0, 'without members');
+is(redis_cli($redis, 'EXISTS', $guards[0]), 0, 'a set has no times but of deletions');
+sql(q{DELETE FROM seen WHERE id = 2; TRUNCATE seen});
+is(redis_cli($redis, '--raw', 'KEYS', 'feathub:time:*seen*'), '', 'TRUNCATE finds those too');
+sql(qq{CREATE FOREIGN TABLE parts ($id, f text OPTIONS (metadata 'field'), v text, ttl interval OPTIONS (metadata 'ttl'), $beside) SERVER r OPTIONS (kind 'hash', prefix 'parts:', write_mode 'upsert');
+	INSERT INTO parts VALUES (1, 'a', 'x', '1 h', '2026-01-01')});
+cmp_ok(redis_cli($redis, 'TTL', 'feathub:time:{parts:1}'), '>', 900, 'fields too');
+redis_cli($redis, 'PERSIST', 'parts:1');
+sql(q{INSERT INTO parts VALUES (1, 'b', 'x', NULL, '2026-01-01')});
+is(redis_cli($redis, 'TTL', 'parts:1') . redis_cli($redis, 'TTL', 'feathub:time:{parts:1}'), '-1-1', 'and stay with a hash that stays');
 
 # Entries of streams whose ids are given
 sql(q{CREATE FOREIGN TABLE x (id text OPTIONS (metadata 'id'), v text) SERVER r OPTIONS (kind 'stream', singleton_key 'x', on_old_id 'skip');
@@ -176,7 +274,6 @@ refused(qr/no metadata "event_time"/, "$id, v text, $beside", q{kind 'stream', w
 refused(qr/replace none/, "$id, v text, $at", q{kind 'stream', write_mode 'upsert'});
 refused(qr/need an event time/, "$id, v text", q{write_mode 'upsert', tombstone_ttl '5'});
 refused(qr/need an event time/, "$id, v text", q{write_mode 'upsert', ttl_from 'event_time'});
-refused(qr/row for each key/, "$id, v text, $beside", q{kind 'set', write_mode 'upsert', tombstone_ttl '5'});
 refused(qr/element itself/, "$id, $at", q{kind 'set', write_mode 'upsert'});
 refused(qr/without braces/, "$id, v text, $beside", q(write_mode 'upsert', guard_prefix 'a{b'));
 refused(qr/for kind "stream"/, "$id, v text", q{on_old_id 'skip'});
