@@ -66,9 +66,8 @@ FeathubQueryDescribe(const char *query, TupleDesc batch, Oid role)
 	return desc;
 }
 
-/* Let an error's position point into the query, not the statement that gave it. */
-static void
-query_error_context(void *arg)
+void
+FeathubQueryErrorPosition(const char *query)
 {
 	int			position = geterrposition();
 
@@ -76,8 +75,14 @@ query_error_context(void *arg)
 	{
 		errposition(0);
 		internalerrposition(position);
-		internalerrquery((const char *) arg);
+		internalerrquery(query);
 	}
+}
+
+static void
+query_error_context(void *arg)
+{
+	FeathubQueryErrorPosition(arg);
 	errcontext("query of a job, which runs with an empty search_path");
 }
 

@@ -68,4 +68,10 @@ extern bool FeathubHasName(List *names, const char *name);
 /* A relation's name with its schema, quoted. */
 extern char *FeathubQualifiedName(Oid relid);
 
+/*
+ * For error context callbacks: let the error's position point into a query, not
+ * the statement that gave it.
+ */
+extern void FeathubQueryErrorPosition(const char *query);
+
 #endif							/* FEATHUB_CORE_DESCRIBE_H */

@@ -102,18 +102,10 @@ FeathubViewAnalyze(const FeathubView *definition)
 	return view;
 }
 
-/* Let an error's position point into the query, not the statement that gave it. */
 static void
 query_error_context(void *arg)
 {
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery((const char *) arg);
-	}
+	FeathubQueryErrorPosition(arg);
 	errcontext("query of a feature view");
 }
 

@@ -18,6 +18,7 @@
 #include "utils/uuid.h"
 
 #include "core/compat.h"
+#include "core/hex.h"
 #include "formats/convert.h"
 #include "formats/format_private.h"
 #include "formats/json_value.h"
@@ -217,18 +218,6 @@ convert_string(FeathubConverter *converter, const char *s, Size len,
 	return true;
 }
 
-static inline int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Two hexadecimal digits a byte; white space between the pairs is ignored. */
 static bool
 decode_hex(const char *s, Size len, char *out, Size *out_len)
@@ -242,8 +231,8 @@ decode_hex(const char *s, Size len, char *out, Size *out_len)
 
 		if (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r')
 			continue;
-		high = hex_digit(s[i]);
-		low = i + 1 < len ? hex_digit(s[i + 1]) : -1;
+		high = FeathubHexDigit(s[i]);
+		low = i + 1 < len ? FeathubHexDigit(s[i + 1]) : -1;
 		if (high < 0 || low < 0)
 			return false;
 		*p++ = (char) (high << 4 | low);
@@ -345,8 +334,8 @@ convert_uuid(FeathubConverter *converter, const char *s, Size len,
 	p += braces;
 	for (int i = 0; i < UUID_LEN; i++)
 	{
-		int			high = p < end ? hex_digit(*p) : -1;
-		int			low = end - p >= 2 ? hex_digit(p[1]) : -1;
+		int			high = p < end ? FeathubHexDigit(*p) : -1;
+		int			low = end - p >= 2 ? FeathubHexDigit(p[1]) : -1;
 
 		if (high < 0 || low < 0)
 			return FeathubConvertInvalid(converter, s, len, error);

@@ -5,6 +5,7 @@
  * simdjson finds the top level's fields faster (json_parse.cpp); everything
  * below, and records too large for it, is read here.
  */
+#include "core/hex.h"
 #include "formats/json_scan.h"
 
 #include <string.h>
@@ -29,18 +30,6 @@ skip_space(const char *p, const char *end)
 	return p;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* The four digits behind \u, or -1. */
 static int
 hex4(const char *p, const char *end)
@@ -51,7 +40,7 @@ hex4(const char *p, const char *end)
 		return -1;
 	for (int i = 0; i < 4; i++)
 	{
-		int			digit = hex_value(p[i]);
+		int			digit = FeathubHexDigit(p[i]);
 
 		if (digit < 0)
 			return -1;
@@ -480,7 +469,7 @@ FeathubJsonEquals(const FeathubJsonToken *token, const char *name, size_t len)
 		if (*p != '\\')
 			piece.len = 1;
 		else if (end - p >= 12 && p[1] == 'u' && (p[2] == 'd' || p[2] == 'D') &&
-				 hex_value(p[3]) >= 8 && hex_value(p[3]) < 12)
+				 FeathubHexDigit(p[3]) >= 8 && FeathubHexDigit(p[3]) < 12)
 			piece.len = 12;
 		else if (end - p >= 6 && p[1] == 'u')
 			piece.len = 6;

@@ -25,6 +25,7 @@
 
 #include "connectors/filesystem/file_pending.h"
 #include "connectors/filesystem/filesystem.h"
+#include "core/hex.h"
 #include "formats/convert.h"
 
 /* Names kept of one folder. */
@@ -90,7 +91,6 @@ static bool wanted_name(FileList *list, Level *level, const char *name);
 static bool enter(FileList *list, Level *level, Entry *entry);
 static int	compare_entries(const void *a, const void *b);
 static bool is_hidden(const char *name);
-static int	hex_value(char c);
 
 bool
 FeathubFileIsPattern(const char *pattern)
@@ -490,9 +490,9 @@ FeathubFilePartitionValues(FilePartitions *partitions, const char *path,
 			for (const char *s = equals + 1; s < part + len; s++)
 			{
 				if (*s == '%' && s + 2 < part + len &&
-					hex_value(s[1]) >= 0 && hex_value(s[2]) >= 0)
+					FeathubHexDigit(s[1]) >= 0 && FeathubHexDigit(s[2]) >= 0)
 				{
-					appendStringInfoChar(&value, (char) (hex_value(s[1]) << 4 | hex_value(s[2])));
+					appendStringInfoChar(&value, (char) (FeathubHexDigit(s[1]) << 4 | FeathubHexDigit(s[2])));
 					s += 2;
 				}
 				else
@@ -518,16 +518,4 @@ FeathubFilePartitionValues(FilePartitions *partitions, const char *path,
 		}
 	}
 	return nfound;
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }

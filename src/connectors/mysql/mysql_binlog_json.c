@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 
 #include "connectors/mysql/mysql_binlog_reader.h"
+#include "core/hex.h"
 
 enum
 {
@@ -484,13 +485,6 @@ make_node(JsonValue *value)
 	return true;
 }
 
-static int
-hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-		c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* A quoted key of a path; *p is behind its first quote. */
 static bool
 read_quoted_key(const char **p, const char *end, MysqlBinlogString *key)
@@ -533,7 +527,7 @@ read_quoted_key(const char **p, const char *end, MysqlBinlogString *key)
 							return false;
 						for (int i = 0; i < 4; i++)
 						{
-							int			digit = hex_digit(*(*p)++);
+							int			digit = FeathubHexDigit(*(*p)++);
 
 							if (digit < 0)
 								return false;

@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "connectors/mysql/mysql_gtid.h"
+#include "core/hex.h"
 
 #define UUID_TEXT_LEN	36
 #define MAX_NUMBER		((uint64) PG_INT64_MAX - 1) /* as on the server */
@@ -447,15 +448,6 @@ parse_number(const char **p, uint64 max, uint64 *number)
 	return true;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = pg_ascii_tolower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* With or without hyphens, as the server takes it. */
 static bool
 parse_uuid(const char **p, uint8 *uuid)
@@ -470,8 +462,8 @@ parse_uuid(const char **p, uint8 *uuid)
 
 		if (hyphens && (i == 4 || i == 6 || i == 8 || i == 10) && *s++ != '-')
 			return false;
-		high = hex_digit(s[0]);
-		low = high < 0 ? -1 : hex_digit(s[1]);
+		high = FeathubHexDigit(s[0]);
+		low = high < 0 ? -1 : FeathubHexDigit(s[1]);
 		if (low < 0)
 			return false;
 		uuid[i] = high << 4 | low;
