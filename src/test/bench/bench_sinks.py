@@ -1,7 +1,8 @@
 """bench_sinks.py: part "sinks" of make bench.
 
 A topic of JSON messages into Redis and MySQL by jobs, beside loops in Python with
-the same systems' client libraries (peer_sink.py) and beside the systems' own
+the same systems' client libraries (peer_sink.py; guarded ones with a script for
+each row) and beside the systems' own
 tools for bulk: redis-benchmark with pipelines and LOAD DATA LOCAL.  Each is run
 BENCH_TRIES times (3) in turn, the loops once; the best counts.  Rates are by the
 clock and by CPU time over all processes, the servers written to among them, the
@@ -146,10 +147,15 @@ if not os.environ.get("BENCH_NO_PEERS"):
         flush()
         name = {"hash": "redis hash", "doc": "redis json"}.get(part, part)
         measure(name + ": Python", lambda: peer(part, MYSQL if part == "mysql" else REDIS), ROWS)
+        if part != "mysql":
+            flush()
+            measure(name + ": Python, guarded", lambda: peer("guarded_" + part, REDIS), ROWS)
 
 print()
 for name, job_name in [(n, n + j) for n in ("redis hash", "redis json", "mysql") for j in (": job", ": job, guarded")]:
-    for other, goal in ((": Python", 5), (": redis-benchmark", 0.5), (": LOAD DATA", 0.5)):
+    for other, goal in ((": Python", 5), (": Python, guarded", 5), (": redis-benchmark", 0.5), (": LOAD DATA", 0.5)):
+        if other.endswith("guarded") and not job_name.endswith("guarded"):
+            continue
         if job_name in best and name + other in best:
             ratios = [ours / theirs for ours, theirs in zip(best[job_name], best[name + other])]
             print(f"{job_name:26} against {other[2:]:16} {ratios[0]:6.2f} by the clock, {ratios[1]:6.2f} by CPU time  (goal {goal})")

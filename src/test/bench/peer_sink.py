@@ -1,7 +1,8 @@
 """peer_sink.py SINK BOOTSTRAP TOPIC PARTITIONS PORT: what many write by hand.
 
-confluent-kafka and json, and redis-py pipelines (hash, doc) or mysqlclient's
-executemany with ON DUPLICATE KEY UPDATE (mysql).  One process; offsets are
+confluent-kafka and json, and redis-py pipelines (hash, doc), or the same with a
+script for each row that leaves older ones out (guarded_hash, guarded_doc), or
+mysqlclient's executemany with ON DUPLICATE KEY UPDATE (mysql).  One process; offsets are
 committed after each batch, so it is at least once.  Prints seconds and CPU seconds.
 """
 import json
@@ -34,6 +35,19 @@ else:
 
     client = redis.Redis(port=port)
 
+# as found in many services: the time of what is there decides; times of one width compare as text
+GUARDS = {
+    "guarded_hash": """local old = redis.call('HGET', KEYS[1], 'event_time')
+        if old and old > ARGV[1] then return 0 end
+        redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+        return 1""",
+    "guarded_doc": """local old = redis.call('GET', KEYS[2])
+        if old and old > ARGV[1] then return 0 end
+        redis.call('SET', KEYS[1], ARGV[2])
+        redis.call('SET', KEYS[2], ARGV[1])
+        return 1""",
+}
+
 
 def write(messages):
     if sink == "mysql":
@@ -47,11 +61,17 @@ def write(messages):
         conn.commit()
         return
     pipe = client.pipeline(transaction=False)
+    guard = client.script_load(GUARDS[sink]) if sink in GUARDS else None
     for m in messages:
         d = json.loads(m.value())
         user = d.pop("user_id")
-        if sink == "hash":
+        if sink.endswith("hash"):
             d["is_active"] = str(d["is_active"]).lower()
+        if sink == "guarded_hash":
+            pipe.evalsha(guard, 1, f"peer:{user}", d["event_time"], *(x for pair in d.items() for x in pair))
+        elif sink == "guarded_doc":
+            pipe.evalsha(guard, 2, f"peer:{user}", f"peer:time:{user}", d["event_time"], json.dumps(d))
+        elif sink == "hash":
             pipe.hset(f"peer:{user}", mapping=d)
         else:
             pipe.set(f"peer:{user}", json.dumps(d))
