@@ -130,6 +130,12 @@ SELECT state, epoch FROM jobs;
 SELECT feathub.drop_job('r');
 SELECT count(*) FROM feathub.job_position;
 
+-- Columns to which only the server gives values.
+CREATE TABLE numbered (k int GENERATED ALWAYS AS IDENTITY, v float8);
+SELECT feathub.create_job('n', 'stream', 'numbered');
+SELECT feathub.create_job('n', 'stream', 'numbered', query => 'SELECT 1.5 AS v FROM batch');
+SELECT feathub.drop_job('n');
+
 SET client_min_messages = warning;
 DROP SERVER jobs_errors_kafka CASCADE;
 DROP SCHEMA jobs_errors CASCADE;

@@ -172,6 +172,12 @@ FeathubDescribeColumn(TupleDesc desc, const char *name)
 	return NULL;
 }
 
+bool
+FeathubColumnIsGenerated(Form_pg_attribute att)
+{
+	return att->attgenerated || att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
+}
+
 void
 FeathubCheckColumnsFit(TupleDesc input, Oid relid, List *exact)
 {
@@ -211,7 +217,7 @@ FeathubCheckColumnsFit(TupleDesc input, Oid relid, List *exact)
 					 errmsg("column \"%s\" of the source is not in table \"%s\"",
 							NameStr(from->attname), RelationGetRelationName(rel)),
 					 errhint("Add the column to the table, or choose columns with a query.")));
-		if (to->attgenerated)
+		if (FeathubColumnIsGenerated(to))
 			ereport(ERROR,
 					(errcode(ERRCODE_GENERATED_ALWAYS),
 					 errmsg("column \"%s\" of table \"%s\" is a generated column",

@@ -37,6 +37,9 @@ extern TupleDesc FeathubQueryDescribe(const char *query, TupleDesc batch, Oid ro
  */
 extern TupleDesc FeathubSourceDescribe(Oid relid);
 
+/* Does the server give the column its values, and lets nobody else write them? */
+extern bool FeathubColumnIsGenerated(Form_pg_attribute att);
+
 /* The attribute of that name, or NULL. */
 extern Form_pg_attribute FeathubDescribeColumn(TupleDesc desc, const char *name);
 

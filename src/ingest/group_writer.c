@@ -621,7 +621,7 @@ match_columns(FeathubWriter *writer)
 					 errmsg("column \"%s\" does not exist in table \"%s\"",
 							name, RelationGetRelationName(rel)),
 					 errhint("Add the column to the table, or leave it out of the source or query.")));
-		if (att->attgenerated)
+		if (FeathubColumnIsGenerated(att))
 			ereport(ERROR,
 					(errcode(ERRCODE_GENERATED_ALWAYS),
 					 errmsg("column \"%s\" of table \"%s\" is generated and cannot be written",

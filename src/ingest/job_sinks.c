@@ -93,7 +93,7 @@ columns_of_sink(TupleDesc rows, Oid sink, bool *taken)
 		Form_pg_attribute att = FeathubDescribeColumn(RelationGetDescr(rel),
 													  NameStr(TupleDescAttr(rows, i)->attname));
 
-		if (att == NULL || att->attgenerated)
+		if (att == NULL || FeathubColumnIsGenerated(att))
 			continue;
 		taken[i] = true;
 		columns[n++] = i;

@@ -252,7 +252,7 @@ sink_takes(TupleDesc sink, const char *name)
 {
 	Form_pg_attribute att = FeathubDescribeColumn(sink, name);
 
-	return att != NULL && !att->attgenerated;
+	return att != NULL && !FeathubColumnIsGenerated(att);
 }
 
 /*
