@@ -41,6 +41,11 @@ SELECT feathub.create_feature_group('joined', 'stream', '{k}', 'at', query => $$
   SELECT b.k, b.at, a.name, b.f * a.wind AS f FROM batch b JOIN ingest_query.airport a ON a.code = b.k $$);
 SELECT feathub.create_feature_group('left_joined', 'stream', '{k}', 'at', query => $$
   SELECT b.k, b.at, a.name FROM ingest_query.airport a RIGHT JOIN batch b ON a.code = b.k WHERE b.k IS NOT NULL $$);
+-- An outer join that may leave the batch's columns NULL, its whole row too, by other names.
+CREATE TABLE optional (code text, n int, whole text, names jsonb);
+SELECT feathub.create_job('optional', 'stream', 'optional', query => $$
+  SELECT v.code, b.n, b::text AS whole, (SELECT to_jsonb(b)) AS names
+    FROM (VALUES ('JFK'), ('never')) v (code) LEFT JOIN batch b (k, "when") ON b.k = v.code $$);
 -- Aggregates, DISTINCT and set operations mean "per batch".
 CREATE TABLE totals (k text, records bigint, total float8);
 SELECT feathub.create_job('totals', 'stream', 'totals', query => 'SELECT k, count(*) AS records, sum(f) AS total FROM batch WHERE k IS NOT NULL GROUP BY k');
@@ -69,6 +74,8 @@ TABLE tags ORDER BY k, at, tag;
 TABLE tags_online ORDER BY k, tag;
 TABLE joined ORDER BY k, at;
 TABLE left_joined ORDER BY k, at;
+SELECT DISTINCT * FROM optional WHERE n IS NOT NULL OR code = 'never' ORDER BY code, n;
+SELECT feathub.drop_job('optional');
 SELECT k, sum(records), sum(total) FROM totals GROUP BY k ORDER BY k;
 TABLE distinct_rows ORDER BY k, at;
 TABLE union_rows ORDER BY k, at;

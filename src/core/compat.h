@@ -75,9 +75,9 @@
 #include "varatt.h"
 #endif
 
-/* 18 has pg_noreturn instead, in front of declarations. */
-#if PG_VERSION_NUM >= 180000
-#define pg_attribute_noreturn() __attribute__((noreturn))
+/* 18 writes it in front of declarations. */
+#ifndef pg_noreturn
+#define pg_noreturn __attribute__((noreturn))
 #endif
 
 /* 17 did away with Abs. */
@@ -356,6 +356,13 @@ feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
 #define feathub_set_disabled_nodes(path, below) ((void) 0)
 #endif
 
+/* 16 wants to know of each Var which outer joins may have made it NULL. */
+#if PG_VERSION_NUM >= 160000
+#define feathub_set_nullingrels(var, relids) ((var)->varnullingrels = (relids))
+#else
+#define feathub_set_nullingrels(var, relids) ((void) (relids))
+#endif
+
 /*
  * 16 marks Vars and placeholders with the outer joins that may have made them
  * NULL, and wants them to agree within a plan node.  A custom scan that is an
@@ -409,15 +416,22 @@ feathub_adopt_nullingrels(Node *node, List *exprs)
 #endif
 
 /*
- * 18 asks the locale whether it sorts as C does.  Before, the function's header
- * would want ICU's headers, which a server's package need not bring.
+ * 18 asks the locale whether it sorts as C does, and by which bytes two texts
+ * may differ and be equal.  The header wants ICU's headers, which a server's
+ * package need not bring, for a part of the locale that is none of ours.
  */
 #if PG_VERSION_NUM >= 180000
+#pragma push_macro("USE_ICU")
+#undef USE_ICU
 #include "utils/pg_locale.h"
-#define feathub_collation_is_c(oid) (pg_newlocale_from_collation(oid)->collate_is_c)
+#pragma pop_macro("USE_ICU")
+#define feathub_collation_is_c(oid) (OidIsValid(oid) && pg_newlocale_from_collation(oid)->collate_is_c)
+#define feathub_collation_is_deterministic(oid) (pg_newlocale_from_collation(oid)->deterministic)
 #else
+#include "utils/lsyscache.h"
 extern bool lc_collate_is_c(Oid collation);
 #define feathub_collation_is_c(oid) lc_collate_is_c(oid)
+#define feathub_collation_is_deterministic(oid) get_collation_isdeterministic(oid)
 #endif
 
 /* 17 tells a subquery's planner of the set operation it is a part of. */
@@ -434,15 +448,6 @@ typedef CompareType feathub_sort_strategy;
 #else
 typedef int16 feathub_sort_strategy;
 #define FEATHUB_SORT_DESCENDING BTGreaterStrategyNumber
-#endif
-
-/* 18 has a flag instead of a function. */
-#if PG_VERSION_NUM >= 180000
-#include "utils/pg_locale.h"
-#define feathub_collation_is_deterministic(collation) (pg_newlocale_from_collation(collation)->deterministic)
-#else
-#include "utils/lsyscache.h"
-#define feathub_collation_is_deterministic(collation) get_collation_isdeterministic(collation)
 #endif
 
 #endif							/* FEATHUB_CORE_COMPAT_H */

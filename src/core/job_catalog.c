@@ -37,7 +37,7 @@ static FeathubJob *job_from_tuple(HeapTuple tuple, TupleDesc desc);
 static List *collect_jobs(MemoryContext caller);
 static FeathubOnError on_error_from_name(const char *name);
 static void check_job_table(const FeathubJob *job, Oid relid, const char *role);
-static void report_unknown_job(const char *name) pg_attribute_noreturn();
+pg_noreturn static void report_unknown_job(const char *name);
 
 /*
  * Reading

@@ -17,6 +17,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
+#include "core/compat.h"
 #include "fdw/fdw_option.h"
 #include "formats/schema_registry.h"
 
@@ -42,9 +43,9 @@ static void check_option(const FeathubConnector *connector,
 						 List *formats, uint32 where, DefElem *def);
 static bool check_column_format_option(const FeathubConnector *connector,
 									   DefElem *def);
-static void reject_option(const FeathubConnector *connector,
+pg_noreturn static void reject_option(const FeathubConnector *connector,
 						  List *formats, uint32 where,
-						  const char *name) pg_attribute_noreturn();
+						  const char *name);
 static bool takes_options(const FeathubOption *const *tables, uint32 where);
 static void check_required(const FeathubConnector *connector,
 						   List *formats, uint32 where,

@@ -31,8 +31,8 @@
 #define OLD_ROW_NAME "wholerow"
 
 static char *key_name(Form_pg_attribute att);
-static void reject_command(Relation relation, const FeathubConnector *connector,
-						   CmdType command) pg_attribute_noreturn();
+pg_noreturn static void reject_command(Relation relation, const FeathubConnector *connector,
+						   CmdType command);
 static void fetch_key(FeathubFdwModifyState *state, TupleTableSlot *plan_slot);
 static void check_partition(EState *estate, ResultRelInfo *rinfo, TupleTableSlot *slot);
 static void store_old_row(FeathubFdwModifyState *state, TupleTableSlot *slot,

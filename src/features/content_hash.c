@@ -171,6 +171,7 @@ feathub_content_hash_end(PG_FUNCTION_ARGS)
 
 	if (state == NULL)
 		PG_RETURN_TEXT_P(cstring_to_text("00000000000000000000000000000000"));
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%016" INT64_MODIFIER "x%016" INT64_MODIFIER "x",
-											  state->sum[0], state->sum[1])));
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf("%016llx%016llx",
+											  (unsigned long long) state->sum[0],
+											  (unsigned long long) state->sum[1])));
 }

@@ -75,7 +75,7 @@ static int	find_argument(VectorPlan *plan, const char *view, const JsonbValue *k
 static bool read_scalar(VectorPlan *plan, int i, JsonbValue *value, Datum *result);
 static void check_entities(VectorPlan *plan, const char *view, Jsonb *entities);
 static Datum run_plan(VectorPlan *plan, const char *view, Datum *values, const char *nulls, bool *isnull);
-static void report_several(const char *view) pg_attribute_noreturn();
+pg_noreturn static void report_several(const char *view);
 
 PG_FUNCTION_INFO_V1(feathub_get_feature_vector);
 PG_FUNCTION_INFO_V1(feathub_get_feature_vectors);

@@ -92,8 +92,8 @@ static bool is_bound(WindowLevel *level, Node *qual, Index rtindex, AttrNumber a
 static bool wall_clock_walker(Node *node, void *arg);
 static bool is_bounded_time(WindowLevel *level, Node *node);
 static bool leads_back(const Const *constant);
-static void report_unbounded(WindowContext *context, const RangeTblEntry *rte, const FeathubGroup *group) pg_attribute_noreturn();
-static void report_hidden(const RangeTblEntry *rte, const FeathubGroup *group) pg_attribute_noreturn();
+pg_noreturn static void report_unbounded(WindowContext *context, const RangeTblEntry *rte, const FeathubGroup *group);
+pg_noreturn static void report_hidden(const RangeTblEntry *rte, const FeathubGroup *group);
 static FeathubGroup *find_group(List *groups, Oid relid);
 static FeathubGroup *hidden_group(Oid relid, List *groups);
 static bool hidden_walker(Node *node, void *arg);

@@ -5,6 +5,7 @@
 #ifndef FEATHUB_FORMATS_PARQUET_FORMAT_H
 #define FEATHUB_FORMATS_PARQUET_FORMAT_H
 
+#include "core/compat.h"
 #include "formats/container.h"
 #include "formats/convert.h"
 #include "formats/parquet_arrow.h"
@@ -37,8 +38,8 @@ extern const FeathubParquetApi *FeathubParquetLoad(void);
  * Raise what a call that failed has to say.  pending is the error that a
  * callback caught, or NULL; writing says which verb to use.
  */
-extern void FeathubParquetRaise(const FeathubParquetStatus *status, ErrorData *pending,
-								const char *file, bool writing) pg_attribute_noreturn();
+pg_noreturn extern void FeathubParquetRaise(const FeathubParquetStatus *status, ErrorData *pending,
+								const char *file, bool writing);
 
 /* The name that a column has in the file: UTF-8, palloc'd. */
 extern const char *FeathubParquetFieldName(const void *options, const FeathubColumn *column);

@@ -7,9 +7,10 @@
  * arrived, whatever join the planner chooses.  So the tuplestore has one more
  * column, the record's number, which the query cannot see: not by name, not in
  * a star and not in a whole row.  Where the query is row-wise, its analysed
- * form is changed: "batch" becomes a subquery that has the number as a junk
+ * form is changed: "batch" becomes a subquery that has the number as one more
  * column, and the number is added to the target list, by way of the subqueries
- * and CTEs through which "batch" is read.  The planner pulls the subquery up.
+ * and CTEs through which "batch" is read.  Where whole rows of these are used,
+ * they are made without the number.  The planner pulls the subquery up.
  *
  * The plan cache holds the query, so it is planned once for full batches and
  * once for small ones.  When an object it
@@ -332,13 +333,52 @@ is_row_wise(const Query *query)
 		query->limitCount == NULL && query->limitOffset == NULL;
 }
 
-/* SELECT all columns FROM the numbered batch, the arrival as junk. */
+/* SELECT everything FROM an item, which is the only one. */
+static Query *
+make_select(RangeTblEntry *rte)
+{
+	Query	   *query = makeNode(Query);
+	RangeTblRef *ref = makeNode(RangeTblRef);
+
+	rte->inFromCl = true;
+	ref->rtindex = 1;
+	query->commandType = CMD_SELECT;
+	query->querySource = QSRC_ORIGINAL;
+	query->canSetTag = true;
+	query->rtable = list_make1(rte);
+	query->jointree = makeFromExpr(list_make1(ref), NULL);
+	return query;
+}
+
+/* Add a column behind those that a query gives, in front of its junk. */
+static void
+add_column(Query *query, Expr *expr, const char *name)
+{
+	ListCell   *lc;
+	int			n = 0;
+
+	foreach(lc, query->targetList)
+		if (lfirst_node(TargetEntry, lc)->resjunk)
+			lfirst_node(TargetEntry, lc)->resno++;
+		else
+			n++;
+	query->targetList = list_insert_nth(query->targetList, n,
+										makeTargetEntry(expr, n + 1, pstrdup(name), false));
+}
+
+/* How many columns a query gives. */
+static int
+count_columns(const Query *query)
+{
+	return ExecCleanTargetListLength(query->targetList);
+}
+
+/* SELECT all columns FROM the numbered batch, with the arrival. */
 static Query *
 make_numbered_batch(TupleDesc input, double nrows)
 {
-	Query	   *query = makeNode(Query);
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
-	RangeTblRef *ref = makeNode(RangeTblRef);
+	Query	   *query = make_select(rte);
 
 	rte->rtekind = RTE_NAMEDTUPLESTORE;
 	rte->enrname = pstrdup(NUMBERED_BATCH);
@@ -353,19 +393,99 @@ make_numbered_batch(TupleDesc input, double nrows)
 		rte->coltypes = lappend_oid(rte->coltypes, att->atttypid);
 		rte->coltypmods = lappend_int(rte->coltypmods, att->atttypmod);
 		rte->colcollations = lappend_oid(rte->colcollations, att->attcollation);
-		query->targetList = lappend(query->targetList,
-									makeTargetEntry((Expr *) var, i + 1,
-													pstrdup(NameStr(att->attname)),
-													i + 1 == input->natts));
+		add_column(query, (Expr *) var, NameStr(att->attname));
 	}
-	rte->inFromCl = true;
-	ref->rtindex = 1;
-	query->commandType = CMD_SELECT;
-	query->querySource = QSRC_ORIGINAL;
-	query->canSetTag = true;
-	query->rtable = list_make1(rte);
-	query->jointree = makeFromExpr(list_make1(ref), NULL);
 	return query;
+}
+
+/*
+ * SELECT all columns FROM a subquery and, as one more, a row of all of them but
+ * the last, the arrival.  names has the names of the row's fields.
+ */
+static Query *
+select_with_row(Query *subquery, List *names)
+{
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	Query	   *query = make_select(rte);
+	RowExpr    *row = makeNode(RowExpr);
+	int			n = count_columns(subquery);
+	ListCell   *lc;
+
+	rte->rtekind = RTE_SUBQUERY;
+	rte->subquery = subquery;
+	rte->eref = makeAlias("batch", NIL);
+	IncrementVarSublevelsUp((Node *) subquery, 1, 1);	/* one level further in */
+	foreach(lc, subquery->targetList)
+	{
+		TargetEntry *tle = lfirst(lc);
+		Var		   *var;
+
+		if (tle->resjunk)
+			continue;
+		var = makeVarFromTargetEntry(1, tle);
+		rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(tle->resname ? tle->resname : "")));
+		add_column(query, (Expr *) var, tle->resname ? tle->resname : "");
+		if (tle->resno < n)
+			row->args = lappend(row->args, copyObject(var));
+	}
+	row->row_typeid = RECORDOID;
+	row->row_format = COERCE_IMPLICIT_CAST;
+	row->colnames = list_truncate(copyObject(names), n - 1);
+	row->location = -1;
+	add_column(query, (Expr *) row, "");
+	return query;
+}
+
+/* Whole rows of the FROM item index, at a level of a query. */
+typedef struct WholeRows
+{
+	Index		index;
+	Index		levelsup;
+	AttrNumber	column;			/* put in their place, or 0 */
+	bool		found;
+} WholeRows;
+
+static bool
+whole_rows_walker(Node *node, void *arg)
+{
+	WholeRows  *rows = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+
+		if (var->varno == rows->index && var->varlevelsup == rows->levelsup &&
+			var->varattno == InvalidAttrNumber)
+		{
+			var->varattno = rows->column;
+			rows->found = true;
+		}
+		return false;
+	}
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, whole_rows_walker, arg);
+	rows->levelsup++;
+	(void) query_tree_walker((Query *) node, whole_rows_walker, arg, 0);
+	rows->levelsup--;
+	return false;
+}
+
+/* See to it that whole rows of a FROM item that has the arrival are without it. */
+static void
+hide_arrival(Query *query, Index index)
+{
+	RangeTblEntry *rte = rt_fetch(index, query->rtable);
+	WholeRows	rows = {.index = index};
+
+	(void) query_tree_walker(query, whole_rows_walker, &rows, 0);
+	if (!rows.found)
+		return;
+	rte->subquery = select_with_row(rte->subquery, rte->eref->colnames);
+	rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup("")));
+	rows.column = count_columns(rte->subquery);
+	(void) query_tree_walker(query, whole_rows_walker, &rows, 0);
 }
 
 /* The CTE that an item of FROM reads. */
@@ -429,14 +549,17 @@ carry_arrival(QueryLevel *level, RangeTblEntry *rte, TupleDesc input, double nro
 	rte->ctelevelsup = 0;
 	rte->coltypes = rte->coltypmods = rte->colcollations = NIL;
 	/* where it is not pulled up, the planner takes the number of columns from here */
-	while (list_length(rte->eref->colnames) < list_length(subquery->targetList))
+	while (list_length(rte->eref->colnames) < count_columns(subquery))
 		rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup("")));
 	return true;
 }
 
-/* The range table index of what carries the arrival below an item of FROM, or 0. */
+/*
+ * The range table index of what carries the arrival below an item of FROM, or
+ * 0.  Adds to *nulling the outer joins that may make its columns NULL.
+ */
 static Index
-find_arrival(QueryLevel *level, Node *item, TupleDesc input, double nrows)
+find_arrival(QueryLevel *level, Node *item, TupleDesc input, double nrows, Bitmapset **nulling)
 {
 	ListCell   *lc;
 	Index		found = 0;
@@ -452,36 +575,47 @@ find_arrival(QueryLevel *level, Node *item, TupleDesc input, double nrows)
 	}
 	if (IsA(item, JoinExpr))
 	{
-		found = find_arrival(level, ((JoinExpr *) item)->larg, input, nrows);
-		return found ? found : find_arrival(level, ((JoinExpr *) item)->rarg, input, nrows);
+		JoinExpr   *join = (JoinExpr *) item;
+		JoinType	nulled_by = JOIN_RIGHT; /* beside JOIN_FULL */
+
+		found = find_arrival(level, join->larg, input, nrows, nulling);
+		if (found == 0)
+		{
+			found = find_arrival(level, join->rarg, input, nrows, nulling);
+			nulled_by = JOIN_LEFT;
+		}
+		if (found && (join->jointype == nulled_by || join->jointype == JOIN_FULL))
+			*nulling = bms_add_member(*nulling, join->rtindex);
+		return found;
 	}
 	foreach(lc, castNode(FromExpr, item)->fromlist)
 		if (found == 0)
-			found = find_arrival(level, lfirst(lc), input, nrows);
+			found = find_arrival(level, lfirst(lc), input, nrows, nulling);
 	return found;
 }
 
 /*
- * Add the arrival to the end of a query's target list, as junk in that of a
- * subquery.  False, with nothing changed, if the query is not row-wise.
+ * Add the arrival as a query's last column.  False, with nothing changed, if the
+ * query is not row-wise.
  */
 static bool
 add_arrival(QueryLevel *outer, Query *query, TupleDesc input, double nrows)
 {
 	QueryLevel	level = {.query = query,.outer = outer};
+	Bitmapset  *nulling = NULL;
 	Index		index;
 	Var		   *var;
 
 	if (query->commandType != CMD_SELECT || !is_row_wise(query))
 		return false;
-	index = find_arrival(&level, (Node *) query->jointree, input, nrows);
+	index = find_arrival(&level, (Node *) query->jointree, input, nrows, &nulling);
 	if (index == 0)
 		return false;
-	var = makeVar(index, list_length(rt_fetch(index, query->rtable)->subquery->targetList),
+	var = makeVar(index, count_columns(rt_fetch(index, query->rtable)->subquery),
 				  INT8OID, -1, InvalidOid, 0);
-	query->targetList = lappend(query->targetList,
-								makeTargetEntry((Expr *) var, list_length(query->targetList) + 1,
-												pstrdup(FEATHUB_ARRIVAL_COLUMN), outer != NULL));
+	feathub_set_nullingrels(var, nulling);
+	hide_arrival(query, index);
+	add_column(query, (Expr *) var, FEATHUB_ARRIVAL_COLUMN);
 	return true;
 }
 

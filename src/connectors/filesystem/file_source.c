@@ -33,7 +33,7 @@ static bool fill_input(FileSource *source);
 static Size read_gzip(FileSource *source, char *buffer, Size len);
 static Size read_zstd(FileSource *source, char *buffer, Size len);
 static Size read_lz4(FileSource *source, char *buffer, Size len);
-static void damaged(FileSource *source, const char *reason) pg_attribute_noreturn();
+pg_noreturn static void damaged(FileSource *source, const char *reason);
 
 static const struct
 {

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "connectors/connector.h"
+#include "core/compat.h"
 #include "formats/container.h"
 
 /* Options */
@@ -137,8 +138,8 @@ extern int	FeathubFileOpen(const FilePlace *place, const char *name, int flags, 
 extern int	FeathubFileOpenParent(const FilePlace *place, const char *name, const char **last);
 
 /* Raise errno as an error: could not ACTION "full name". */
-extern void FeathubFileError(const FilePlace *place, const char *name,
-							 const char *action) pg_attribute_noreturn();
+pg_noreturn extern void FeathubFileError(const FilePlace *place, const char *name,
+							 const char *action);
 
 /* A file descriptor that its memory context closes. */
 typedef struct FileHandle

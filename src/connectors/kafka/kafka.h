@@ -29,6 +29,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "connectors/connector.h"
+#include "core/compat.h"
 #include "utils/jsonb.h"
 
 #define KAFKA_SLICE_MIN 100		/* ms: a library call's time-out, at first */
@@ -272,9 +273,9 @@ extern bool FeathubKafkaIsTransient(rd_kafka_resp_err_t err);
  * NULL, partition -1.  The message names server, topic, partition and the
  * library's reason (reason NULL: that of err), never a credential.
  */
-extern void FeathubKafkaError(KafkaClient *client, rd_kafka_resp_err_t err,
+pg_noreturn extern void FeathubKafkaError(KafkaClient *client, rd_kafka_resp_err_t err,
 							  const char *reason, const char *action,
-							  const char *topic, int32 partition) pg_attribute_noreturn();
+							  const char *topic, int32 partition);
 
 /* Metadata and offsets: these wait for an answer, interruptibly */
 

@@ -45,7 +45,7 @@ static void drop_unusable(void);
 static bool is_purged(rd_kafka_resp_err_t err);
 static void release_delivery(void *arg);
 static void note_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
-static void raise_failure(KafkaDelivery *delivery) pg_attribute_noreturn();
+pg_noreturn static void raise_failure(KafkaDelivery *delivery);
 static void register_callbacks(void);
 static void invalidate_producers(Datum arg, int cacheid, uint32 hashvalue);
 static void at_exit(int code, Datum arg);

@@ -48,7 +48,7 @@ static void set_part(KafkaScanState *state, KafkaPartition *partition);
 static void find_ranges(KafkaScanState *state);
 static int64 first_offset_at(void *arg, int64 time);
 static void decode_error_context(void *arg);
-static void raise_decode_error(KafkaScanState *state, FeathubDecodeError *error) pg_attribute_noreturn();
+pg_noreturn static void raise_decode_error(KafkaScanState *state, FeathubDecodeError *error);
 
 /* What first_offset_at needs beside the time. */
 typedef struct TimeQuestion

@@ -93,7 +93,7 @@ static int	find_partition(StreamState *state, const rd_kafka_message_t *message)
 static void start_partition(FeathubStream *stream, int i, const KafkaPartition *found);
 static int64 offset_of_target(FeathubStream *stream, KafkaPartition *found, const char *target);
 static void skip_gap(FeathubStream *stream, int i, int64 low);
-static void made_again(FeathubStream *stream, int i, const char *detail) pg_attribute_noreturn();
+pg_noreturn static void made_again(FeathubStream *stream, int i, const char *detail);
 static bool take_message(FeathubStream *stream, rd_kafka_message_t *message, int index,
 						 FeathubRecord *record);
 static void handle_range_error(FeathubStream *stream, int i);

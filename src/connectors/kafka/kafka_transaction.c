@@ -42,8 +42,8 @@
 
 typedef rd_kafka_error_t *(*LibraryCall) (rd_kafka_t *rk, int timeout);
 
-static void raise_library_error(KafkaProducer *producer, rd_kafka_error_t *error,
-								const char *action) pg_attribute_noreturn();
+pg_noreturn static void raise_library_error(KafkaProducer *producer, rd_kafka_error_t *error,
+								const char *action);
 static void until_done(KafkaProducer *producer, LibraryCall call, const char *action);
 static void at_xact_event(XactEvent event, void *arg);
 static void at_subxact_event(SubXactEvent event, SubTransactionId subid,

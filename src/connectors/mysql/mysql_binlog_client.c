@@ -45,7 +45,7 @@ static void make_result(MysqlConnection *conn);
 static int	read_packet(MYSQL *mysql, unsigned int fields, MYSQL_ROW row, unsigned long *lengths);
 static void start_fetch(MysqlConnection *conn);
 static void continue_fetch(MysqlConnection *conn, int ready);
-static void report_end(MysqlConnection *conn) pg_attribute_noreturn();
+pg_noreturn static void report_end(MysqlConnection *conn);
 
 static void
 append_uint32(StringInfo out, uint32 value)

@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 
 #include "connectors/connector.h"
+#include "core/compat.h"
 
 struct st_mysql;
 struct st_mysql_bind;
@@ -292,7 +293,7 @@ extern bool FeathubMysqlOpen(MysqlConnection *conn, MysqlOptions *options,
 							 TimestampTz deadline, bool quiet);
 
 /* Raise the connection's last error; sql is for the context, or NULL. */
-extern void FeathubMysqlReportError(MysqlConnection *conn, const char *sql) pg_attribute_noreturn();
+pg_noreturn extern void FeathubMysqlReportError(MysqlConnection *conn, const char *sql);
 
 /*
  * mysql_row.c: values from rows.

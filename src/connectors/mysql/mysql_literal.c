@@ -62,7 +62,7 @@ static void read_output(MysqlWriter *writer, MysqlValue *out, Datum value);
 static void make_utf8(MysqlValue *out);
 static void write_text(StringInfo out, const char *utf8, Size len);
 static bool numeric_fits(const char *text);
-static void raise_unwritable(Oid type, Datum value) pg_attribute_noreturn();
+pg_noreturn static void raise_unwritable(Oid type, Datum value);
 
 MysqlWriter *
 FeathubMysqlWriterMake(Oid type)

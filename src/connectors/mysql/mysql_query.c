@@ -39,7 +39,7 @@ static void start_written(MysqlConnection *conn, StringInfo sql,
 						  void (*write) (StringInfo sql, void *arg), void *arg);
 static uint64 finish_execute(MysqlConnection *conn, const char *sql);
 static void forget_prepared(MysqlConnection *conn);
-static void report_client_error(MysqlConnection *conn) pg_attribute_noreturn();
+pg_noreturn static void report_client_error(MysqlConnection *conn);
 static int	wait_for(MysqlConnection *conn, TimestampTz deadline, bool quiet);
 static void make_options(MYSQL *mysql, MysqlOptions *options);
 

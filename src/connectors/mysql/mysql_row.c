@@ -64,7 +64,7 @@ struct MysqlDecoder
 };
 
 static DecodeFunction choose_function(MysqlColumn *column);
-static void raise_bad_value(FeathubDecodeError *error) pg_attribute_noreturn();
+pg_noreturn static void raise_bad_value(FeathubDecodeError *error);
 static void show_column(void *arg);
 static bool is_text_field(const MysqlField *field);
 static bool decode_any(MysqlColumn *column, const char *data, Size len, Datum *value);

@@ -74,8 +74,8 @@ extern void FeathubMysqlStreamCheck(FeathubStream *stream, MysqlConnection *conn
 extern MysqlOrderKind FeathubMysqlOrderKind(const char *type, const char *collation);
 
 /* An error that says why the table cannot be followed; hint may be NULL. */
-extern void FeathubMysqlNotFollowable(FeathubStream *stream, const char *detail,
-									  const char *hint) pg_attribute_noreturn();
+pg_noreturn extern void FeathubMysqlNotFollowable(FeathubStream *stream, const char *detail,
+									  const char *hint);
 
 /* False if the text is none. */
 extern bool FeathubMysqlPositionParse(const char *text, MysqlPosition *position);

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "connectors/redis/redis_options.h"
+#include "core/compat.h"
 
 #define REDIS_SLOTS		16384
 
@@ -194,14 +195,14 @@ extern RedisReply *FeathubRedisGet(RedisRequest *request, int command);
 extern RedisReply *FeathubRedisGetAny(RedisRequest *request, int command);
 
 /* Raise an error reply; the message names the command's key. */
-extern void FeathubRedisRaise(RedisRequest *request, int command,
-							  RedisReply *reply) pg_attribute_noreturn();
+pg_noreturn extern void FeathubRedisRaise(RedisRequest *request, int command,
+							  RedisReply *reply);
 
 /* Send one command and wait for its reply; error replies are raised. */
 extern RedisReply *FeathubRedisCall(RedisRequest *request, int command);
 
 /* Raise an error for a reply of a shape that the command cannot have. */
-extern void FeathubRedisBadReply(RedisClient *client, const char *command) pg_attribute_noreturn();
+pg_noreturn extern void FeathubRedisBadReply(RedisClient *client, const char *command);
 
 /* Is it an error reply that begins with that code ("WRONGTYPE")? */
 extern bool FeathubRedisIsError(const RedisReply *reply, const char *code);

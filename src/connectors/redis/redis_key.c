@@ -5,8 +5,9 @@
 #include "postgres.h"
 
 #include "connectors/redis/redis_key.h"
+#include "core/compat.h"
 
-static void reject_pattern(const char *pattern, const char *reason) pg_attribute_noreturn();
+pg_noreturn static void reject_pattern(const char *pattern, const char *reason);
 
 List *
 FeathubRedisPatternParse(const char *pattern)

@@ -31,8 +31,7 @@ typedef struct RedisModifyState
 static void check_insert(RedisModifyState *state, RedisRequest *request);
 static void send_deletions(RedisModifyState *state);
 static void wait_for_replicas(RedisModifyState *state);
-static void row_exists(RedisModifyState *state, RedisRequest *request, int command)
-			pg_attribute_noreturn();
+pg_noreturn static void row_exists(RedisModifyState *state, RedisRequest *request, int command);
 static Datum *old_row(FeathubModify *modify, Datum *key, bool *key_isnull);
 static bool send_row(FeathubModify *modify, TupleTableSlot *slot, Datum *old_values);
 

@@ -102,7 +102,7 @@ extern bool FeathubRedisNodeForget(RedisNode *node, RedisRequest *request);
 extern char *FeathubRedisNodeName(RedisNode *node);
 
 /* Raise CONNECTION_FAILURE for a node. */
-extern void FeathubRedisNodeLost(RedisNode *node, const char *reason) pg_attribute_noreturn();
+pg_noreturn extern void FeathubRedisNodeLost(RedisNode *node, const char *reason);
 
 /* redis_client.c */
 
@@ -110,8 +110,8 @@ extern void FeathubRedisNodeLost(RedisNode *node, const char *reason) pg_attribu
 extern void FeathubRedisClientPrepare(RedisClient *client);
 
 /* Raise FDW_UNABLE_TO_ESTABLISH_CONNECTION. */
-extern void FeathubRedisCannotConnect(RedisClient *client, const char *where,
-									  const char *reason) pg_attribute_noreturn();
+pg_noreturn extern void FeathubRedisCannotConnect(RedisClient *client, const char *where,
+									  const char *reason);
 
 /* redis_request.c: wait for replies of a request, following nothing */
 extern void FeathubRedisWaitReplies(RedisRequest *request);

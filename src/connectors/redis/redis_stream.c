@@ -106,7 +106,7 @@ static void poll_some(FeathubStream *stream, int first, int n, Filling *filling)
 static void check_stream(FeathubStream *stream, int i);
 static void take_entries(FeathubStream *stream, int i, RedisReply *reply, Filling *filling);
 static void skip_gap(FeathubStream *stream, int i, int64 missing);
-static void made_again(FeathubStream *stream, int i, const char *detail) pg_attribute_noreturn();
+pg_noreturn static void made_again(FeathubStream *stream, int i, const char *detail);
 static void publish_positions(FeathubStream *stream);
 
 bool

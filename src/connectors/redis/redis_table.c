@@ -35,8 +35,7 @@ static void check_template(RedisTable *table);
 static void check_guard(RedisTable *table);
 static void place_guard(RedisTable *table, bool zoned);
 static bool writes_json_time(RedisTable *table, const char *name);
-static void invalid_table(RedisTable *table, const char *reason, const char *hint)
-			pg_attribute_noreturn();
+pg_noreturn static void invalid_table(RedisTable *table, const char *reason, const char *hint);
 
 static const int kind_metadata[] = {
 	[REDIS_KIND_STRING] = META(TTL) | META(EVENT_TIME),

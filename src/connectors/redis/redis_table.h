@@ -71,8 +71,8 @@ extern void FeathubRedisTableCodecs(RedisTable *table);
 extern void FeathubRedisCheckRelation(FeathubRelation *rel);
 
 /* Raise an error about a value of a key, with the column if it is known. */
-extern void FeathubRedisBadValue(RedisTable *table, const char *key, Size len,
-								 FeathubDecodeError *error) pg_attribute_noreturn();
+pg_noreturn extern void FeathubRedisBadValue(RedisTable *table, const char *key, Size len,
+								 FeathubDecodeError *error);
 
 /*
  * The key of these columns' values, appended to out.  An error for a value that

@@ -46,7 +46,7 @@ extern RedisBytes FeathubRedisColumnBytes(RedisWriter *writer, RedisColumn *colu
 										  const Datum *values, const bool *isnull);
 
 /* Raise an error for a column, or (NULL) a row, without anything to store. */
-extern void FeathubRedisNullValue(RedisWriter *writer, const char *column) pg_attribute_noreturn();
+pg_noreturn extern void FeathubRedisNullValue(RedisWriter *writer, const char *column);
 
 /* Add words to a command, or commands. */
 extern void FeathubRedisOpBytes(RedisOps *ops, RedisBytes bytes);

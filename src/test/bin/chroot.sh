@@ -39,15 +39,19 @@ run_in() {
 }
 
 make_suite() {
-	local suite=$1 dir=$cache/$1
+	local suite=$1 dir=$cache/$1 script=
 	mkdir -p "$cache"
 	exec 7>"$cache/$suite.lock"
 	flock 7
 	if [ ! -e "$dir/.complete" ]; then
 		rm -rf "$dir"
-		debootstrap --variant=minbase "$suite" "$dir" >"$cache/$suite.log" 2>&1 </dev/null ||
+		# a release newer than this debootstrap is made as unstable is
+		[ -e "/usr/share/debootstrap/scripts/$suite" ] || script=sid
+		debootstrap --variant=minbase "$suite" "$dir" "" $script >"$cache/$suite.log" 2>&1 </dev/null ||
 			{ tail -5 "$cache/$suite.log" >&2; die "could not make a $suite chroot"; }
-		echo 'APT::Install-Recommends "false";' >"$dir/etc/apt/apt.conf.d/99feathub"
+		# a mirror may have an unreleased one of some weeks ago
+		printf '%s\n' 'APT::Install-Recommends "false";' 'Acquire::Check-Valid-Until "false";' >"$dir/etc/apt/apt.conf.d/99feathub"
+		[ -e "$dir/etc/hosts" ] || printf '127.0.0.1\tlocalhost\n::1\tlocalhost\n' >"$dir/etc/hosts"
 		printf 'path-exclude=/usr/share/doc/*\npath-exclude=/usr/share/man/*\npath-exclude=/usr/share/locale/*\n' >"$dir/etc/dpkg/dpkg.cfg.d/99feathub"
 		: >"$dir/.complete"
 	fi

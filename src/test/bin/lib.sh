@@ -72,7 +72,10 @@ pg_version() {
 	case $(. /etc/os-release 2>/dev/null; echo "${ID:-}${VERSION_ID:-}") in
 		debian12) v=15 ;;
 		debian13) v=17 ;;
-		*) v=$(ls /usr/lib/postgresql 2>/dev/null | sort -n | tail -1) ;;
+		*)
+			v=$(ls /usr/lib/postgresql 2>/dev/null | sort -n | tail -1)
+			[ -n "$v" ] || v=$(apt-cache depends postgresql 2>/dev/null | sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p' | tail -1)
+			;;
 	esac
 	echo "${v:-15}"
 }

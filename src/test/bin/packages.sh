@@ -30,7 +30,7 @@ for set; do
 		build) want+=("${build[@]}") ;;
 		demo) want+=("${build[@]}" ca-certificates python3 python3-pip) ;;
 		regress) want+=("${build[@]}" diffutils) ;;
-		test) want+=("${build[@]}" "${java[@]}" diffutils libipc-run-perl protobuf-compiler ca-certificates kcat redis-server openssl procps python3 python3-venv
+		test) want+=("${build[@]}" "${java[@]}" diffutils libipc-run-perl protobuf-compiler ca-certificates curl kcat redis-server openssl procps python3 python3-venv
 			mariadb-server-core mariadb-client-core mmdebstrap) ;;
 		bench) want+=("${build[@]}" "${java[@]}" ca-certificates kcat redis-server openssl procps python3-venv python3-pip libpq-dev
 			mariadb-server-core mariadb-client-core python3-dev "postgresql-$v-mysql-fdw") ;;

@@ -5,6 +5,7 @@
 #ifndef FEATHUB_TEST_FUZZ_H
 #define FEATHUB_TEST_FUZZ_H
 
+#include "core/compat.h"
 #include "formats/format.h"
 
 /*
@@ -57,6 +58,6 @@ extern void FuzzRedisKeyRun(const char *data, Size len);
 extern void FuzzRedisValueInit(Oid rowtype);
 extern void FuzzRedisValueRun(const char *data, Size len);
 
-extern void fuzz_fail(const char *fmt,...) pg_attribute_printf(1, 2) pg_attribute_noreturn();
+pg_noreturn extern void fuzz_fail(const char *fmt,...) pg_attribute_printf(1, 2);
 
 #endif							/* FEATHUB_TEST_FUZZ_H */
