@@ -317,13 +317,34 @@ feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
 	makeJsonLexContextCstringLen((json), (len), PG_UTF8, (need_escapes))
 #endif
 
-/* 16 added onlySummarizing to ExecInsertIndexTuples. */
+/*
+ * 16 added onlySummarizing to ExecInsertIndexTuples, and has updates tell
+ * which indexes need an entry where they told whether any does.
+ */
 #if PG_VERSION_NUM >= 160000
-#define feathub_insert_index_tuples(result, slot, estate, no_dup_err, conflict) \
-	ExecInsertIndexTuples(result, slot, estate, false, no_dup_err, conflict, NIL, false)
+#define FeathubUpdateIndexes TU_UpdateIndexes
+#define FEATHUB_ALL_INDEXES TU_All
+#define feathub_insert_index_tuples(result, slot, estate, update, which, arbiters, conflict) \
+	ExecInsertIndexTuples(result, slot, estate, update, !(update), conflict, arbiters, \
+						  (which) == TU_Summarizing)
 #else
-#define feathub_insert_index_tuples(result, slot, estate, no_dup_err, conflict) \
-	ExecInsertIndexTuples(result, slot, estate, false, no_dup_err, conflict, NIL)
+#define FeathubUpdateIndexes bool
+#define FEATHUB_ALL_INDEXES true
+#define feathub_insert_index_tuples(result, slot, estate, update, which, arbiters, conflict) \
+	ExecInsertIndexTuples(result, slot, estate, update, !(update), conflict, arbiters)
+#endif
+
+/* 18 counts an index scan's descents, and names the tuple that is updated. */
+#if PG_VERSION_NUM >= 180000
+#define feathub_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, NULL, nkeys, 0)
+#define feathub_check_index_constraints(result, slot, estate, conflict, none, arbiters) \
+	ExecCheckIndexConstraints(result, slot, estate, conflict, none, arbiters)
+#else
+#define feathub_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan(rel, index, snapshot, nkeys, 0)
+#define feathub_check_index_constraints(result, slot, estate, conflict, none, arbiters) \
+	ExecCheckIndexConstraints(result, slot, estate, conflict, arbiters)
 #endif
 
 /* 16 gave flatten_join_alias_vars a planner's root, which may be NULL. */

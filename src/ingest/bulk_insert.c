@@ -211,7 +211,7 @@ flush_rows(FeathubBulkInsert *bulk)
 		if (bulk->result->ri_NumIndices == 0)
 			break;
 		list_free(feathub_insert_index_tuples(bulk->result, bulk->slots[i], bulk->estate,
-											  true, &conflict));
+											  false, FEATHUB_ALL_INDEXES, NIL, &conflict));
 		ResetPerTupleExprContext(bulk->estate);
 		if (conflict)
 			set_aside(bulk, bulk->slots[i]);

@@ -4,10 +4,12 @@
  *
  * A batch arrives as an array of rows in order of arrival.  It is sorted once
  * by (primary key, event time, arrival); one pass over the sorted rows fills
- * two tuplestores: the history rows, one per (key, event time), and the latest
- * row of each key.  Each tuplestore is then the source of one set-based
- * statement, in which it is known as an ephemeral named relation.  Sorted
- * input also keeps the B-tree insertions of a batch next to each other.
+ * two lists: the history rows, one per (key, event time), and the latest row of
+ * each key.  Each list is then the source of one set-based statement, in which
+ * it is known as an ephemeral named relation; on ordinary tables bulk_insert.c
+ * and latest_upsert.c do without, and leave to the statement what they cannot
+ * do.  Sorted input also keeps the B-tree insertions of a batch next to each
+ * other.
  *
  * Deletions (groups with "deletes") become history rows too: deletions.c gives
  * them their event time before the sort.
@@ -44,6 +46,7 @@
 #include "ingest/deletions.h"
 #include "ingest/foreign_sink.h"
 #include "ingest/group_writer.h"
+#include "ingest/latest_upsert.h"
 #include "ingest/writer_internal.h"
 
 /* From this many rows on, a batch is inserted in bulk. */
@@ -129,6 +132,8 @@ FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flags)
 	build_statements(writer);
 	writer->bulk = writer->group != NULL &&
 		FeathubBulkInsertPossible(relid, writer->history_desc);
+	if (writer->flags & FEATHUB_WRITE_ONLINE)
+		writer->upsert = FeathubLatestUpsertPrepare(writer);
 
 	if (!callback_registered)
 	{
@@ -254,23 +259,23 @@ typedef struct Collapse
 {
 	FeathubBulkInsert *bulk;	/* takes the history rows, or NULL */
 	Tuplestorestate *history;	/* takes them, or those that bulk sets aside */
-	Tuplestorestate *latest;
+	FeathubWriterRow **latest;	/* by key */
 	int			nlatest;
 	int64		expired;
 } Collapse;
 
-/*
- * Sorted rows lie all over memory: fetch those that come next while this one
- * is written.  Measured: a tenth of a worker's time.
- */
+/* See FeathubWriterPrefetchValues. */
 static inline void
-prefetch_row(const FeathubWriterRow *rows, const SortItem *items, int i, int n)
+prefetch_row(const FeathubWriter *writer, const FeathubWriterRow *rows, const SortItem *items,
+			 int i, int n)
 {
 #if defined(__GNUC__) || defined(__clang__)
+	if (i + 24 < n)
+		__builtin_prefetch(&rows[items[i + 24].row]);
 	if (i + 16 < n)
-		__builtin_prefetch(&rows[items[i + 16].row]);
+		FeathubWriterPrefetchValues(writer, &rows[items[i + 16].row]);
 	if (i + 8 < n)
-		__builtin_prefetch(rows[items[i + 8].row].values);
+		FeathubWriterPrefetchData(writer, &rows[items[i + 8].row]);
 #endif
 }
 
@@ -292,7 +297,7 @@ collapse_rows(FeathubWriter *writer, FeathubWriterRow *rows, const SortItem *ite
 
 		if ((i & 1023) == 0)
 			CHECK_FOR_INTERRUPTS();
-		prefetch_row(rows, items, i, n);
+		prefetch_row(writer, rows, items, i, n);
 		if (writer->event_time >= 0 && at < oldest)
 		{
 			out->expired++;
@@ -313,9 +318,28 @@ collapse_rows(FeathubWriter *writer, FeathubWriterRow *rows, const SortItem *ite
 			(next && same_key(writer, rows, &items[i], next, writer->nkeys)) ||
 			(writer->event_time >= 0 && at < oldest_online))
 			continue;
-		tuplestore_putvalues(out->latest, writer->input, row->values, row->isnull);
-		out->nlatest++;
+		out->latest[out->nlatest++] = row;
 	}
+}
+
+/* Bring the latest rows to the online table; returns how many it took. */
+static int64
+write_latest(FeathubWriter *writer, FeathubWriterRow **rows, int n)
+{
+	Tuplestorestate *store;
+	int64		written = -1;
+
+	if (writer->upsert)
+		written = FeathubLatestUpsertRows(writer, rows, n);
+	if (written >= 0)
+		return written;
+	store = tuplestore_begin_heap(false, false, work_mem);
+	for (int i = 0; i < n; i++)
+		tuplestore_putvalues(store, writer->input, rows[i]->values, rows[i]->isnull);
+	written = FeathubWriterExecute(writer, &writer->latest_stmt, "feathub_latest", writer->input,
+								   store);
+	tuplestore_end(store);
+	return written;
 }
 
 void
@@ -347,7 +371,8 @@ FeathubWriterApply(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 	items = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SortItem) * (Size) nrows);
 	sort_rows(writer, rows, items, nrows);
 	collapse.history = tuplestore_begin_heap(false, false, work_mem);
-	collapse.latest = tuplestore_begin_heap(false, false, work_mem);
+	collapse.latest = MemoryContextAllocHuge(CurrentMemoryContext,
+											 sizeof(FeathubWriterRow *) * (Size) nrows);
 	/* small batches are not worth it; and never past a trigger made just now */
 	LockRelationOid(writer->relid, RowExclusiveLock);
 	if (writer->bulk && !writer->stale && nrows >= BULK_ROWS &&
@@ -371,15 +396,13 @@ FeathubWriterApply(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 	}
 	if ((writer->flags & FEATHUB_WRITE_ONLINE) && collapse.nlatest > 0)
 	{
-		int64		latest_written;
+		int64		latest_written = write_latest(writer, collapse.latest, collapse.nlatest);
 
-		latest_written = FeathubWriterExecute(writer, &writer->latest_stmt, "feathub_latest",
-											  writer->input, collapse.latest);
 		if (!(writer->flags & FEATHUB_WRITE_OFFLINE))
 			written = latest_written;
 	}
 	tuplestore_end(collapse.history);
-	tuplestore_end(collapse.latest);
+	pfree(collapse.latest);
 	pfree(items);
 
 	counts->applied += written;
@@ -434,7 +457,7 @@ apply_by_key(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 		FeathubWriterRow *row = &rows[items[i].row];
 		const SortItem *next = i + 1 < nrows ? &items[i + 1] : NULL;
 
-		prefetch_row(rows, items, i, nrows);
+		prefetch_row(writer, rows, items, i, nrows);
 		if (row->deleted)
 			deletion = row;
 		if (next && same_key(writer, rows, &items[i], next, writer->nkeys))
@@ -629,6 +652,10 @@ match_columns(FeathubWriter *writer)
 	}
 
 	writer->is_key = palloc0(sizeof(bool) * natts);
+	writer->by_reference = palloc(sizeof(int) * (natts + 1));
+	for (int i = 0; i < natts; i++)
+		if (!TupleDescAttr(writer->input, i)->attbyval)
+			writer->by_reference[writer->nby_reference++] = i;
 	writer->values = palloc0(sizeof(Datum) * (natts + 1));
 	writer->isnull = palloc0(sizeof(bool) * (natts + 1));
 	key = writer->group ? writer->group->primary_key : writer->sink_key;

@@ -31,6 +31,9 @@ enum
 	DELETION_STATEMENTS
 };
 
+/* What latest_upsert.c knows of the online table. */
+typedef struct FeathubLatestUpsert FeathubLatestUpsert;
+
 struct FeathubWriter
 {
 	dlist_node	node;			/* in the process's list */
@@ -47,6 +50,8 @@ struct FeathubWriter
 	bool		sink_deletes;	/* and can be deleted */
 	char	   *sink_time;		/* the column whose time guards them, or NULL */
 	bool		bulk;			/* history can be inserted in bulk */
+	FeathubLatestUpsert *upsert;	/* of the online table, or NULL: the statement
+									 * does it */
 	TupleDesc	input;
 	TupleDesc	history_desc;	/* input, and feathub_deleted if the group has
 								 * deletes */
@@ -56,6 +61,8 @@ struct FeathubWriter
 	int			nsort;			/* nkeys, and one more with an event time */
 	int		   *sort_cols;
 	bool	   *is_key;
+	int		   *by_reference;	/* columns whose values are pointers */
+	int			nby_reference;
 	int			event_time;		/* or -1 */
 	Oid			event_time_type;
 	SortSupport sort;			/* nsort entries */
@@ -72,6 +79,32 @@ struct FeathubWriter
 	Datum	   *values;
 	bool	   *isnull;
 };
+
+/*
+ * Sorted rows lie all over memory: fetch what comes soon while others are
+ * written.  Measured: a fifth of a worker's time.  First the values, whose
+ * array may cross into another line; nearer, what they point to.
+ */
+#if defined(__GNUC__) || defined(__clang__)
+static inline void
+FeathubWriterPrefetchValues(const FeathubWriter *writer, const FeathubWriterRow *row)
+{
+	__builtin_prefetch(row->isnull);
+	__builtin_prefetch(row->values);
+	__builtin_prefetch(&row->values[writer->input->natts - 1]);
+}
+
+static inline void
+FeathubWriterPrefetchData(const FeathubWriter *writer, const FeathubWriterRow *row)
+{
+	for (int i = 0; i < writer->nby_reference; i++)
+		if (!row->isnull[writer->by_reference[i]])
+			__builtin_prefetch(DatumGetPointer(row->values[writer->by_reference[i]]));
+}
+#else
+#define FeathubWriterPrefetchValues(writer, row) ((void) 0)
+#define FeathubWriterPrefetchData(writer, row) ((void) 0)
+#endif
 
 extern int64 FeathubWriterExecute(FeathubWriter *writer, FeathubWriterStatement *stmt,
 								  const char *name, TupleDesc desc, Tuplestorestate *store);
