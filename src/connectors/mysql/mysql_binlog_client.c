@@ -96,6 +96,7 @@ FeathubMysqlDumpStart(MysqlConnection *conn, const MysqlDumpRequest *request)
 	/* a command of a few bytes: what the socket has room for */
 	if (conn->mysql->methods->db_command(conn->mysql, command, data.data, data.len, 1, NULL) != 0)
 		FeathubMysqlReportError(conn, NULL);
+	FeathubMysqlDontBlock(conn);
 	pfree(data.data);
 	conn->idle_since = FeathubClock();
 	conn->idle_limit = (int64) request->heartbeat * HEARTBEATS_MISSED * 1000;

@@ -228,6 +228,9 @@ extern void FeathubMysqlXactUsed(void);
  * (in memory up to work_mem, then in a temporary file).
  */
 
+/* After a call of the library that may have waited by itself. */
+extern void FeathubMysqlDontBlock(MysqlConnection *conn);
+
 /* Run a statement without rows; returns the number of rows matched. */
 extern uint64 FeathubMysqlExecute(MysqlConnection *conn, const char *sql, Size len);
 

@@ -13,6 +13,9 @@
  */
 #include "postgres.h"
 
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include "connectors/mysql/mysql_library.h"
 
 #include "access/xact.h"
@@ -29,6 +32,9 @@
 #define ER_CANT_AGGREGATE_2COLLATIONS 1267
 #define ER_CANT_AGGREGATE_3COLLATIONS 1270
 #define ER_CANT_AGGREGATE_NCOLLATIONS 1271
+
+/* Microseconds that the library may block in a handshake of TLS. */
+#define BLOCKED_US	100000
 
 /* Bytes of a statement that an error's context shows. */
 #define CONTEXT_BYTES 1000
@@ -279,6 +285,28 @@ begin_statement(MysqlConnection *conn, const char *sql, Size len)
 	conn->wait_events = mysql_real_query_start(&ret, conn->mysql, conn->query, len);
 }
 
+/*
+ * For a handshake of TLS the library makes the socket blocking, which it stays
+ * (also after a call that is not of the non-blocking form): it would then wait in
+ * read() as long as the server is silent, be it cancelled or not.
+ */
+void
+FeathubMysqlDontBlock(MysqlConnection *conn)
+{
+	(void) pg_set_noblock(mysql_get_socket(conn->mysql));
+}
+
+/* Until then: what it waits for in read() fails after a while, and it asks us to wait. */
+static void
+limit_blocking(MysqlConnection *conn)
+{
+	struct timeval limit = {.tv_usec = BLOCKED_US};
+	pgsocket	sock = mysql_get_socket(conn->mysql);
+
+	(void) setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	(void) setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
 /* Finish the pending call; false if the deadline passed, only if quiet. */
 bool
 FeathubMysqlFinishCall(MysqlConnection *conn, TimestampTz deadline, bool quiet)
@@ -296,6 +324,7 @@ FeathubMysqlFinishCall(MysqlConnection *conn, TimestampTz deadline, bool quiet)
 		switch (conn->pending)
 		{
 			case MYSQL_PENDING_CONNECT:
+				limit_blocking(conn);
 				conn->wait_events = mysql_real_connect_cont(&mysql, conn->mysql, ready);
 				break;
 			case MYSQL_PENDING_QUERY:
@@ -495,7 +524,10 @@ FeathubMysqlOpen(MysqlConnection *conn, MysqlOptions *options, TimestampTz deadl
 												 CLIENT_FOUND_ROWS);
 	if (!FeathubMysqlFinishCall(conn, deadline, quiet))
 		return false;
-	return mysql_errno(conn->mysql) == 0;
+	if (mysql_errno(conn->mysql) != 0)
+		return false;
+	FeathubMysqlDontBlock(conn);
+	return true;
 }
 
 static void

@@ -60,7 +60,7 @@ sub _program
 =item mysql_start(tls => 1, options => [ '--...' ], product => 'mysql')
 
 Start a server: a reference to a hash with port, and with tls the files ca,
-wrong_ca.  It is MariaDB, or with product MySQL, which test.sh has unpacked
+wrong_ca, and cert and key, by which a client may be known too.  It is MariaDB, or with product MySQL, which test.sh has unpacked
 (bin/mysql.sh).  Skips the whole test if there is no server program.
 
 =cut
@@ -152,6 +152,7 @@ sub _make_certificates
 	_run([ qw(openssl x509 -req -days 2 -set_serial 1 -in), "$dir/server.csr", '-CA', "$dir/ca.pem",
 			'-CAkey', "$dir/ca.key", '-extfile', "$dir/server.ext", '-out', "$dir/server.pem" ],
 		'openssl');
+	$server->{$_->[0]} = "$dir/$_->[1]" foreach ([ cert => 'server.pem' ], [ key => 'server.key' ]);
 	push @{ $server->{options} }, "--ssl-ca=$dir/ca.pem", "--ssl-cert=$dir/server.pem",
 	  "--ssl-key=$dir/server.key";
 }

@@ -226,6 +226,11 @@ sql(qq{CREATE SERVER tls FOREIGN DATA WRAPPER feathub_mysql OPTIONS (host 'local
 	CREATE USER MAPPING FOR CURRENT_USER SERVER tls OPTIONS (user 'fh', password 'fh-secret');
 	CREATE FOREIGN TABLE c (variable_name text, variable_value text) SERVER tls OPTIONS (table_name 'SESSION_STATUS')});
 is(sql(q{SELECT variable_value <> '' FROM c WHERE upper(variable_name) = 'SSL_CIPHER'}), 't', 'TLS, certificate and name verified');
+mysql_query($mysql, 'CREATE VIEW shop.stuck AS SELECT SLEEP(60) AS s');
+sql(q{CREATE FOREIGN TABLE stuck (s int) SERVER tls OPTIONS (database 'shop')});
+($time, $err) = seconds(q{SET statement_timeout = '300ms'; SELECT * FROM stuck});
+like($err, qr/statement timeout/, 'a statement that hangs is cancelled, by TLS too');
+cmp_ok($time, '<', 20, 'before the server answers');
 sql(q{ALTER SERVER tls OPTIONS (SET host '127.0.0.1')});
 like(sql_error('SELECT * FROM c'), qr/HV00N/, 'another name');
 sql(qq{ALTER SERVER tls OPTIONS (SET host 'localhost', SET ssl_ca '$mysql->{wrong_ca}')});

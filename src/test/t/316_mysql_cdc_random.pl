@@ -1,9 +1,9 @@
 # Random transactions on a table that jobs follow by the server's binary log: all
 # kinds of statements, keys of two columns that change, savepoints, rollbacks, a
 # second table, large transactions, XA transactions that end in any order or not at
-# all, new columns, workers that are killed.  The
-# online tables must be what the server's tables are, and the history what its
-# statements wrote, which they log in the same transactions.
+# all, new columns, workers that are killed.  The online tables must be what the
+# server's tables are, and the history what its statements wrote, which they log in
+# the same transactions.  Then the same log by TLS and by the compressed protocol.
 use strict;
 use warnings;
 
@@ -18,7 +18,7 @@ use Time::HiRes ();
 
 my $transactions = $ENV{FEATHUB_CDC_TRANSACTIONS} || 120;
 our %server;					# set by 319_mysql_cdc_product.pl
-my $mysql = mysql_start(%server, options => [ '--log-bin=binlog', '--binlog-format=ROW', '--binlog-row-metadata=FULL', '--transaction-isolation=READ-COMMITTED',
+my $mysql = mysql_start(%server, tls => 1, options => [ '--log-bin=binlog', '--binlog-format=ROW', '--binlog-row-metadata=FULL', '--transaction-isolation=READ-COMMITTED',
 		%server ? ('--gtid-mode=ON', '--enforce-gtid-consistency=ON') : () ]);
 random_seed();
 my $node = new_node(
@@ -32,7 +32,7 @@ sub patient { return patient_query($node, shift); }
 
 sub wait_for { return wait_for_job($node, shift); }
 
-mysql_server($node, $mysql);
+mysql_server($node, $mysql, %server ? '' : q{, ssl_mode 'disabled'});
 my_sql(q{
 	CREATE TABLE item (id int NOT NULL, k varchar(10) NOT NULL, n bigint, d decimal(12,4), f double, s varchar(100), l varchar(20) CHARACTER SET latin1,
 	  t text, vb varbinary(20), en enum('a','b','cé'), se set('x','y','z'), da date, ti time(3), b bit(5), y year,
@@ -255,5 +255,69 @@ is(sql(q{SELECT count(*) FROM (SELECT id, k, count(*) FROM item WHERE feathub_de
 	EXCEPT SELECT id, k, count(*) FROM gone_log GROUP BY 1, 2) x
 	WHERE NOT EXISTS (SELECT FROM gone_log g WHERE g.id = x.id AND g.k = x.k)}), '0', 'nothing is gone that was not deleted');
 is(sql(q{SELECT count(*) FROM feathub.dead_letter}), '0', 'nothing was refused');
+sql(qq{SELECT feathub.drop_feature_group('$_')}) foreach ('item', 'item_now', 'other');
+
+# By TLS and compressed: packets of all sizes, also beyond the protocol's 16 MB.
+
+my_sql(q{
+	CREATE TABLE sent (id int PRIMARY KEY, v longtext);
+	CREATE USER tls@'%' IDENTIFIED BY 'fh-secret' REQUIRE SSL; GRANT ALL ON *.* TO tls@'%';
+	CREATE USER known@'%' IDENTIFIED BY 'fh-secret' REQUIRE X509; GRANT ALL ON *.* TO known@'%';
+	SET GLOBAL max_allowed_packet = 64 * 1024 * 1024;
+});
+
+# A job by such a connection.
+sub follow_by
+{
+	my ($name, $user, $options, $mapping) = @_;
+	sql(qq{
+		CREATE SERVER $name FOREIGN DATA WRAPPER feathub_mysql OPTIONS (host 'localhost', port '$mysql->{port}', database 'shop', $options);
+		CREATE USER MAPPING FOR CURRENT_USER SERVER $name OPTIONS (user '$user', password 'fh-secret'} . ($mapping || '') . qq{);
+		CREATE FOREIGN TABLE ${name}_source (id int OPTIONS (key 'true'), v text) SERVER $name OPTIONS (table_name 'sent', stream_mode 'binlog');
+		SELECT feathub.create_feature_group('$name', '${name}_source', '{id}');
+	});
+}
+
+sub is_sent
+{
+	my ($name, $what) = @_;
+	wait_for($name);
+	is(difference($name, 'id, v') . ' ' . sql("SELECT count(*) FROM ${name}_online"), '0 ' . my_sql('SELECT count(*) FROM sent'), $what);
+}
+
+my_sql(q{INSERT INTO sent VALUES (1, 'there before'), (2, 'also')});
+follow_by('packed', 'fh', q{compression 'true', ssl_mode 'preferred'});
+wait_for('packed');
+sub bytes_sent { return (split /\t/, my_sql(q{SHOW GLOBAL STATUS LIKE 'Bytes_sent'}))[1] }
+my $bytes = bytes_sent();
+my_sql(q{INSERT INTO sent VALUES } . join(', ', map { "($_, REPEAT('x', 10000))" } 100 .. 399));
+is_sent('packed', 'by the compressed protocol');
+cmp_ok(bytes_sent() - $bytes, '<', 1000000, '3 MB were sent in less');
+
+follow_by('required', 'tls', q{ssl_mode 'required'});
+follow_by('verified', 'known', qq{ssl_mode 'verify_identity', ssl_ca '$mysql->{ca}', compression 'true'},
+	qq{, ssl_cert '$mysql->{cert}', ssl_key '$mysql->{key}'});
+wait_for($_) foreach ('required', 'verified');
+my_sql(q{
+	INSERT INTO sent VALUES (3, REPEAT('0123456789abcde', 1200000));
+	INSERT INTO sent VALUES (4, REPEAT('x', 16777215 - 60)), (5, ''), (6, NULL);
+	UPDATE sent SET v = CONCAT(v, 'é') WHERE id < 4; DELETE FROM sent WHERE id = 5;
+});
+my_sql(join('', map { "INSERT INTO sent VALUES ($_, '" . 'y' x rand(300) . "');" } 500 .. 600));
+is_sent($_, "by TLS: $_") foreach ('required', 'verified', 'packed');
+
+# What does not fit is refused, and the job goes on once it does.
+follow_by('wary', 'tls', qq{ssl_mode 'verify_identity', ssl_ca '$mysql->{wrong_ca}'});
+sub error_is
+{
+	my ($like, $what) = @_;
+	poll_until(sub { sql(q{SELECT last_error FROM feathub.job_status WHERE job = 'wary'}) =~ $like }, $what);
+	like(sql(q{SELECT last_error FROM feathub.job_status WHERE job = 'wary'}), $like, $what);
+}
+error_is(qr/could not connect to foreign server "wary"(?!.*Access denied)/s, 'a certificate of another authority');
+sql(q{ALTER SERVER wary OPTIONS (SET ssl_mode 'disabled')});
+error_is(qr/Access denied/, 'a user that must come by TLS');
+sql(qq{ALTER SERVER wary OPTIONS (SET ssl_mode 'verify_identity', SET ssl_ca '$mysql->{ca}')});
+is_sent('wary', 'the job goes on once all is right');
 
 done_testing();
