@@ -31,7 +31,7 @@
 #include "core/clock.h"
 
 /* Milliseconds until a place in the log without records is noted: at first, at most. */
-#define NOTE_PLACE_FIRST	250
+#define NOTE_PLACE_FIRST	50
 #define NOTE_PLACE_MAX		2000
 
 /* How often the end of the log is asked for, in ms. */
