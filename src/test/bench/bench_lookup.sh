@@ -7,31 +7,23 @@
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 . "$here/../bin/lib.sh"
+. "$here/mariadb.sh"
 rows=${BENCH_ROWS:-100000}
 dir=$BENCH_RUN/lookup
 mkdir -p "$dir/in"
 chmod 755 "$BENCH_RUN" "$dir" "$dir/in"
 port=$(free_port 2)
-user=()
-[ "$(id -u)" != 0 ] || { user=(--user=mysql); chown mysql "$dir" 2>/dev/null || user=(--user=root); }
-PATH=$PATH:/usr/sbin
 redis=
-mysql=
 finish() {
 	[ -z "$redis" ] || kill "$redis"
-	[ -z "$mysql" ] || { kill "$mysql"; wait "$mysql" || true; }
+	mariadb_stop
 }
 trap finish EXIT
 redis-server --port "$port" --bind 127.0.0.1 --dir "$dir" --save '' --appendonly no >"$dir/redis.log" 2>&1 </dev/null &
 redis=$!
-mariadb-install-db --no-defaults "${user[@]}" --datadir="$dir/data" --skip-test-db --auth-root-authentication-method=normal >"$dir/install.log" 2>&1
-mariadbd --no-defaults "${user[@]}" --datadir="$dir/data" --socket="$dir/s" --bind-address=127.0.0.1 --port="$((port + 1))" >"$dir/log" 2>&1 </dev/null &
-mysql=$!
+mariadb_start "$BENCH_RUN/mysql" "$((port + 1))"
 until redis-cli -p "$port" ping >/dev/null 2>&1; do sleep 0.05; done
-my() { mariadb --no-defaults -S "$dir/s" -uroot "$@"; }
-for _ in $(seq 300); do my -e 'SELECT 1' >/dev/null 2>&1 && break; sleep 0.1; done
-my <<X
-CREATE DATABASE bench; CREATE USER fh@'%' IDENTIFIED BY 'fh-secret'; GRANT ALL ON *.* TO fh@'%'; USE bench;
+my bench <<X
 CREATE TABLE keyed (id int PRIMARY KEY, city varchar(30), score double);
 INSERT INTO keyed SELECT seq, CONCAT('city ', seq), seq / 7 FROM seq_1_to_$rows;
 X

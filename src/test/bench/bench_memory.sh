@@ -13,6 +13,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/mariadb.sh"
 rows=${BENCH_ROWS:-10000000}
 tenth=$((rows / 10))
 dir=$BENCH_RUN/memory
@@ -21,6 +22,7 @@ pids=()
 stop() {
 	local pid
 	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+	mariadb_stop
 	[ ! -d "$dir/kafka" ] || "$here/../bin/kafka.sh" down "$dir/kafka" >/dev/null 2>&1 || true
 }
 trap stop EXIT
@@ -106,21 +108,15 @@ for system in ${BENCH_SYSTEMS:-file kafka mysql redis}; do
 			"$here/../bin/kafka.sh" down "$dir/kafka"
 			;;
 		mysql)
-			command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || { echo "mysql: no server here"; continue; }
+			command -v mariadbd >/dev/null || { echo "mysql: no server here"; continue; }
 			mysql_port=$(port)
-			"${as[@]}" mariadb-install-db --no-defaults --datadir="$dir/mysql/data" --skip-test-db \
-				--auth-root-authentication-method=normal >"$dir/mysql/install.log" 2>&1
-			PATH=$PATH:/usr/sbin "${as[@]}" mariadbd --no-defaults --datadir="$dir/mysql/data" --socket="$dir/mysql/s" --port="$mysql_port" \
-				--bind-address=127.0.0.1 --innodb-buffer-pool-size=512M --innodb-flush-log-at-trx-commit=0 >"$dir/mysql/log" 2>&1 &
-			pids+=($!)
-			wait_for mariadb --no-defaults -S "$dir/mysql/s" -uroot -e 'SELECT 1'
-			mariadb --no-defaults -S "$dir/mysql/s" -uroot -e "CREATE DATABASE bench; CREATE USER bench@'%' IDENTIFIED BY 'bench-secret';
-				GRANT ALL ON bench.* TO bench@'%'; CREATE TABLE bench.memory (id bigint PRIMARY KEY, a int, b double, t timestamp NULL, s varchar(40))"
+			mariadb_start "$dir/mysql" "$mysql_port"
+			my bench -e 'CREATE TABLE memory (id bigint PRIMARY KEY, a int, b double, t timestamp NULL, s varchar(40))'
 			sql "CREATE SERVER memory_mysql FOREIGN DATA WRAPPER feathub_mysql OPTIONS (host '127.0.0.1', port '$mysql_port', pushdown 'false');
-			     CREATE USER MAPPING FOR CURRENT_USER SERVER memory_mysql OPTIONS (user 'bench', password 'bench-secret');
+			     CREATE USER MAPPING FOR CURRENT_USER SERVER memory_mysql OPTIONS (user 'fh', password 'fh-secret');
 			     CREATE FOREIGN TABLE memory_mysql ($columns) SERVER memory_mysql OPTIONS (database 'bench', table_name 'memory')"
 			one mysql memory_mysql
-			kill "${pids[-1]}"
+			mariadb_stop
 			;;
 		redis)
 			command -v redis-server >/dev/null || { echo "redis: no server here"; continue; }

@@ -3,24 +3,17 @@
 # (where it is installed), in one run on a private MariaDB.  Called by bench.sh
 # with psql's environment and BENCH_RUN; BENCH_MYSQL_ROWS=n rows (1000000).
 set -euo pipefail
-src=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+. "$here/../bin/lib.sh"
+. "$here/mariadb.sh"
 rows=${BENCH_MYSQL_ROWS:-1000000}
 dir=$BENCH_RUN/mysql
 mkdir -p "$dir"
-port=$((20000 + RANDOM % 10000))
-user=()
-[ "$(id -u)" != 0 ] || { user=(--user=mysql); chown mysql "$dir" 2>/dev/null || user=(--user=root); chmod 755 "$BENCH_RUN"; }
-PATH=$PATH:/usr/sbin
-gcc -O2 -o "$dir/client" "$src/bench_mysql.c" $(pkg-config --cflags --libs libmariadb)
-mariadb-install-db --no-defaults "${user[@]}" --datadir="$dir/data" --skip-test-db --auth-root-authentication-method=normal >"$dir/install.log" 2>&1
-mariadbd --no-defaults "${user[@]}" --datadir="$dir/data" --socket="$dir/s" --bind-address=127.0.0.1 --port="$port" \
-	--innodb-buffer-pool-size=512M --innodb-flush-log-at-trx-commit=2 --character-set-server=utf8mb4 >"$dir/log" 2>&1 </dev/null &
-server=$!
-trap 'kill $server; wait $server || true' EXIT
-my() { mariadb --no-defaults -S "$dir/s" -uroot "$@"; }
-for _ in $(seq 300); do my -e 'SELECT 1' >/dev/null 2>&1 && break; sleep 0.1; done
-my <<X
-CREATE DATABASE bench; CREATE USER fh@'%' IDENTIFIED BY 'fh-secret'; GRANT ALL ON *.* TO fh@'%'; USE bench;
+port=$(free_port)
+gcc -O2 -o "$dir/client" "$here/bench_mysql.c" $(pkg-config --cflags --libs libmariadb)
+trap mariadb_stop EXIT
+mariadb_start "$dir" "$port"
+my bench <<X
 CREATE TABLE \`rows\` (id int PRIMARY KEY, k bigint NOT NULL, a double, b decimal(10,2), c varchar(30), d datetime, e date, f int);
 INSERT INTO \`rows\` SELECT seq, seq * 7, seq / 7, seq / 4, CONCAT('row number ', seq), '2013-01-01' + INTERVAL seq SECOND, '2013-01-01' + INTERVAL (seq % 365) DAY, seq % 2 FROM seq_1_to_$rows;
 CREATE TABLE sink LIKE \`rows\`;

@@ -1,12 +1,14 @@
 """peer_debezium.py: Debezium's connector for MariaDB in Kafka Connect, for bench_cdc.sh.
 
     position        let it find the present end of the binary log, and remember it
-    measure kafka   read on from there, write to Kafka: rows a second
+    measure kafka   read on from there, write to Kafka: rows a second, and
+                    microseconds of Java's CPU time a row
     measure nothing the same, but all rows are dropped before they are written
 
 A change of table cdc_begin, then BENCH_ROWS changes of table rows and one of
 cdc_end are what it reads: it is timed from the first to the last, so that
-neither the start of Java nor that of the connector counts.  Environment:
+neither the start of Java nor that of the connector counts; its CPU time is taken
+between the same two.  Environment:
 BENCH_BOOTSTRAP, BENCH_CONNECT (the folder of jars), BENCH_RUN, BENCH_MYSQL_PORT,
 BENCH_ROWS.  The user is fh, the password fh-secret, the database bench.
 """
@@ -97,6 +99,12 @@ class Debezium:
             time.sleep(0.02)
         return time.time()
 
+    def cpu(self):
+        """Seconds of CPU time so far, of all threads."""
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def count(self, table):
         """Messages in a table's topic."""
         try:
@@ -127,11 +135,13 @@ def measure(sink):
         shutil.copy(f"{RUN}/debezium-position/{name}", debezium.folder)
     with debezium:
         begin = debezium.wait_for(lambda: debezium.count("cdc_begin") == 1)
+        cpu = debezium.cpu()
         end = debezium.wait_for(lambda: debezium.count("cdc_end") == 1)
+        cpu = debezium.cpu() - cpu
         rows = int(os.environ["BENCH_ROWS"])
         if sink == "kafka" and debezium.count("rows") != rows:
             raise SystemExit(f"{debezium.count('rows')} rows instead of {rows}")
-        print(f"{rows / (end - begin):.0f}")
+        print(f"{rows / (end - begin):.0f} {cpu / rows * 1e6:.2f}")
 
 
 consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "bench_debezium", "log_level": 3})
