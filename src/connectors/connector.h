@@ -106,6 +106,9 @@ typedef struct FeathubScan
 	void	   *state;			/* the connector's own */
 } FeathubScan;
 
+/* Rows that one call of insert_rows brings, unless the connector says another. */
+#define FEATHUB_MODIFY_BATCH_SIZE 100
+
 /* A modification that runs: INSERT, COPY, UPDATE or DELETE. */
 typedef struct FeathubModify
 {

@@ -23,9 +23,6 @@
 #include "core/compat.h"
 #include "fdw/fdw_modify.h"
 
-/* Rows that one call of insert_rows brings, unless the connector says another. */
-#define DEFAULT_BATCH_SIZE 100
-
 /* Memory for rows of a COPY that wait for others, roughly. */
 #define MAX_KEPT_BYTES (4 * 1024 * 1024)
 
@@ -257,7 +254,7 @@ make_state(ModifyTableState *mtstate, ResultRelInfo *rinfo, CmdType operation,
 												ALLOCSET_DEFAULT_SIZES);
 	modify->operation = operation;
 	modify->target_attrs = list_copy(target_attrs);
-	modify->batch_size = DEFAULT_BATCH_SIZE;
+	modify->batch_size = FEATHUB_MODIFY_BATCH_SIZE;
 	modify->returning = (plan && plan->returningLists != NIL) ||
 		rinfo->ri_projectReturning != NULL ||
 		rinfo->ri_WithCheckOptions != NIL ||

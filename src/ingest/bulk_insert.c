@@ -65,9 +65,8 @@ struct FeathubBulkInsert
 static void flush_rows(FeathubBulkInsert *bulk);
 static void set_aside(FeathubBulkInsert *bulk, TupleTableSlot *slot);
 
-/* The rows' columns fit the table's without cast, default or expression. */
-static bool
-columns_fit(TupleDesc table, TupleDesc desc)
+bool
+FeathubBulkColumnsFit(TupleDesc table, TupleDesc desc)
 {
 	int			matched = 0;
 
@@ -111,7 +110,7 @@ FeathubBulkInsertPossible(Oid relid, TupleDesc desc)
 		rel->trigdesc == NULL && rel->rd_rules == NULL &&
 		check_enable_rls(relid, InvalidOid, true) == RLS_NONE &&
 		pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK &&
-		columns_fit(RelationGetDescr(rel), desc);
+		FeathubBulkColumnsFit(RelationGetDescr(rel), desc);
 	table_close(rel, AccessShareLock);
 	return possible;
 }

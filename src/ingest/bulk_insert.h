@@ -20,6 +20,9 @@
  */
 extern bool FeathubBulkInsertPossible(Oid relid, TupleDesc desc);
 
+/* Do rows of shape desc fit the table's columns without cast, default or expression? */
+extern bool FeathubBulkColumnsFit(TupleDesc table, TupleDesc desc);
+
 typedef struct FeathubBulkInsert FeathubBulkInsert;
 
 /*

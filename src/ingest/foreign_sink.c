@@ -2,10 +2,11 @@
  * foreign_sink.c
  *		Sinks outside of this database: what the writer asks of a foreign table.
  *
- * Rows are inserted by a statement, as into any table: the table's own
- * write_mode decides whether they are added or replace those of their key.
- * Deletions need no statement, which would have to find the rows first: they
- * go to the connector by key.
+ * Rows are inserted as into any table: its own write_mode decides whether they are
+ * added or replace those of their key.  Most often that needs no statement, which
+ * would copy them twice and, worse, all before the first is sent: here the other
+ * system works on rows while we write down the next.  Deletions need none either:
+ * it would have to find the rows first.  They go to the connector by key.
  *
  * The other system is written, and its transaction ended, before this database
  * commits the positions.  After a crash between the two the batch comes again.
@@ -17,14 +18,19 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "common/hashfn.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 #include "connectors/connector.h"
+#include "ingest/bulk_insert.h"
 #include "ingest/foreign_sink.h"
 
 /* What a lost batch has written of a partition. */
@@ -80,6 +86,98 @@ FeathubForeignSinkEventTime(Oid relid)
 	rel = FeathubRelationDescribe(relid);
 	attnum = connector->event_time(rel);
 	return attnum == 0 ? NULL : pstrdup(NameStr(TupleDescAttr(rel->tupdesc, attnum - 1)->attname));
+}
+
+bool
+FeathubForeignSinkInsertable(Oid relid, TupleDesc input)
+{
+	const FeathubConnector *connector = FeathubConnectorOfTable(relid);
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		possible;
+
+	possible = connector != NULL && connector->insert_rows != NULL &&
+		rel->trigdesc == NULL && rel->rd_rules == NULL &&
+		pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK &&
+		FeathubBulkColumnsFit(RelationGetDescr(rel), input) &&
+		FeathubRelationDescribe(relid)->common.updatable;
+	table_close(rel, AccessShareLock);
+	return possible;
+}
+
+/* All columns of the table, with their places in "input" (-1: it has none such). */
+static int *
+insert_columns(FeathubModify *modify, TupleDesc input)
+{
+	TupleDesc	tupdesc = modify->rel->tupdesc;
+	int		   *columns = palloc(sizeof(int) * Max(tupdesc->natts, 1));
+
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+
+		columns[i] = -1;
+		if (att->attisdropped)
+			continue;
+		modify->target_attrs = lappend_int(modify->target_attrs, i + 1);
+		for (int col = 0; col < input->natts; col++)
+			if (strcmp(NameStr(TupleDescAttr(input, col)->attname), NameStr(att->attname)) == 0)
+				columns[i] = col;
+	}
+	return columns;
+}
+
+static void
+fill_slot(TupleTableSlot *slot, const FeathubWriterRow *row, const int *columns)
+{
+	ExecClearTuple(slot);
+	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+	{
+		int			col = columns[i];
+
+		slot->tts_isnull[i] = col < 0 || row->isnull[col];
+		slot->tts_values[i] = slot->tts_isnull[i] ? (Datum) 0 : row->values[col];
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+void
+FeathubForeignSinkInsert(Oid relid, TupleDesc input, FeathubWriterRow **rows, int n)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "feathub sink insertions",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	FeathubModify modify = {.operation = CMD_INSERT,.batch_size = FEATHUB_MODIFY_BATCH_SIZE};
+	const FeathubConnector *connector;
+	TupleTableSlot **slots;
+	int		   *columns;
+	int			nslots;
+
+	modify.rel = FeathubRelationOpen(relid, GetUserId());
+	modify.context = context;
+	modify.row_context = AllocSetContextCreate(context, "feathub sink row", ALLOCSET_DEFAULT_SIZES);
+	connector = modify.rel->connector;
+	columns = insert_columns(&modify, input);
+	connector->begin_modify(&modify);
+	nslots = Min(Max(modify.batch_size, 1), n);
+	slots = palloc(sizeof(TupleTableSlot *) * nslots);
+	for (int i = 0; i < nslots; i++)
+		slots[i] = MakeTupleTableSlot(modify.rel->tupdesc, &TTSOpsVirtual);
+	for (int i = 0; i < n; i += nslots)
+	{
+		int			count = Min(nslots, n - i);
+
+		CHECK_FOR_INTERRUPTS();
+		for (int j = 0; j < count; j++)
+			fill_slot(slots[j], rows[i + j], columns);
+		MemoryContextSwitchTo(modify.row_context);
+		connector->insert_rows(&modify, slots, count);
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(modify.row_context);
+	}
+	connector->end_modify(&modify);
+	MemoryContextSwitchTo(old);
+	/* with it go the handles that reset callbacks free */
+	MemoryContextDelete(context);
 }
 
 void

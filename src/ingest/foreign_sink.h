@@ -50,6 +50,24 @@ extern void FeathubForeignSinkDelete(Oid relid, FeathubWriterRow **rows, int n,
 									 const int *cols);
 
 /*
+ * FeathubForeignSinkInsertable
+ *		Can rows of shape "input" be given to the table's connector as they are?
+ *
+ * Its columns must be of the rows' types and the others have no default, nothing
+ * else may want to see the rows (triggers, rules), and the current user needs the
+ * right to INSERT.  Ask again when the table was altered.
+ */
+extern bool FeathubForeignSinkInsertable(Oid relid, TupleDesc input);
+
+/*
+ * FeathubForeignSinkInsert
+ *		Insert rows into such a table, in the current transaction.
+ *
+ * As INSERT does, without a statement; the caller holds a lock on the table.
+ */
+extern void FeathubForeignSinkInsert(Oid relid, TupleDesc input, FeathubWriterRow **rows, int n);
+
+/*
  * FeathubForeignSinkOpen
  *		Ask the sink how far it was written, or NULL if it keeps no positions.
  *

@@ -130,8 +130,11 @@ FeathubWriterBegin(Oid relid, TupleDesc input, uint32 flags)
 	if (writer->nsort > 0)
 		prepare_sort(writer);
 	build_statements(writer);
-	writer->bulk = writer->group != NULL &&
-		FeathubBulkInsertPossible(relid, writer->history_desc);
+	if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+		writer->bulk = FeathubForeignSinkInsertable(relid, writer->input);
+	else
+		writer->bulk = writer->group != NULL &&
+			FeathubBulkInsertPossible(relid, writer->history_desc);
 	if (writer->flags & FEATHUB_WRITE_ONLINE)
 		writer->upsert = FeathubLatestUpsertPrepare(writer);
 
@@ -410,19 +413,46 @@ FeathubWriterApply(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 	counts->duplicates += nrows - collapse.expired - written;
 }
 
+/*
+ * Insert rows into a plain or foreign table, in this order; returns how many a
+ * statement says were, the others a rule or trigger dropped.
+ */
+static int64
+insert_rows(FeathubWriter *writer, FeathubWriterRow **rows, int n)
+{
+	Tuplestorestate *store;
+	int64		written;
+
+	if (n == 0)
+		return 0;
+	LockRelationOid(writer->relid, RowExclusiveLock);
+	if (writer->bulk && !writer->stale)
+	{
+		FeathubForeignSinkInsert(writer->relid, writer->input, rows, n);
+		return n;
+	}
+	store = tuplestore_begin_heap(false, false, work_mem);
+	for (int i = 0; i < n; i++)
+		tuplestore_putvalues(store, writer->input, rows[i]->values, rows[i]->isnull);
+	written = FeathubWriterExecute(writer, &writer->history_stmt, "feathub_history",
+								   writer->history_desc, store);
+	tuplestore_end(store);
+	return written;
+}
+
 /* A plain table takes every row as it comes. */
 static void
 apply_plain(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 			FeathubWriterCounts *counts)
 {
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
+	FeathubWriterRow **all = MemoryContextAllocHuge(CurrentMemoryContext,
+													sizeof(FeathubWriterRow *) * (Size) nrows);
 	int64		written;
 
 	for (int i = 0; i < nrows; i++)
-		tuplestore_putvalues(store, writer->input, rows[i].values, rows[i].isnull);
-	written = FeathubWriterExecute(writer, &writer->history_stmt, "feathub_history",
-								   writer->history_desc, store);
-	tuplestore_end(store);
+		all[i] = &rows[i];
+	written = insert_rows(writer, all, nrows);
+	pfree(all);
 	counts->applied += written;
 	counts->duplicates += nrows - written;	/* a rule or trigger dropped them */
 }
@@ -435,14 +465,15 @@ static void
 apply_by_key(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 			 FeathubWriterCounts *counts)
 {
-	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
 	SortItem   *items = MemoryContextAllocHuge(CurrentMemoryContext,
 											   sizeof(SortItem) * (Size) nrows);
+	FeathubWriterRow **latest = MemoryContextAllocHuge(CurrentMemoryContext,
+													   sizeof(FeathubWriterRow *) * (Size) nrows);
 	FeathubWriterRow **deleted = MemoryContextAllocHuge(CurrentMemoryContext,
 														sizeof(FeathubWriterRow *) * (Size) nrows);
 	FeathubWriterRow *deletion = NULL;
 	int			ndeleted = 0;
-	int			nstored = 0;
+	int			nlatest = 0;
 
 	for (int i = 0; i < nrows && writer->event_time >= 0; i++)
 	{
@@ -472,21 +503,16 @@ apply_by_key(FeathubWriter *writer, FeathubWriterRow *rows, int nrows,
 		if (row->deleted)
 			deleted[ndeleted++] = row;
 		else
-		{
-			tuplestore_putvalues(store, writer->input, row->values, row->isnull);
-			nstored++;
-		}
+			latest[nlatest++] = row;
 	}
 	if (ndeleted > 0)
 		FeathubForeignSinkDelete(writer->relid, deleted, ndeleted, writer->sort_cols);
-	if (nstored > 0)
-		(void) FeathubWriterExecute(writer, &writer->history_stmt, "feathub_history",
-									writer->history_desc, store);
-	tuplestore_end(store);
+	(void) insert_rows(writer, latest, nlatest);
+	pfree(latest);
 	pfree(deleted);
 	pfree(items);
-	counts->applied += ndeleted + nstored;
-	counts->duplicates += nrows - ndeleted - nstored;
+	counts->applied += ndeleted + nlatest;
+	counts->duplicates += nrows - ndeleted - nlatest;
 }
 
 /*

@@ -49,7 +49,8 @@ struct FeathubWriter
 								 * which rows replace others, or NIL */
 	bool		sink_deletes;	/* and can be deleted */
 	char	   *sink_time;		/* the column whose time guards them, or NULL */
-	bool		bulk;			/* history can be inserted in bulk */
+	bool		bulk;			/* history, or a foreign table's rows, can be
+								 * inserted without a statement */
 	FeathubLatestUpsert *upsert;	/* of the online table, or NULL: the statement
 									 * does it */
 	TupleDesc	input;

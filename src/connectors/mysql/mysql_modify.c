@@ -43,6 +43,8 @@ static void append_value(FeathubModify *modify, AttrNumber attnum, Datum value, 
 static void append_key(FeathubModify *modify, Datum *key, bool *key_isnull);
 static void send_rows(FeathubModify *modify);
 static void insert_returning(FeathubModify *modify, TupleTableSlot *slot);
+static bool insert_and_fetch(MysqlModifyState *state, Datum *values, bool *isnull);
+static bool insert_and_number(FeathubModify *modify, Datum *values, bool *isnull);
 static bool check_matched(FeathubModify *modify, uint64 matched);
 
 void
@@ -429,52 +431,12 @@ insert_returning(FeathubModify *modify, TupleTableSlot *slot)
 	TupleDesc	tupdesc = slot->tts_tupleDescriptor;
 	Datum	   *values = palloc(sizeof(Datum) * tupdesc->natts);
 	bool	   *isnull = palloc(sizeof(bool) * tupdesc->natts);
-	bool		changed = false;
-	char	  **v;
-	unsigned long *lengths;
+	bool		changed;
 
 	memcpy(values, slot->tts_values, sizeof(Datum) * tupdesc->natts);
 	memcpy(isnull, slot->tts_isnull, sizeof(bool) * tupdesc->natts);
-	if (state->decoder)
-	{
-		MysqlResult *result;
-
-		appendStringInfoString(&state->sql, state->suffix.data);
-		result = FeathubMysqlQuery(state->conn, state->sql.data, state->sql.len);
-		if (FeathubMysqlFetch(result, &v, &lengths))
-		{
-			FeathubMysqlDecode(state->decoder, result, v, lengths, values, isnull);
-			changed = true;
-		}
-		FeathubMysqlCloseResult(result);
-		resetStringInfo(&state->sql);
-	}
-	else
-	{
-		ListCell   *lc;
-		uint64		id;
-
-		send_rows(modify);
-		id = FeathubMysqlInsertId(state->conn);
-		foreach(lc, FeathubMysqlKeyColumns(modify->rel))
-		{
-			AttrNumber	attnum = lfirst_int(lc);
-			Oid			type = TupleDescAttr(tupdesc, attnum - 1)->atttypid;
-			FeathubConvertSettings settings = {.scratch = CurrentMemoryContext};
-			FeathubDecodeError error = {0};
-			char	   *text = psprintf(UINT64_FORMAT, id);
-
-			if (id == 0 || !isnull[attnum - 1] ||
-				FeathubMysqlTypeClass(type) != MYSQL_CLASS_INTEGER)
-				continue;
-			if (FeathubConvertText(FeathubConverterMake(type, -1, &settings), text, strlen(text),
-								   &values[attnum - 1], &error))
-			{
-				isnull[attnum - 1] = false;
-				changed = true;
-			}
-		}
-	}
+	changed = state->decoder ? insert_and_fetch(state, values, isnull) :
+		insert_and_number(modify, values, isnull);
 	if (changed)
 	{
 		HeapTuple	tuple = heap_form_tuple(tupdesc, values, isnull);
@@ -484,6 +446,58 @@ insert_returning(FeathubModify *modify, TupleTableSlot *slot)
 		MemoryContextSwitchTo(oldcontext);
 		slot_getallattrs(slot);
 	}
+}
+
+/* INSERT ... RETURNING of the row in state->sql; false if no row came back. */
+static bool
+insert_and_fetch(MysqlModifyState *state, Datum *values, bool *isnull)
+{
+	MysqlResult *result;
+	char	  **v;
+	unsigned long *lengths;
+	bool		found;
+
+	appendStringInfoString(&state->sql, state->suffix.data);
+	result = FeathubMysqlQuery(state->conn, state->sql.data, state->sql.len);
+	found = FeathubMysqlFetch(result, &v, &lengths);
+	if (found)
+		FeathubMysqlDecode(state->decoder, result, v, lengths, values, isnull);
+	FeathubMysqlCloseResult(result);
+	resetStringInfo(&state->sql);
+	return found;
+}
+
+/* INSERT, and the number that the row got for a key without a value; false if none. */
+static bool
+insert_and_number(FeathubModify *modify, Datum *values, bool *isnull)
+{
+	MysqlModifyState *state = modify->state;
+	TupleDesc	tupdesc = modify->rel->tupdesc;
+	bool		changed = false;
+	ListCell   *lc;
+	uint64		id;
+
+	send_rows(modify);
+	id = FeathubMysqlInsertId(state->conn);
+	foreach(lc, FeathubMysqlKeyColumns(modify->rel))
+	{
+		AttrNumber	attnum = lfirst_int(lc);
+		Oid			type = TupleDescAttr(tupdesc, attnum - 1)->atttypid;
+		FeathubConvertSettings settings = {.scratch = CurrentMemoryContext};
+		FeathubDecodeError error = {0};
+		char	   *text = psprintf(UINT64_FORMAT, id);
+
+		if (id == 0 || !isnull[attnum - 1] ||
+			FeathubMysqlTypeClass(type) != MYSQL_CLASS_INTEGER)
+			continue;
+		if (FeathubConvertText(FeathubConverterMake(type, -1, &settings), text, strlen(text),
+							   &values[attnum - 1], &error))
+		{
+			isnull[attnum - 1] = false;
+			changed = true;
+		}
+	}
+	return changed;
 }
 
 /* Was the one row found? */

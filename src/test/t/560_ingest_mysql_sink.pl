@@ -1,6 +1,6 @@
 # Jobs from Kafka into MySQL: exactly once through kills of workers and of the
 # MySQL server, and where the commit on our side was lost after theirs; upserts
-# and deletions; records that MySQL refuses.
+# and deletions; records that MySQL refuses; deadlocks.
 use strict;
 use warnings;
 
@@ -115,6 +115,24 @@ sql(q{INSERT INTO raw VALUES ('{"id":1}', NULL), ('{"id":2}', NULL), ('{"id":2}'
 wait_for('latest');
 is(mysql_query($mysql, 'SELECT count(*) FROM shop.latest'), 499, 'a tombstone deletes');
 is(mysql_query($mysql, 'SELECT n, note FROM shop.latest WHERE id = 2'), "-2\tback", 'what comes after it stays');
+
+# Whom the server picks to resolve a deadlock begins the batch again.  The other one
+# has changed more rows, holds one of the batch's last, and then wants the others.
+mysql_query($mysql, q{CREATE TABLE shop.weight (id int PRIMARY KEY, n int); INSERT INTO shop.weight SELECT seq, 0 FROM shop.seq_1_to_5000});
+sql(q{CREATE FOREIGN TABLE weight (id int OPTIONS (key 'true'), n int) SERVER mysql OPTIONS (table_name 'weight');
+SELECT feathub.pause_job('latest')});
+sql(q{INSERT INTO source SELECT i % 500, 200000 + i, 'again' FROM generate_series(0, 999) i});
+my $rival = $node->background_psql('postgres');
+$rival->query_safe(q{BEGIN; UPDATE weight SET n = n + 1::int8; UPDATE latest SET note = 'rival' WHERE id > 495});
+sql(q{SELECT feathub.resume_job('latest')});
+poll_until(sub { mysql_query($mysql, q{SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'}) == 1 }, 'the job waits for a row');
+$rival->query_safe(q{UPDATE latest SET note = 'rival' WHERE id < 490});
+cmp_ok(mysql_query($mysql, q{SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'}) =~ s/\D//gr, '>', 0, 'there is a deadlock');
+$rival->query_safe('ROLLBACK');
+$rival->quit;
+wait_for('latest');
+is(mysql_query($mysql, q{SELECT COUNT(*), MIN(n), SUM(note = 'again') FROM shop.latest}), "500\t200500\t500", 'and nothing is lost by it');
+like(slurp_file($node->logfile), qr/Deadlock found/, 'which the log tells');
 
 # Without the right to make the table of positions the job says what is missing.
 mysql_query($mysql, q{CREATE DATABASE other; CREATE TABLE other.log (id int); CREATE USER poor@'%' IDENTIFIED BY 'poor-secret'; GRANT SELECT, INSERT ON other.log TO poor@'%'});
