@@ -12,7 +12,8 @@ CREATE FOREIGN TABLE weather_stream (origin text, time_hour timestamptz, temp fl
 SELECT feathub.create_feature_group('weather', source => 'weather_stream',
          primary_key => '{origin}', event_time => 'time_hour');
 \d weather
-\d+ weather_online
+\d weather_online
+SELECT reloptions FROM pg_class WHERE oid = 'weather_online'::regclass;
 SELECT * FROM feathub.feature_group \gset group_
 SELECT :'group_feature_group' AS feature_group, :'group_online' AS online, :'group_source' AS source,
        :'group_primary_key' AS primary_key, :'group_event_time' AS event_time;

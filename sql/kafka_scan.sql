@@ -15,9 +15,19 @@ CREATE FOREIGN TABLE scan (
   headers jsonb OPTIONS (metadata 'headers')
 ) SERVER kafka OPTIONS (topic 't_scan', format 'raw');
 
+-- what EXPLAIN ANALYZE shows of the scan
+CREATE FUNCTION scanned(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+  -- (rows have decimals from PostgreSQL 18 on)
+  FOR line IN EXECUTE 'EXPLAIN (ANALYZE, BUFFERS off, COSTS off, TIMING off, SUMMARY off) ' || query LOOP
+    RETURN NEXT regexp_replace(line, '(actual rows=\d+)\.00', '\1');
+  END LOOP;
+END $$;
+
 -- an empty topic
 SELECT count(*) FROM scan;
-EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT value FROM scan;
+SELECT scanned('SELECT value FROM scan');
 
 -- 300 records in each partition
 INSERT INTO scan (value, partition, key, "timestamp", headers)
@@ -124,7 +134,7 @@ FETCH 1 FROM a;
 COMMIT;
 
 -- LIMIT reads no more than it must; so does an inner side that is a semi-join
-EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT value FROM scan LIMIT 7;
+SELECT scanned('SELECT value FROM scan LIMIT 7');
 SELECT EXISTS (SELECT FROM scan WHERE partition = 2);
 
 -- Parallel scans

@@ -128,7 +128,8 @@ join_pathlist_hook(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outerrel,
 	{
 		Path	   *path = (Path *) lfirst(lc);
 
-		if (path->param_info == NULL && (cheapest < 0 || path->total_cost < cheapest))
+		if (path->param_info == NULL && feathub_disabled_nodes(path) == 0 &&
+			(cheapest < 0 || path->total_cost < cheapest))
 			cheapest = path->total_cost;
 	}
 	if (cheapest >= 0 && cheapest < CHEAP_ENOUGH)
@@ -565,6 +566,8 @@ offer(JoinContext *join, FeathubAsofStrategy strategy, Path *outer, bool partial
 	path->cpath.flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->cpath.custom_paths = list_make2(outer, inner);
 	path->cpath.methods = &FeathubAsofPathMethods;
+	feathub_set_disabled_nodes(&path->cpath.path,
+							   feathub_disabled_nodes(outer) + feathub_disabled_nodes(inner));
 	if (!estimate(join, path, outer, inner))
 		return;
 	if (!partial)

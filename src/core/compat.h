@@ -372,9 +372,11 @@ feathub_domain_check_safe(Datum value, bool isnull, Oid domain, void **extra,
 
 /* 18 counts the disabled nodes of a path apart from its cost. */
 #if PG_VERSION_NUM >= 180000
-#define feathub_set_disabled_nodes(path, below) ((path)->disabled_nodes = (below)->disabled_nodes)
+#define feathub_disabled_nodes(path) ((path)->disabled_nodes)
+#define feathub_set_disabled_nodes(path, n) ((path)->disabled_nodes = (n))
 #else
-#define feathub_set_disabled_nodes(path, below) ((void) 0)
+#define feathub_disabled_nodes(path) 0
+#define feathub_set_disabled_nodes(path, n) ((void) (n))
 #endif
 
 /* 16 wants to know of each Var which outer joins may have made it NULL. */

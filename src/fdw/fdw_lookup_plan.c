@@ -423,7 +423,7 @@ cost_lookup(LookupJoin *join, CustomPath *path, Path *outer_path)
 	path->path.total_cost = outer_path->total_cost + quals.startup +
 		path->path.pathtarget->cost.startup + run;
 	path->path.total_cost = Max(path->path.total_cost, path->path.startup_cost);
-	feathub_set_disabled_nodes(&path->path, outer_path);
+	feathub_set_disabled_nodes(&path->path, feathub_disabled_nodes(outer_path));
 }
 
 /* Are all columns of the table's own key among those of the join's? */
