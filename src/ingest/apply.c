@@ -70,8 +70,8 @@ typedef struct Batch
 	bool	   *headers_isnull;
 
 	RecordState *states;		/* one per record */
-	Datum	   *values;			/* decoded: natts per record */
-	bool	   *isnull;
+	char	   *decoded;		/* each record's values and isnull, side by side */
+	Size		decoded_size;	/* of one record's */
 
 	/* Rows of the records that are being applied, for the sinks to pick from */
 	int			for_sink;		/* the one that they are made for, or -1: all */
@@ -387,19 +387,32 @@ all_skip(FeathubPipeline *pipeline, const FeathubRecord *record)
 	return true;
 }
 
+/* Where a record's columns are. */
+static Datum *
+decoded_values(Batch *batch, int i)
+{
+	return (Datum *) (batch->decoded + batch->decoded_size * i);
+}
+
+static bool *
+decoded_isnull(Batch *batch, int i)
+{
+	return (bool *) (decoded_values(batch, i) + batch->pipeline->rel->tupdesc->natts);
+}
+
 /* Decode one record into its place. */
 static void
 decode_record(Batch *batch, int i)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
 	const FeathubConnector *connector = pipeline->rel->connector;
-	int			natts = pipeline->rel->tupdesc->natts;
 	FeathubRecord *record = &batch->records[i];
-	Datum	   *values = batch->values + (size_t) natts * i;
-	bool	   *isnull = batch->isnull + (size_t) natts * i;
+	Datum	   *values = decoded_values(batch, i);
+	bool	   *isnull = decoded_isnull(batch, i);
 	FeathubDecodeError error = {0};
 	bool		good;
 
+	memset(isnull, true, sizeof(bool) * pipeline->rel->tupdesc->natts);
 	record->change = FEATHUB_CHANGE_UPSERT;
 	record->change_time = DT_NOBEGIN;
 	if (record->value == NULL && all_skip(pipeline, record))
@@ -425,11 +438,11 @@ static void
 decode_records(Batch *batch)
 {
 	int			natts = batch->pipeline->rel->tupdesc->natts;
-	Size		cells = (Size) natts * batch->n + 1;
 
-	batch->values = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * cells);
-	batch->isnull = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(bool) * cells);
-	memset(batch->isnull, true, sizeof(bool) * cells);
+	/* side by side: rows are read in the order of their keys, all over memory */
+	batch->decoded_size = MAXALIGN((sizeof(Datum) + sizeof(bool)) * natts);
+	batch->decoded = MemoryContextAllocHuge(CurrentMemoryContext,
+											batch->decoded_size * batch->n + 1);
 	for (int i = 0; i < batch->n; i++)
 	{
 		MemoryContext context = CurrentMemoryContext;
@@ -651,20 +664,15 @@ takes_part(Batch *batch, int i)
 static void
 make_rows(Batch *batch, int from, int to)
 {
-	FeathubPipeline *pipeline = batch->pipeline;
-	int			natts = pipeline->rel->tupdesc->natts;
-
 	for (int i = from; i < to; i++)
 	{
-		Datum	   *values = batch->values + (size_t) natts * i;
-		bool	   *isnull = batch->isnull + (size_t) natts * i;
 		FeathubWriterRow *row;
 
 		if (!takes_part(batch, i))
 			continue;
 		row = add_row(batch, i);
-		row->values = values;
-		row->isnull = isnull;
+		row->values = decoded_values(batch, i);
+		row->isnull = decoded_isnull(batch, i);
 	}
 }
 
@@ -674,7 +682,6 @@ run_query(Batch *batch, int from, int to)
 {
 	FeathubPipeline *pipeline = batch->pipeline;
 	TupleDesc	desc = FeathubTransformInput(pipeline->transform);
-	int			natts = pipeline->rel->tupdesc->natts;
 	Datum	   *values = palloc(sizeof(Datum) * (pipeline->ncolumns + 1));
 	bool	   *isnull = palloc(sizeof(bool) * (pipeline->ncolumns + 1));
 	Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
@@ -686,8 +693,8 @@ run_query(Batch *batch, int from, int to)
 			continue;
 		for (int j = 0; j < pipeline->ncolumns; j++)
 		{
-			values[j] = batch->values[(size_t) natts * i + pipeline->columns[j]];
-			isnull[j] = batch->isnull[(size_t) natts * i + pipeline->columns[j]];
+			values[j] = decoded_values(batch, i)[pipeline->columns[j]];
+			isnull[j] = decoded_isnull(batch, i)[pipeline->columns[j]];
 		}
 		values[pipeline->ncolumns] = Int64GetDatum(i);
 		isnull[pipeline->ncolumns] = false;

@@ -276,7 +276,7 @@ prefetch_row(const FeathubWriter *writer, const FeathubWriterRow *rows, const So
 	if (i + 24 < n)
 		__builtin_prefetch(&rows[items[i + 24].row]);
 	if (i + 16 < n)
-		FeathubWriterPrefetchValues(writer, &rows[items[i + 16].row]);
+		FeathubWriterPrefetchValues(&rows[items[i + 16].row]);
 	if (i + 8 < n)
 		FeathubWriterPrefetchData(writer, &rows[items[i + 8].row]);
 #endif

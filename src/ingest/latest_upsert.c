@@ -390,6 +390,20 @@ upsert_row(Upsert *upsert, const FeathubWriterRow *row)
 	return outcome == ROW_WRITTEN;
 }
 
+/* See FeathubWriterPrefetchValues. */
+static inline void
+prefetch_row(const FeathubWriter *writer, FeathubWriterRow *const *rows, int i, int n)
+{
+#if defined(__GNUC__) || defined(__clang__)
+	if (i + 24 < n)
+		__builtin_prefetch(rows[i + 24]);
+	if (i + 16 < n)
+		FeathubWriterPrefetchValues(rows[i + 16]);
+	if (i + 8 < n)
+		FeathubWriterPrefetchData(writer, rows[i + 8]);
+#endif
+}
+
 static void
 end_upsert(Upsert *upsert)
 {
@@ -432,10 +446,7 @@ FeathubLatestUpsertRows(FeathubWriter *writer, FeathubWriterRow **rows, int n)
 	{
 		if ((i & 255) == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (i + 16 < n)
-			FeathubWriterPrefetchValues(writer, rows[i + 16]);
-		if (i + 8 < n)
-			FeathubWriterPrefetchData(writer, rows[i + 8]);
+		prefetch_row(writer, rows, i, n);
 		written += upsert_row(&upsert, rows[i]);
 		ResetPerTupleExprContext(upsert.estate);
 	}
