@@ -152,6 +152,7 @@ struct MysqlConnection
 	int			version;		/* 101119, 90704 */
 	unsigned long thread_id;
 	uint64		max_packet;		/* max_allowed_packet of the server */
+	int			connect_timeout;	/* seconds */
 	int			network_timeout;	/* seconds, 0: none */
 	bool		keep;			/* after the transaction */
 	MysqlOptions *options;		/* as connected, for KILL QUERY; own context */

@@ -33,9 +33,6 @@
 #define ER_CANT_AGGREGATE_3COLLATIONS 1270
 #define ER_CANT_AGGREGATE_NCOLLATIONS 1271
 
-/* Microseconds that the library may block in a handshake of TLS. */
-#define BLOCKED_US	100000
-
 /* Bytes of a statement that an error's context shows. */
 #define CONTEXT_BYTES 1000
 
@@ -296,11 +293,16 @@ FeathubMysqlDontBlock(MysqlConnection *conn)
 	(void) pg_set_noblock(mysql_get_socket(conn->mysql));
 }
 
-/* Until then: what it waits for in read() fails after a while, and it asks us to wait. */
+/*
+ * Until then a handshake waits in read(), where nothing reaches us: for the time
+ * that connecting may take, and no longer.
+ */
 static void
-limit_blocking(MysqlConnection *conn)
+limit_blocking(MysqlConnection *conn, TimestampTz deadline)
 {
-	struct timeval limit = {.tv_usec = BLOCKED_US};
+	long		ms = deadline != 0 ? TimestampDifferenceMilliseconds(FeathubClock(), deadline) :
+		conn->connect_timeout * 1000L;
+	struct timeval limit = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 + 1};
 	pgsocket	sock = mysql_get_socket(conn->mysql);
 
 	(void) setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
@@ -324,7 +326,7 @@ FeathubMysqlFinishCall(MysqlConnection *conn, TimestampTz deadline, bool quiet)
 		switch (conn->pending)
 		{
 			case MYSQL_PENDING_CONNECT:
-				limit_blocking(conn);
+				limit_blocking(conn, deadline);
 				conn->wait_events = mysql_real_connect_cont(&mysql, conn->mysql, ready);
 				break;
 			case MYSQL_PENDING_QUERY:
@@ -513,6 +515,7 @@ FeathubMysqlOpen(MysqlConnection *conn, MysqlOptions *options, TimestampTz deadl
 				 errmsg("out of memory")));
 	}
 	conn->mysql = mysql;
+	conn->connect_timeout = options->connect_timeout;
 	make_options(mysql, options);
 	conn->pending = MYSQL_PENDING_CONNECT;
 

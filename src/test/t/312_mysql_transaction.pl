@@ -8,6 +8,8 @@ use lib "$FindBin::RealBin/../perl";
 
 use FeathubTest;
 use FeathubMysql;
+use IO::Socket::INET ();
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
@@ -239,6 +241,28 @@ sql(q{ALTER SERVER tls OPTIONS (SET ssl_mode 'required', DROP ssl_ca)});
 is(sql(q{SELECT variable_value <> '' FROM c WHERE upper(variable_name) = 'SSL_CIPHER'}), 't', 'TLS without verification');
 sql(q{ALTER SERVER tls OPTIONS (SET ssl_mode 'disabled')});
 is(sql(q{SELECT variable_value <> '' FROM c WHERE upper(variable_name) = 'SSL_CIPHER'}), 'f', 'no TLS');
+
+# one that greets as the server does and then says no more, in the midst of TLS
+my $mute = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 5) or die "could not listen: $!";
+my $mute_pid = fork();
+if ($mute_pid == 0)
+{
+	my @kept;
+	while (my $client = $mute->accept())
+	{
+		my $real = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $mysql->{port}) or last;
+		sysread($real, my $greeting, 4096);
+		syswrite($client, $greeting);
+		push @kept, $client, $real;
+	}
+	POSIX::_exit(0);
+}
+sql(qq{ALTER SERVER tls OPTIONS (SET host '127.0.0.1', SET port '} . $mute->sockport() . q{', SET ssl_mode 'required', ADD connect_timeout '2')});
+($time, $err) = seconds('SELECT * FROM c');
+kill 'KILL', $mute_pid;
+waitpid($mute_pid, 0);
+like($err, qr/could not connect to foreign server "tls"/, 'connect_timeout holds for the handshake of TLS');
+cmp_ok($time, '<', 30, 'soon enough');
 mysql_stop($mysql);
 like(sql_error('SELECT * FROM shop.t'), qr/HV00N.*could not connect to foreign server "mysql"/s, 'no server');
 
