@@ -187,6 +187,32 @@ SELECT feathub.retry_dead_letters('types');
 SELECT k, m FROM types WHERE m = 'angry';
 SELECT count(*), min(retries), max(retries) FROM letters WHERE job = 'types';
 
+-- Tried again in whatever session, a record gives what the worker would have made of it.
+CREATE TABLE as_text (k int CHECK (k <> 15), v text);
+SELECT feathub.create_job('as_text', source => 'types_stream', sink => 'as_text', on_error => 'dead_letter', query => $$
+  SELECT k, concat_ws(' ', 0.1::float8 + 0.2, interval '-1 12:00:01', '\xff'::bytea, timestamptz '2020-01-02 03:04:05+02', 'a\b',
+    NULL = NULL) AS v FROM batch WHERE k = 15$$);
+SELECT feathub.create_job('as_text_too', source => 'types_stream', sink => 'as_text', query => $$SELECT k, '01/02/2020'::date::text AS v FROM batch$$);
+SELECT feathub.wait_for_job('as_text', '60 s');
+SELECT sink, message FROM feathub.dead_letter WHERE job = 'as_text' AND sink IS NOT NULL;
+ALTER TABLE as_text DROP CONSTRAINT as_text_k_check;
+SET extra_float_digits = -10;
+SET intervalstyle = sql_standard;
+SET bytea_output = escape;
+SET datestyle = 'German, DMY';
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SET transform_null_equals = on;
+SET row_security = off;
+SELECT feathub.retry_dead_letters('as_text');
+TABLE as_text;
+RESET ALL;
+SET search_path = ingest_dead_letters;
+TRUNCATE as_text;
+SELECT feathub.rewind_job('as_text');
+SELECT feathub.wait_for_job('as_text', '60 s');
+TABLE as_text;
+
 SET client_min_messages = warning;
 DROP SCHEMA ingest_dead_letters CASCADE;
 DROP SERVER ingest_dead_letters CASCADE;

@@ -39,7 +39,7 @@ FeathubQueryDescribe(const char *query, TupleDesc batch, Oid role)
 
 	context.previous = error_context_stack;
 	error_context_stack = &context;
-	FeathubRoleEnter(&scope, role, SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, "");
+	FeathubRoleEnterJob(&scope, role);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	analyzed = analyze_query(query, batch);
 	desc = ExecCleanTypeFromTL(analyzed->targetList);

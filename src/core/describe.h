@@ -20,8 +20,8 @@
  * FeathubQueryDescribe
  *		The columns that a job's query returns when "batch" has those of batch.
  *
- * Parses and analyses the query as the role, which is the job's owner, with an
- * empty search_path, as workers do; no right is checked but to use schemas, and
+ * Parses and analyses the query as the role, which is the job's owner, with the
+ * settings of workers, as these do; no right is checked but to use schemas, and
  * nothing runs but what constants are read with, such as checks of domains.
  * Raises SYNTAX_ERROR, UNDEFINED_COLUMN and so on as the server does, and
  * FEATURE_NOT_SUPPORTED unless it is one plain SELECT.  The result is palloc'd.

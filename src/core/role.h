@@ -26,4 +26,18 @@ extern void FeathubRoleEnter(FeathubRoleScope *scope, Oid role, int sec_context,
 							 const char *search_path);
 extern void FeathubRoleLeave(FeathubRoleScope *scope);
 
+/*
+ * Settings that say what values are read and written, and how errors are met, with
+ * the values that jobs have them at.  Names and values, up to a NULL.
+ */
+extern const char *const FeathubJobSettings[][2];
+
+/*
+ * FeathubRoleEnterJob
+ *		Be a job's owner, in a restricted operation and with the settings of its
+ *		workers, until FeathubRoleLeave: what a session does for a job must give
+ *		what they would.
+ */
+extern void FeathubRoleEnterJob(FeathubRoleScope *scope, Oid owner);
+
 #endif							/* FEATHUB_CORE_ROLE_H */

@@ -45,8 +45,7 @@ feathub_explain_job(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("job \"%s\" has no query", job->name)));
 
-	FeathubRoleEnter(&scope, job->owner,
-					 SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, "");
+	FeathubRoleEnterJob(&scope, job->owner);
 	pipeline = FeathubPipelineOpen(job);
 	es = NewExplainState();
 	es->verbose = PG_GETARG_BOOL(2);

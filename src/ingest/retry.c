@@ -51,13 +51,7 @@ feathub_retry_dead_letters(PG_FUNCTION_ARGS)
 	job = FeathubJobLock(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	FeathubJobCheckRunnable(job);
 
-	FeathubRoleEnter(&scope, job->owner,
-					 SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION, "");
-	(void) set_config_option("timezone", "UTC", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-
+	FeathubRoleEnterJob(&scope, job->owner);
 	pipeline = FeathubPipelineOpen(job);
 	pipeline->stream.read_metadata_only = true;
 	pipeline->rel->connector->open_stream(&pipeline->stream);

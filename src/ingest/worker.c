@@ -40,6 +40,7 @@
 #include "core/compat.h"
 #include "core/guc.h"
 #include "core/position.h"
+#include "core/role.h"
 #include "ingest/apply.h"
 #include "ingest/foreign_sink.h"
 #include "ingest/launcher.h"
@@ -244,24 +245,16 @@ override_settings(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},
 		{"session_replication_role", "origin"},
-		{"row_security", "on"},
-		{"timezone", "UTC"},
-		{"datestyle", "ISO, YMD"},
-		{"intervalstyle", "postgres"},
-		{"extra_float_digits", "1"},
-		{"bytea_output", "hex"},
-		{"standard_conforming_strings", "on"},
-		{"transform_null_equals", "off"},
-		{"array_nulls", "on"},
-		{"exit_on_error", "off"},	/* else no bad record would be found */
 		{"role", "none"},
-		{"transaction_timeout", "0"},	/* since 17 */
-		{"jit", "off"}
+		{"transaction_timeout", "0"}	/* since 17 */
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
 		if (GetConfigOption(settings[i][0], true, false) != NULL)
 			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	for (int i = 0; FeathubJobSettings[i][0]; i++)
+		SetConfigOption(FeathubJobSettings[i][0], FeathubJobSettings[i][1], PGC_SUSET,
+						PGC_S_OVERRIDE);
 }
 
 /*
