@@ -97,7 +97,11 @@ FeathubMysqlPrepare(MysqlConnection *conn, const char *sql)
 	check_statement(conn, sql, strlen(sql));
 	forget_prepared(conn);
 	if (conn->stmt)
+	{
+		/* a message of a few bytes that nobody answers */
 		mysql_stmt_close(conn->stmt);
+		FeathubMysqlDontBlock(conn);
+	}
 	conn->stmt = mysql_stmt_init(conn->mysql);
 	if (conn->stmt == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));

@@ -150,7 +150,7 @@ is(mysql_query($mysql, 'SELECT COUNT(*) FROM shop.t'), 300, 'is an error until i
 (my $id = mysql_query($mysql, q{SELECT id FROM information_schema.processlist WHERE user = 'fh'})) =~ s/\D//g;
 mysql_query($mysql, "KILL $id");
 poll_until(sub { mysql_query($mysql, q{SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'fh'}) == 0 }, 'the session is gone');
-ask($session, q{INSERT INTO t SELECT i, 1, 'x' FROM generate_series(301, 400) i});
+ask($session, q{INSERT INTO up SELECT i, 1, 'x' FROM generate_series(201, 300) i; INSERT INTO t SELECT i, 1, 'x' FROM generate_series(301, 400) i});
 is(mysql_query($mysql, 'SELECT COUNT(*) FROM shop.t'), 400, 'a new session prepares anew');
 my $other = $node->background_psql('postgres', on_error_stop => 0);
 ask($other, q{BEGIN; INSERT INTO t VALUES (450, 1, 'lock')});
