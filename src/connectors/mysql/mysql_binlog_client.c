@@ -290,6 +290,17 @@ FeathubMysqlDumpRead(MysqlConnection *conn, long timeout, const char **data, Siz
 	return true;
 }
 
+void
+FeathubMysqlLacksExecuted(const char *server_name, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("foreign server \"%s\" lacks transactions that the job has applied: %s",
+					server_name, what),
+			 errdetail("It took over before it had them, or lost them in a crash."),
+			 errhint("Let the server get them, then call feathub.resume_job. To read the table anew without them, call feathub.rewind_job with 'earliest' and feathub.resume_job.")));
+}
+
 /* Why the server sends no more. */
 static void
 report_end(MysqlConnection *conn)
@@ -324,6 +335,21 @@ report_end(MysqlConnection *conn)
 				 errmsg("foreign server \"%s\" sends its binary log to another replica of the same number: %s",
 						server_name, message),
 				 errhint("Give the foreign table a server_id of its own.")));
+	}
+	if (code == ER_MASTER_FATAL_ERROR_READING_BINLOG && strstr(message, "AUTO_POSITION") != NULL)
+	{
+		/* the next try goes by file and position */
+		FeathubMysqlDisconnect(conn);
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("gtid_mode of foreign server \"%s\" was changed: %s", server_name, message)));
+	}
+	if (code == ER_MASTER_FATAL_ERROR_READING_BINLOG &&
+		strstr(message, "requested to start from GTID") != NULL)
+	{
+		/* MariaDB: it never had it, or another in its place */
+		FeathubMysqlDisconnect(conn);
+		FeathubMysqlLacksExecuted(server_name, message);
 	}
 	if (code == ER_MASTER_FATAL_ERROR_READING_BINLOG ||
 		code == ER_MASTER_HAS_PURGED_REQUIRED_GTIDS)

@@ -40,6 +40,12 @@
 /* A chunk that the server is not ready for is asked for again after so many ms. */
 #define ASK_CHUNK			20
 
+/* For how long what the server has sent may not be executed there, in ms. */
+#define EXECUTED_WAIT		5000
+
+/* In the place of a file that is to be found by GTIDs; before any other. */
+#define NO_FILE				"none.0"
+
 typedef struct CdcState
 {
 	MysqlConnection *query;		/* statements */
@@ -84,7 +90,9 @@ static void make_ready(FeathubStream *stream);
 static void make_identity(FeathubStream *stream, uint64 seed, uint32 *server_id, char *uuid);
 static void check_mark(FeathubStream *stream, const FeathubStreamPartition *ours,
 					   const MysqlCdcPosition *position);
-static void begin_reading(FeathubStream *stream, MysqlCdcPosition *position);
+static void begin_reading(FeathubStream *stream, MysqlCdcPosition *position, bool moved);
+static bool is_other_server(CdcState *state, const char *mark);
+static void check_executed(FeathubStream *stream);
 static char *first_log(FeathubStream *stream);
 static bool hand_out(FeathubStream *stream, FeathubRecord *record);
 static void hand_out_row(FeathubStream *stream, MysqlCdcItem *item, FeathubRecord *record);
@@ -198,7 +206,7 @@ FeathubMysqlCdcStartStream(FeathubStream *stream)
 					 errhint("The table was followed in another way. To follow it anew, call feathub.rewind_job and feathub.resume_job.")));
 		check_mark(stream, ours, &position);
 		if (!stream->read_metadata_only)
-			begin_reading(stream, &position);
+			begin_reading(stream, &position, is_other_server(stream->state, ours->mark));
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -244,8 +252,82 @@ parse_set(FeathubStream *stream, bool mariadb, const char *text)
 	return set;
 }
 
+/* Was the position reached on another server than the one at hand? */
+static bool
+is_other_server(CdcState *state, const char *mark)
+{
+	Size		len = mark ? strcspn(mark, " ") : 0;
+
+	return mark && state->table->source && strcmp(mark, "-") != 0 &&
+		(strlen(state->table->source) != len || strncmp(mark, state->table->source, len) != 0);
+}
+
+/* Forget what is of the server where a position was reached: places in its log. */
 static void
-begin_reading(FeathubStream *stream, MysqlCdcPosition *position)
+leave_server(MysqlCdcPosition *position)
+{
+	List	   *places = NIL;
+	ListCell   *lc;
+
+	ereport(LOG,
+			(errmsg("going on at another server, by GTIDs"),
+			 errdetail("The position is %s:" UINT64_FORMAT " there.",
+					   position->file, position->position)));
+	position->file = pstrdup(NO_FILE);
+	position->position = 4;
+
+	/* they will be looked for here */
+	foreach(lc, position->xa)
+	{
+		MysqlCdcXa *xa = lfirst(lc);
+
+		if (xa->file == NULL)
+			places = lappend(places, xa);
+	}
+	position->xa = places;
+}
+
+/*
+ * The server must have all that was applied: a replica that was behind when it
+ * took over has not, nor has one that lost its last transactions.  MariaDB sees to
+ * it itself.
+ */
+static void
+check_executed(FeathubStream *stream)
+{
+	CdcState   *state = stream->state;
+	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), EXECUTED_WAIT);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT GTID_SUBTRACT('");
+	FeathubMysqlGtidSetAppend(&sql, state->executed);
+	appendStringInfoString(&sql, "', @@global.gtid_executed)");
+	for (;;)
+	{
+		MysqlResult *result = FeathubMysqlQuery(state->query, sql.data, sql.len);
+		char	   *missing = NULL;
+		char	  **values;
+		unsigned long *lengths;
+
+		if (FeathubMysqlFetch(result, &values, &lengths) && values[0] && values[0][0] != '\0')
+			missing = pstrdup(values[0]);
+		FeathubMysqlCloseResult(result);
+		if (missing == NULL)
+			break;
+		/* what it has sent it notes as executed a moment later */
+		if (FeathubClock() >= deadline)
+			FeathubMysqlLacksExecuted(stream->rel->server->servername, missing);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ASK_CHUNK,
+						 FEATHUB_WAIT_EVENT("FeathubMysql"));
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	pfree(sql.data);
+}
+
+static void
+begin_reading(FeathubStream *stream, MysqlCdcPosition *position, bool moved)
 {
 	CdcState   *state = stream->state;
 	MysqlOptions *options = stream->rel->options;
@@ -265,9 +347,11 @@ begin_reading(FeathubStream *stream, MysqlCdcPosition *position)
 	else if (position->file == NULL)
 	{
 		/* by GTIDs alone: the server will tell where they are */
-		position->file = pstrdup("none.0");
+		position->file = pstrdup(NO_FILE);
 		position->position = 4;
 	}
+	if (moved && position->gtids)
+		leave_server(position);
 	if (position->gtids == NULL && state->query->mariadb)
 		position->gtids = FeathubMysqlGtidsAt(state->query, position->file, position->position);
 	state->at = *position;
@@ -277,6 +361,8 @@ begin_reading(FeathubStream *stream, MysqlCdcPosition *position)
 	state->executed = NULL;
 	if (position->gtids && state->table->gtid)
 		state->executed = parse_set(stream, state->query->mariadb, position->gtids);
+	if (state->executed && !state->query->mariadb)
+		check_executed(stream);
 
 	request.server_id = state->server_id;
 	request.heartbeat = options->heartbeat_interval;
@@ -288,6 +374,7 @@ begin_reading(FeathubStream *stream, MysqlCdcPosition *position)
 	checksums = FeathubMysqlDumpStart(state->dump, &request);
 	FeathubMysqlCdcReaderStart(state->reader, position, state->query->mariadb, checksums);
 	state->note_at = state->last_note = FeathubClock();
+	state->moved = moved;
 }
 
 /* Positions */
@@ -316,7 +403,13 @@ FeathubMysqlCdcSeekPosition(FeathubStream *stream, const char *name, const char 
 		position.position = 4;
 	}
 	else if (pg_strcasecmp(target, "latest") == 0)
+	{
+		char	   *gtids = state->query->mariadb ? FeathubMysqlGtidsNow(state->query) : NULL;
+
 		FeathubMysqlLogEnd(stream, state->query, state->table, &position);
+		if (gtids)
+			position.gtids = gtids;
+	}
 	else if (!FeathubMysqlCdcPlaceParse(target, &position.file, &position.position))
 	{
 		position.file = NULL;
@@ -411,6 +504,14 @@ FeathubMysqlCdcRecordPosition(FeathubStream *stream, const FeathubRecord *record
 		position.file = item->transaction->file;
 		position.position = item->transaction->start;
 		position.rows = item->index;
+		if (item->transaction->gtid.kind != MYSQL_GTID_NONE)
+		{
+			StringInfoData gtid;
+
+			initStringInfo(&gtid);
+			FeathubMysqlGtidAppend(&gtid, &item->transaction->gtid);
+			position.transaction = gtid.data;
+		}
 	}
 	initStringInfo(&text);
 	FeathubMysqlCdcPositionAppend(&text, &position);

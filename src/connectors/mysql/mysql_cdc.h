@@ -94,6 +94,8 @@ extern void FeathubMysqlReadColumns(FeathubStream *stream, MysqlConnection *conn
 									MysqlCdcTable *table);
 /* MariaDB: what was executed before a place in the log, or NULL; it reads the file. */
 extern char *FeathubMysqlGtidsAt(MysqlConnection *conn, const char *file, uint64 position);
+/* MariaDB: what was executed up to now, or NULL. */
+extern char *FeathubMysqlGtidsNow(MysqlConnection *conn);
 /* The end of the log now, of MySQL with what was executed; palloc'd. */
 extern void FeathubMysqlLogEnd(FeathubStream *stream, MysqlConnection *conn,
 							   const MysqlCdcTable *table, MysqlCdcPosition *end);

@@ -2,10 +2,10 @@
  * mysql_cdc_position.c
  *		The text of a position in a server's binary log; mysql_cdc.h shows it.
  *
- * Positions are compared by the place in the log, which is a server's own: after
- * a switch to another server (by GTID) the order of old and new positions is
- * that of the names of files, whatever they are.  A position within the first
- * copy is before all that have it behind them.
+ * Positions are compared by what was executed before them, where that is known,
+ * as a place in the log is a server's own and means nothing on another one to
+ * which a job was switched; and by the place where what was executed is the same.
+ * A position within the first copy is before all that have it behind them.
  */
 #include "postgres.h"
 
@@ -116,7 +116,9 @@ FeathubMysqlCdcPositionAppend(StringInfo out, const MysqlCdcPosition *position)
 		appendStringInfo(out, "%s:" UINT64_FORMAT, position->file, position->position);
 	if (position->rows > 0)
 		appendStringInfo(out, "+" INT64_FORMAT, position->rows);
-	if (position->rows > 0 && position->transaction)
+	else if (position->transaction)
+		appendStringInfoString(out, "+0");
+	if (position->transaction)
 		appendStringInfo(out, "@%s", position->transaction);
 	appendStringInfo(out, " %s", position->gtids == NULL ? UNKNOWN :
 					 position->gtids[0] == '\0' ? EMPTY_SET : position->gtids);
@@ -187,10 +189,55 @@ compare_cursors(const MysqlPosition *a, const MysqlPosition *b)
 	return FeathubMysqlComparePositionValues(a, b);
 }
 
+/* The set of what was executed, or NULL if the text is none. */
+static MysqlGtidSet *
+parse_executed(const char *gtids, bool mariadb)
+{
+	MysqlGtidSet *set = FeathubMysqlGtidSetMake(mariadb);
+	char	   *error;
+
+	return FeathubMysqlGtidSetParse(set, gtids, &error) ? set : NULL;
+}
+
+/* Which one has more behind it, as far as transactions tell? */
+static int
+compare_executed(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
+{
+	/* domain-server-number, or uuid:interval */
+	bool		mariadb = strchr(a->gtids, ':') == NULL && strchr(b->gtids, ':') == NULL;
+	MysqlGtidSet *set_a;
+	MysqlGtidSet *set_b;
+	bool		in_a;
+	bool		in_b;
+
+	if (strcmp(a->gtids, b->gtids) == 0 ||
+		(set_a = parse_executed(a->gtids, mariadb)) == NULL ||
+		(set_b = parse_executed(b->gtids, mariadb)) == NULL)
+		return 0;
+	in_a = FeathubMysqlGtidSetIncludes(set_a, set_b);
+	in_b = FeathubMysqlGtidSetIncludes(set_b, set_a);
+	return (int) in_a - (int) in_b;
+}
+
+/* Is a record before a position, by its transaction?  0: it does not tell. */
+static int
+compare_record(const MysqlCdcPosition *record, const MysqlCdcPosition *b)
+{
+	bool		mariadb = strchr(record->transaction, ':') == NULL;
+	MysqlGtidSet *own;
+	MysqlGtidSet *set;
+
+	if (b->transaction && strcmp(record->transaction, b->transaction) == 0)
+		return record->rows == b->rows ? 0 : record->rows < b->rows ? -1 : 1;
+	own = parse_executed(record->transaction, mariadb);
+	set = parse_executed(b->gtids, mariadb);
+	return own && set ? (FeathubMysqlGtidSetIncludes(set, own) ? -1 : 1) : 0;
+}
+
 int
 FeathubMysqlCdcCompare(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
 {
-	int			result;
+	int			result = 0;
 
 	if (a->snapshot != b->snapshot)
 		return a->snapshot ? -1 : 1;
@@ -201,6 +248,14 @@ FeathubMysqlCdcCompare(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
 		result = compare_cursors(&a->cursor, &b->cursor);
 		return result ? result : (int) b->cursor.before - (int) a->cursor.before;
 	}
+	if (a->gtids && b->gtids)
+		result = compare_executed(a, b);
+	else if (a->gtids == NULL && a->transaction && b->gtids)
+		result = compare_record(a, b);
+	else if (b->gtids == NULL && b->transaction && a->gtids)
+		result = -compare_record(b, a);
+	if (result != 0)
+		return result;
 	if (a->file == NULL || b->file == NULL)
 		return (a->file != NULL) - (b->file != NULL);
 	result = FeathubMysqlCdcComparePlaces(a->file, a->position, b->file, b->position);

@@ -407,23 +407,36 @@ FeathubMysqlLogEnd(FeathubStream *stream, MysqlConnection *conn, const MysqlCdcT
 	FeathubMysqlCloseResult(result);
 }
 
-char *
-FeathubMysqlGtidsAt(MysqlConnection *conn, const char *file, uint64 position)
+/* The text that a statement returns, or NULL. */
+static char *
+read_gtids(MysqlConnection *conn, const char *sql)
 {
-	StringInfoData sql;
-	MysqlResult *result;
+	MysqlResult *result = FeathubMysqlQuery(conn, sql, strlen(sql));
 	char	  **values;
 	unsigned long *lengths;
 	char	   *gtids = NULL;
 
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT BINLOG_GTID_POS(");
-	FeathubMysqlQuoteString(&sql, file, strlen(file));
-	appendStringInfo(&sql, ", " UINT64_FORMAT ")", position);
-	result = FeathubMysqlQuery(conn, sql.data, sql.len);
 	/* without a transaction in the log, there is nothing to start behind */
 	if (FeathubMysqlFetch(result, &values, &lengths) && values[0] && values[0][0] != '\0')
 		gtids = pstrdup(values[0]);
 	FeathubMysqlCloseResult(result);
 	return gtids;
+}
+
+char *
+FeathubMysqlGtidsNow(MysqlConnection *conn)
+{
+	return read_gtids(conn, "SELECT @@global.gtid_binlog_pos");
+}
+
+char *
+FeathubMysqlGtidsAt(MysqlConnection *conn, const char *file, uint64 position)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT BINLOG_GTID_POS(");
+	FeathubMysqlQuoteString(&sql, file, strlen(file));
+	appendStringInfo(&sql, ", " UINT64_FORMAT ")", position);
+	return read_gtids(conn, sql.data);
 }
