@@ -107,6 +107,30 @@ static const char hashes[] =
 "end "
 
 /*
+ * The keys that keep times of deletions, for rows that are not there or have no
+ * time ('').  buried(olds) asks for all together whether there is any: mostly not.
+ */
+#define BURIED \
+"local brace = prefix .. '{' " \
+"local function guard(r) " \
+"local key = KEYS[r] " \
+"if KEYS[n + r] then return KEYS[n + r] end " \
+"if tags and find(key, '^[^{]*{[^}]+}') then return prefix .. ':' .. key end " \
+"return brace .. key .. '}' " \
+"end " \
+"local function buried(olds) " \
+"local keys, m = {}, 0 " \
+"for r = 1, n do " \
+"if not olds[r] or olds[r] == '' then m = m + 1 keys[m] = guard(r) end " \
+"end " \
+"return m > 0 and call('EXISTS', unpack(keys, 1, m)) > 0 " \
+"end " \
+"local function rises(dead, time) " \
+"if byte(dead) == 100 then return sub(dead, 2) < time end " \
+"return dead <= time " \
+"end "
+
+/*
  * REDIS_SCRIPT_ROWS: commands of many rows, each guarded by its event time if the
  * table has one.  Arguments: the guard's kind (RedisGuard), the hash's or JSON
  * object's field for kinds 'f' and 'v', what JSON begins with and the width of a
@@ -202,8 +226,8 @@ TAKEN
  * REDIS_SCRIPT_LATEST_HASHES: rows that replace older ones, each a hash with a
  * field for its time.  Arguments: the number of rows, which is that of their keys;
  * of fields; whether each row has a mask; PEXPIRE or PEXPIREAT if each has a time
- * to live, else ''; which field is the time; the shape of times; guard_prefix; and
- * the fields.  Then for each row the mask, a value for each field, and the time to
+ * to live, else ''; which field is the time; the shape of times; guard_prefix;
+ * whether some key has a brace; and the fields.  Then for each row the mask, a value for each field, and the time to
  * live, or 0: none.  No two rows have the same key.
  *
  * In a cluster the keys that keep the times of deletions follow those of the
@@ -214,39 +238,39 @@ TAKEN
  */
 static const char latest_hashes[] =
 "local n, nf, masks, expire = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4] "
-"local tf, shape, prefix = tonumber(ARGV[5]), ARGV[6], ARGV[7] "
+"local tf, shape, prefix, tags = tonumber(ARGV[5]), ARGV[6], ARGV[7], ARGV[8] == '1' "
 "local call, try, byte, sub, find = redis.call, redis.pcall, string.byte, string.sub, string.find "
 DIGITS
 LATER
-"local function beside(key) "
-"return prefix .. (find(key, '^[^{]*{[^}]+}') and ':' .. key or '{' .. key .. '}') "
-"end "
-"local field, a = ARGV[7 + tf], {'HSET'} "
-"for f = 1, nf do a[2 * f + 1] = ARGV[7 + f] end "
-"local i, last, left = 7 + nf, 2 * nf + 2, 0 "
+BURIED
+"local field, a = ARGV[8 + tf], {'HSET'} "
+"for f = 1, nf do a[2 * f + 1] = ARGV[8 + f] end "
+"local i, last, left, olds = 8 + nf, 2 * nf + 2, 0, {unpack(KEYS, 1, n)} "
 "for r = 1, n do "
-"local key, mask, guard, dead = KEYS[r], nil, nil, nil "
-"if masks then i = i + 1 mask = ARGV[i] end "
-"local old, time, go = try('HGET', key, field), ARGV[i + tf], true "
-"if old then "
+"local old = try('HGET', KEYS[r], field) "
 "if type(old) == 'table' then return {err = old.err .. ' (key ' .. r .. ')'} end "
+"olds[r] = old "
+"end "
+"local grave = buried(olds) "
+"for r = 1, n do "
+"local key, old, mask, dead = KEYS[r], olds[r], nil, nil "
+"if masks then i = i + 1 mask = ARGV[i] end "
+"local time, go = ARGV[i + tf], true "
+"if old then "
 "go = later(old, time) "
 "if go == nil then return {err = 'FEATHUBTIME field ' .. field .. ' holds no time (key ' .. r .. ')'} end "
 "go = not go "
-"else "
-"guard = KEYS[n + r] or beside(key) "
-"dead = call('GET', guard) "
-"if dead then "
-"if byte(dead) == 100 then go = sub(dead, 2) < digits(time) else go = dead <= digits(time) end "
-"end "
+"elseif grave then "
+"dead = call('GET', guard(r)) "
+"if dead then go = rises(dead, digits(time)) end "
 "end "
 "if go then "
 "a[2] = key "
 "if mask then "
 "local b, m, c, d = {'HSET', key}, 2, {'HDEL', key}, 2 "
 "for f = 1, nf do "
-"if byte(mask, f) == 49 then b[m + 1] = ARGV[7 + f] b[m + 2] = ARGV[i + f] m = m + 2 "
-"else c[d + 1] = ARGV[7 + f] d = d + 1 end "
+"if byte(mask, f) == 49 then b[m + 1] = ARGV[8 + f] b[m + 2] = ARGV[i + f] m = m + 2 "
+"else c[d + 1] = ARGV[8 + f] d = d + 1 end "
 "end "
 "call(unpack(b, 1, m)) "
 "if d > 2 then call(unpack(c, 1, d)) end "
@@ -258,7 +282,7 @@ LATER
 "local ttl = ARGV[i + nf + 1] "
 "if ttl == '0' then call('PERSIST', key) else call(expire, key, ttl) end "
 "end "
-"if dead then call('DEL', guard) end "
+"if dead then call('DEL', guard(r)) end "
 "else left = left + 1 end "
 "i = i + nf "
 "if expire ~= '' then i = i + 1 end "
@@ -269,8 +293,8 @@ LATER
  * REDIS_SCRIPT_LATEST_STRINGS: the same for strings.  Arguments: the number of
  * rows; the guard's kind, 'k' or 'v'; PX or PXAT if each row has a time to live,
  * else ''; and for kind 'v' what JSON begins with and the width of a time in it,
- * the shape of times, the field's name, guard_prefix, and whether values are
- * long.  Then for each row its time for kind 'k', the value, and the time to
+ * the shape of times, the field's name, guard_prefix, whether values are long, and
+ * whether some key has a brace.  Then for each row its time for kind 'k', the value, and the time to
  * live, or 0.
  *
  * The keys of the rows are followed by those that keep their times; for kind 'v'
@@ -280,52 +304,53 @@ LATER
  */
 static const char latest_strings[] =
 "local n, beside, unit, mark, width = tonumber(ARGV[1]), ARGV[2] == 'k', ARGV[3], ARGV[4], tonumber(ARGV[5]) "
-"local shape, field, prefix, long = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == '1' "
+"local shape, field, prefix, long, tags = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == '1', ARGV[10] == '1' "
 "local call, try, byte, sub, find = redis.call, redis.pcall, string.byte, string.sub, string.find "
 DIGITS
 LATER
 TAKEN
+BURIED
 "local function peek(key) "
 "local doc = try('GETRANGE', key, 0, #mark + width) "
 "if doc == '' then return false end "
 "if type(doc) == 'table' or begins(doc) then return doc end "
 "return call('GET', key) "
 "end "
-"local olds = {} "
+"local olds, grave = {}, false "
 "if beside then olds = call('MGET', unpack(KEYS, n + 1, 2 * n)) "
-"elseif not long then olds = call('MGET', unpack(KEYS, 1, n)) end "
-"local a, m, i, left, bad = {'MSET'}, 1, 10, 0, nil "
+"else "
+"if not long then olds = call('MGET', unpack(KEYS, 1, n)) end "
 "for r = 1, n do "
-"local key, old, go, time, guard, dead, typed, value, ttl = KEYS[r], olds[r], true, nil, nil, nil, false, nil, nil "
+"local old = olds[r] "
+"if long then old = peek(KEYS[r]) end "
+"if type(old) == 'table' then return {err = old.err .. ' (key ' .. r .. ')'} end "
+"if old then "
+"old = taken(old) "
+"if old == nil then return {err = 'FEATHUBTIME field ' .. field .. ' holds no time (key ' .. r .. ')'} end "
+"olds[r] = old or '' "
+"end "
+"end "
+"grave = buried(olds) "
+"end "
+"local a, m, i, left, bad = {'MSET'}, 1, 11, 0, nil "
+"for r = 1, n do "
+"local key, old, go, dead, time, ttl = KEYS[r], olds[r], true, nil, nil, nil "
 "if beside then time = ARGV[i] i = i + 1 end "
-"value = ARGV[i] i = i + 1 "
+"local value = ARGV[i] i = i + 1 "
 "if unit ~= '' then ttl = ARGV[i] i = i + 1 end "
 "if beside then "
-"if old then "
-"if byte(old) == 100 then go = sub(old, 2) < time else go = old <= time end "
-"end "
-"else "
-"if long then old = peek(key) end "
-"if type(old) == 'table' then bad = old.err .. ' (key ' .. r .. ')' break end "
-"if old then "
-"typed = true old = taken(old) "
-"if old then go = later(old, sub(value, #mark + 1, #mark + width)) "
-"elseif old == nil then go = nil end "
+"if old then go = rises(old, time) end "
+"elseif old and old ~= '' then "
+"go = later(old, sub(value, #mark + 1, #mark + width)) "
 "if go == nil then bad = 'FEATHUBTIME field ' .. field .. ' holds no time (key ' .. r .. ')' break end "
-"if old then go = not go end "
-"end "
-"if not old then "
-"guard = KEYS[n + r] or prefix .. (find(key, '^[^{]*{[^}]+}') and ':' .. key or '{' .. key .. '}') "
-"dead = call('GET', guard) "
-"if dead then "
-"time = digits(sub(value, #mark + 1, #mark + width)) "
-"if byte(dead) == 100 then go = sub(dead, 2) < time else go = dead <= time end "
-"end "
-"end "
+"go = not go "
+"elseif grave then "
+"dead = call('GET', guard(r)) "
+"if dead then go = rises(dead, digits(sub(value, #mark + 1, #mark + width))) end "
 "end "
 "if go then "
 "local set "
-"if typed then "
+"if old and not beside then "
 "if not ttl then set = try('SET', key, value, 'KEEPTTL') "
 "elseif ttl == '0' then set = try('SET', key, value) "
 "else set = try('SET', key, value, unit, ttl) end "
@@ -337,7 +362,7 @@ TAKEN
 "if type(set) == 'table' and set.err then bad = set.err .. ' (key ' .. r .. ')' break end "
 "if beside and ttl and ttl ~= '0' then call('SET', KEYS[n + r], time, unit, ttl) "
 "elseif beside then a[m + 1] = KEYS[n + r] a[m + 2] = time m = m + 2 "
-"elseif dead then call('DEL', guard) end "
+"elseif dead then call('DEL', guard(r)) end "
 "else left = left + 1 end "
 "end "
 "if m > 1 then call(unpack(a, 1, m)) end "

@@ -30,6 +30,7 @@ static int	begin_script(RedisWriter *writer, RedisRequest *request, RedisScript 
 						 int nwords, bool beside);
 static void add_hash_head(RedisWriter *writer, RedisRequest *request, int nrows);
 static void add_string_head(RedisWriter *writer, RedisRequest *request, int nrows);
+static bool has_brace(const RedisLatest *latest);
 
 bool
 FeathubRedisIsLatest(const RedisWriter *writer)
@@ -86,12 +87,12 @@ FeathubRedisLatestFlush(RedisWriter *writer, RedisRequest *request)
 	if (hash)
 	{
 		command = begin_script(writer, request, REDIS_SCRIPT_LATEST_HASHES,
-							   7 + table->nvalues + nwords, FeathubRedisIsCluster(writer->client));
+							   8 + table->nvalues + nwords, FeathubRedisIsCluster(writer->client));
 		add_hash_head(writer, request, nrows);
 	}
 	else
 	{
-		command = begin_script(writer, request, REDIS_SCRIPT_LATEST_STRINGS, 9 + nwords,
+		command = begin_script(writer, request, REDIS_SCRIPT_LATEST_STRINGS, 10 + nwords,
 							   table->guard == REDIS_GUARD_KEY ||
 							   FeathubRedisIsCluster(writer->client));
 		add_string_head(writer, request, nrows);
@@ -299,6 +300,7 @@ add_hash_head(RedisWriter *writer, RedisRequest *request, int nrows)
 	FeathubRedisAddInt(request, field + 1);
 	FeathubRedisAddString(request, table->guard_shape);
 	FeathubRedisAddString(request, table->options->guard_prefix);
+	FeathubRedisAddInt(request, has_brace(&writer->latest));
 	for (int i = 0; i < table->nvalues; i++)
 		FeathubRedisAddString(request, table->values[i].field);
 }
@@ -320,4 +322,12 @@ add_string_head(RedisWriter *writer, RedisRequest *request, int nrows)
 	FeathubRedisAddString(request, in_row ? table->guard_field : "");
 	FeathubRedisAddString(request, table->options->guard_prefix);
 	FeathubRedisAddInt(request, writer->latest.words.len / nrows > LONG_VALUE);
+	FeathubRedisAddInt(request, has_brace(&writer->latest));
+}
+
+/* May the guard of some key not stand between braces? */
+static bool
+has_brace(const RedisLatest *latest)
+{
+	return memchr(latest->keys.data, '{', latest->keys.len) != NULL;
 }

@@ -162,4 +162,4 @@ for name, job_name in [(n, n + j) for n in ("redis hash", "redis json", "mysql")
             ratios = [ours / theirs for ours, theirs in zip(best[job_name], best[name + other])]
             # the goals are for one process against one
             told = "" if "workers" in job_name else f"  (goal {goal})"
-            print(f"{job_name:26} against {other[2:]:16} {ratios[0]:6.2f} by the clock, {ratios[1]:6.2f} by CPU time{told}")
+            print(f"{job_name:26} against {other[2:]:17} {ratios[0]:6.2f} by the clock, {ratios[1]:6.2f} by CPU time{told}")

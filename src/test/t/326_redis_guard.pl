@@ -202,6 +202,22 @@ sql(qq{CREATE FOREIGN TABLE local ($id, at timestamp OPTIONS (event_time 'true')
 	INSERT INTO local VALUES (1, '2026-01-02', 'a'), (2, '2026-01-02 00:00:00.1', 'a'); INSERT INTO local VALUES (1, '2026-01-01 23:59:59.999999', 'b'), (2, '2026-01-02 00:00:00.11', 'b')});
 is(sql('SELECT string_agg(v, NULL ORDER BY id) FROM local'), 'ab', 'times without zone');
 
+# Keys with braces: the script finds the times of deletions under the name that we gave them
+foreach my $kind ('hash', 'value')
+{
+	my $format = $kind eq 'value' ? ", format 'json'" : '';
+	my $keys = q[unnest(ARRAY['{a}b', 'a}{b', '{}c', '{', 'x}', 'plain', '']) k];
+
+	sql(qq{CREATE FOREIGN TABLE tag_$kind (k text OPTIONS (key 'true'), v text, $at) SERVER r OPTIONS (kind '$kind', prefix 'tag_$kind:', write_mode 'upsert'$format);
+		INSERT INTO tag_$kind SELECT k, 'a', '2026-01-02' FROM $keys; DELETE FROM tag_$kind});
+	is(redis_cli($redis, 'EXISTS', "feathub:time::tag_$kind:{a}b", "feathub:time:{tag_$kind:a}{b}", "feathub:time:{tag_$kind:plain}"), 3, "$kind: times of deletions");
+	is(sql(qq{INSERT INTO tag_$kind SELECT k, 'b', '2026-01-02' FROM $keys; SELECT count(*) FROM tag_$kind}), 0, "$kind: nothing comes back");
+	is(sql(qq{INSERT INTO tag_$kind SELECT k, 'c', '2026-01-03' FROM $keys; SELECT count(*) FROM tag_$kind}), 7, "$kind: but what is newer");
+	is(redis_cli($redis, '--raw', 'KEYS', 'feathub:time:*tag_*'), '', "$kind: deletions are forgotten");
+	sql(qq{INSERT INTO tag_$kind SELECT k, 'd', '2026-01-02' FROM $keys});
+	is(sql(qq{SELECT DISTINCT v FROM tag_$kind}), 'c', "$kind: and the rows guarded");
+}
+
 # Fields that a newer row has not
 sql(qq{CREATE FOREIGN TABLE wide ($id, a int, b int, c int, $at) SERVER r OPTIONS (kind 'hash', prefix 'wide:', write_mode 'upsert');
 	INSERT INTO wide SELECT g, g, g, g, '2026-01-01' FROM generate_series(1, 300) g;
