@@ -30,6 +30,21 @@ const FeathubConnector *const FeathubConnectors[] = {
 	NULL
 };
 
+/* Wrappers whose connectors this build lacks, and what they need. */
+static const struct
+{
+	const char *wrapper;
+	const char *library;
+}			left_out[] = {
+#ifndef FEATHUB_WITH_MYSQL
+	{"feathub_mysql", "libmariadb"},
+#endif
+#ifndef FEATHUB_WITH_REDIS
+	{"feathub_redis", "hiredis and OpenSSL"},
+#endif
+	{NULL, NULL}
+};
+
 #define WRAPPER_PREFIX "feathub_"
 
 static const FeathubConnector *find_connector(const char *fdwname);
@@ -49,6 +64,12 @@ FeathubConnectorByWrapper(const char *fdwname)
 {
 	const FeathubConnector *connector = find_connector(fdwname);
 
+	for (int i = 0; connector == NULL && left_out[i].wrapper; i++)
+		if (strcmp(left_out[i].wrapper, fdwname) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("this build of feathub has no connector for foreign-data wrapper \"%s\"", fdwname),
+					 errhint("Build it where the headers of %s are.", left_out[i].library)));
 	if (connector == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

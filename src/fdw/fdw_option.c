@@ -107,6 +107,7 @@ FeathubFdwCheckImportOptions(const FeathubConnector *connector, List *deflist)
 static void
 validate(const char *wrapper, Datum options, Oid catalog)
 {
+	List	   *deflist = untransformRelOptions(options);
 	uint32		where;
 
 	switch (catalog)
@@ -127,8 +128,10 @@ validate(const char *wrapper, Datum options, Oid catalog)
 			where = ON_WRAPPER;
 			break;
 	}
-	FeathubFdwCheckOptions(FeathubConnectorByWrapper(wrapper), where,
-						   untransformRelOptions(options));
+	/* the extension has the wrappers of all connectors, whatever the build has */
+	if (where == ON_WRAPPER && deflist == NIL)
+		return;
+	FeathubFdwCheckOptions(FeathubConnectorByWrapper(wrapper), where, deflist);
 }
 
 static void

@@ -94,8 +94,8 @@ too_large(Size limit, const char *file)
 			 errhint("Raise feathub.file_memory, unless the file is damaged.")));
 }
 
-/* More room, up to limit. */
-static void
+/* More room, up to limit.  (Unused where no library of a codec is there.) */
+static pg_attribute_unused() void
 more_room(StringInfo out, Size limit, const char *file)
 {
 	Size		free = out->maxlen - out->len - 1;

@@ -28,7 +28,7 @@ static void begin_encoder(FileSink *sink, int level);
 static void free_encoder(void *arg);
 static void flush_buffer(FileSink *sink, bool finish);
 static void put(FileSink *sink, const char *data, Size len);
-pg_noreturn static void failed(FileSink *sink, const char *reason);
+pg_noreturn static void failed(FileSink *sink, const char *reason) pg_attribute_unused();
 
 FileSink *
 FeathubFileSinkBegin(int fd, const char *name, FileCompression compression, int level)

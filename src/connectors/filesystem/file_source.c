@@ -29,7 +29,7 @@
 
 static void begin_decoder(FileSource *source);
 static void free_decoder(void *arg);
-static bool fill_input(FileSource *source);
+static bool fill_input(FileSource *source) pg_attribute_unused();
 static Size read_gzip(FileSource *source, char *buffer, Size len);
 static Size read_zstd(FileSource *source, char *buffer, Size len);
 static Size read_lz4(FileSource *source, char *buffer, Size len);

@@ -59,7 +59,8 @@ fetch_library() {
 	chmod -R a+rX "$new"
 	mv -T "$new" "$library" 2>/dev/null || rm -rf "$new"	# another run was first
 }
-model() { PYTHONPATH=$library/lib python3 "$src/src/test/demo/model.py" "$@"; }
+# (its library warns where it cannot tell how many cores there are)
+model() { PYTHONPATH=$library/lib LOKY_MAX_CPU_COUNT=$(nproc) python3 "$src/src/test/demo/model.py" "$@"; }
 
 started=$SECONDS
 fetch_data

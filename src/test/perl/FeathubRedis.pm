@@ -242,7 +242,8 @@ sub _pid
 sub _gone
 {
 	my ($server, $pid) = @_;
-	poll_until(sub { !kill 0, $pid }, 'redis-server to end');
+	# a daemon is nobody's child here: where process 1 waits for none, it stays as a zombie
+	poll_until(sub { !kill(0, $pid) || slurp_file("/proc/$pid/stat") =~ /.*\) [ZX]/s }, 'redis-server to end');
 	unlink "$server->{dir}/pid";
 	return;
 }
