@@ -98,6 +98,7 @@ INSERT INTO h SELECT k, '2030-01-01', -1 FROM (SELECT DISTINCT k FROM h) AS k;
 (TABLE before EXCEPT ALL TABLE v) UNION ALL (TABLE v EXCEPT ALL TABLE before);
 
 -- Each group is read by its key.
+CREATE INDEX spine_id ON spine (id);
 ANALYZE;
 SET enable_seqscan = off;
 EXPLAIN (COSTS off) SELECT g, h FROM v WHERE id = 7;

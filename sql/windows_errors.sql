@@ -89,7 +89,10 @@ SELECT feathub.create_window_function('x', 'click', 'cost', row_limit => 2);
 SELECT feathub.create_window_function('x', 'click', 'row_number() OVER ()', row_limit => 1);
 SELECT feathub.create_window_function('x', 'click', 'generate_series(1, 2)', row_limit => 1);
 SELECT feathub.create_window_function('x', 'click', 'max(random())');
+-- (PostgreSQL 18 shows the place)
+\set VERBOSITY sqlstate
 SELECT feathub.create_window_function('x', 'click', 'count(*), count(cost)');
+\set VERBOSITY default
 SELECT feathub.create_window_function('x', 'click', 'sum(nothing)');
 SELECT feathub.create_window_function('x', 'click', 'count(* FROM click');
 SELECT feathub.create_window_function('x', 'click', '');
