@@ -159,6 +159,22 @@ COMMENT ON COLUMN feathub.job_position.position IS 'up to which everything has b
 COMMENT ON COLUMN feathub.job_position.mark IS 'what tells a source from one made again under its name';
 COMMENT ON COLUMN feathub.job_position.replay_until IS 'after a rewind: up to where records had been applied before';
 
+-- Files that have been read: many, and hardly written again, so not in the table
+-- that each batch writes.
+CREATE TABLE feathub.job_finished_partition (
+  job_id pg_catalog.int8 NOT NULL,
+  missing_since pg_catalog.timestamptz,
+  partition pg_catalog.text NOT NULL,
+  position pg_catalog.text NOT NULL,
+  mark pg_catalog.text,
+  PRIMARY KEY (job_id, partition)
+);
+CREATE INDEX ON feathub.job_finished_partition (job_id, missing_since) WHERE missing_since IS NOT NULL;
+COMMENT ON TABLE feathub.job_finished_partition IS 'partitions that are read to their end and put away; read it in job_partition';
+COMMENT ON COLUMN feathub.job_finished_partition.missing_since IS 'when the source was first found without it; its row goes feathub.missing_file_retention later';
+COMMENT ON COLUMN feathub.job_finished_partition.position IS 'its end, in the notation of the source';
+COMMENT ON COLUMN feathub.job_finished_partition.mark IS 'what tells it from one made again under its name';
+
 CREATE TABLE feathub.dead_letter_record (
   dead_letter_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   job_id pg_catalog.int8 NOT NULL,
@@ -226,6 +242,7 @@ SELECT pg_catalog.pg_extension_config_dump('feathub.training_statistic', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.job', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.job_job_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.job_position', '');
+SELECT pg_catalog.pg_extension_config_dump('feathub.job_finished_partition', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.dead_letter_record', '');
 SELECT pg_catalog.pg_extension_config_dump('feathub.dead_letter_record_dead_letter_id_seq', '');
 
@@ -563,11 +580,16 @@ CREATE VIEW feathub.job_partition WITH (security_barrier) AS
          CASE WHEN a.lag OPERATOR(pg_catalog.=) 0 THEN 0
            ELSE pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.last_record_at) END AS lag_seconds,
          p.watermark, p.replay_until, p.records, p.applied, p.duplicates, p.dead_letters, p.skipped, p.expired,
-         a.worker, a.last_record_at, a.seen_at, p.changed_at
+         a.worker, a.last_record_at, a.seen_at, p.changed_at, NULL::pg_catalog.timestamptz AS missing_since
     FROM feathub.job AS j
     JOIN feathub.job_position AS p ON p.job_id OPERATOR(pg_catalog.=) j.job_id
     LEFT JOIN feathub.visible_partition_activity() AS a
       ON a.job_id OPERATOR(pg_catalog.=) p.job_id AND a.partition OPERATOR(pg_catalog.=) p.partition
+   WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+  UNION ALL
+  SELECT j.name, f.partition, f.position, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, f.missing_since
+    FROM feathub.job AS j
+    JOIN feathub.job_finished_partition AS f ON f.job_id OPERATOR(pg_catalog.=) j.job_id
    WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW feathub.job_partition IS 'how far each partition of a job is; own jobs, and all for pg_monitor';
 COMMENT ON COLUMN feathub.job_partition.position IS 'up to which everything has been applied';
@@ -581,13 +603,14 @@ COMMENT ON COLUMN feathub.job_partition.last_record_at IS 'timestamp, in its sou
 COMMENT ON COLUMN feathub.job_partition.seen_at IS 'when the worker last looked for the end';
 COMMENT ON COLUMN feathub.job_partition.job IS 'name of the job';
 COMMENT ON COLUMN feathub.job_partition.partition IS 'what the source calls it; of Kafka: topic-number';
-COMMENT ON COLUMN feathub.job_partition.records IS 'records read and accounted for';
+COMMENT ON COLUMN feathub.job_partition.records IS 'records read and accounted for; those of files that are put away count for partition "files"';
 COMMENT ON COLUMN feathub.job_partition.applied IS 'rows written; those of a batch count for one of its partitions';
 COMMENT ON COLUMN feathub.job_partition.duplicates IS 'rows that changed nothing, counted as applied ones are';
 COMMENT ON COLUMN feathub.job_partition.dead_letters IS 'records that could not be applied and were kept';
 COMMENT ON COLUMN feathub.job_partition.skipped IS 'records left out, by on_error, on_gap or the query';
 COMMENT ON COLUMN feathub.job_partition.expired IS 'rows older than the retention of the group, counted as applied ones are';
 COMMENT ON COLUMN feathub.job_partition.changed_at IS 'when the position was moved last';
+COMMENT ON COLUMN feathub.job_partition.missing_since IS 'of a file that has been read: when it was first found to be gone';
 GRANT SELECT ON feathub.job_partition TO PUBLIC;  -- shows each role its own jobs
 
 CREATE VIEW feathub.worker WITH (security_barrier) AS

@@ -220,6 +220,14 @@ typedef struct FeathubStream
 									 * others to tell */
 	int			npartitions;
 	FeathubStreamPartition *partitions; /* those that start_stream was given */
+
+	/* Of a source with a summary_partition */
+	bool		(*is_mine) (const char *name);	/* does this worker follow it? */
+	bool		list_all;		/* list_partitions: as for read_metadata_only */
+	List	   *finished;		/* what list_partitions has found, of names: */
+	List	   *missing;		/* see there */
+	List	   *found;
+
 	MemoryContext context;		/* lives as long as the stream */
 	void	   *state;
 } FeathubStream;
@@ -449,6 +457,17 @@ struct FeathubConnector
 	 * release_records, plus gaps (transaction markers, compacted records)
 	 * behind the last of them.
 	 *
+	 * A source with very many partitions that have an end, such as files, does
+	 * not list them all: it has a summary_partition, which stands for the whole,
+	 * is always listed and never moves, know_position and forget_partition.  A
+	 * worker calls know_position for each position of its share that is stored,
+	 * before it first asks for partitions.  list_partitions returns those that
+	 * there is something to do for (is_mine says which are the worker's), and
+	 * fills three lists of names: finished, which had been listed or were known
+	 * not to be put away, and are read to their end; missing, of those put away,
+	 * which the source has no longer, and found, which it has again.
+	 * forget_partition lets go of one that is missing; false if it is not.
+	 *
 	 * decode_record fills values and isnull (by attnum - 1, all columns of
 	 * rel->tupdesc) from one record and its metadata; as FeathubFormat.decode
 	 * it returns false for a bad record, and by-reference values are palloc'd
@@ -469,6 +488,11 @@ struct FeathubConnector
 	 */
 	bool		(*follows) (FeathubRelation *rel);
 	bool		(*streams_deletions) (FeathubRelation *rel);
+	/* The partitions of files and the like: see below. */
+	const char *summary_partition;
+	void		(*know_position) (FeathubStream *stream, const char *name, const char *position,
+								  const char *mark, bool finished, bool missing);
+	bool		(*forget_partition) (FeathubStream *stream, const char *name);
 	void		(*open_stream) (FeathubStream *stream);
 	List	   *(*list_partitions) (FeathubStream *stream);
 	void		(*start_stream) (FeathubStream *stream);

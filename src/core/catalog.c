@@ -20,6 +20,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -104,6 +105,9 @@ FeathubCatalogEnter(FeathubRoleScope *scope)
 {
 	FeathubRoleEnter(scope, extension_owner(), SECURITY_LOCAL_USERID_CHANGE,
 					 FEATHUB_SAFE_SEARCH_PATH);
+	/* plans are kept, and made while the tables are empty */
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	SPI_connect();
 }
 

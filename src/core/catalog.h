@@ -223,15 +223,6 @@ extern void FeathubJobDelete(int64 job_id);
  */
 extern bool FeathubJobForgetSink(FeathubJob *job, Oid sink);
 
-/*
- * FeathubJobMovePosition
- *		Set a partition's position and forget its mark, once the epoch is raised.
- *
- * replay_until: up to where records have been applied before, or NULL.
- */
-extern void FeathubJobMovePosition(int64 job_id, const char *partition,
-								   const char *position, const char *replay_until);
-
 /* Delete a job's dead letters made before a time; returns how many there were. */
 extern int64 FeathubDeadLettersDelete(int64 job_id, TimestampTz before);
 

@@ -27,6 +27,7 @@ bool		feathub_enable_asof_join = true;
 bool		feathub_enable_batched_lookup = true;
 int			feathub_file_memory = 256 * 1024;
 int			feathub_max_workers = 32;
+int			feathub_missing_file_retention = 7 * 24 * 60 * 60;
 int			feathub_retry_delay = 1000;
 int			feathub_retry_delay_max = 60 * 1000;
 int			feathub_scheduler_interval = 10 * 1000;
@@ -134,6 +135,13 @@ FeathubGucInit(void)
 							&feathub_max_workers,
 							32, 1, 1024,
 							at_start, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("feathub.missing_file_retention",
+							"Sets how long jobs remember files that are gone.",
+							"A file that comes back later is read again. -1 remembers them for ever.",
+							&feathub_missing_file_retention,
+							7 * 24 * 60 * 60, -1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("feathub.retry_delay",
 							"Sets the time before a failed job is tried again for the first time.",

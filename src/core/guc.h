@@ -25,6 +25,7 @@ extern bool feathub_enable_asof_join;	/* plan point-in-time joins */
 extern bool feathub_enable_batched_lookup;	/* the planner may use look-ups */
 extern int	feathub_file_memory; /* kB that one file of avro or parquet may need */
 extern int	feathub_max_workers;	/* slots in shared memory, all databases */
+extern int	feathub_missing_file_retention; /* s that positions of vanished files stay; -1: for ever */
 extern int	feathub_retry_delay;	/* ms of the first backoff */
 extern int	feathub_retry_delay_max;	/* ms of the longest backoff */
 extern int	feathub_scheduler_interval; /* ms between looks at the catalog */

@@ -533,6 +533,9 @@ FeathubJobDelete(int64 job_id)
 	static FeathubStatement positions = {
 		.sql = "DELETE FROM feathub.job_position WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
 	};
+	static FeathubStatement finished = {
+		.sql = "DELETE FROM feathub.job_finished_partition WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
+	};
 	static FeathubStatement letters = {
 		.sql = "DELETE FROM feathub.dead_letter_record WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
 	};
@@ -548,6 +551,7 @@ FeathubJobDelete(int64 job_id)
 	FeathubCatalogEnter(&scope);
 	(void) FeathubCatalogExecute(&statement, values, NULL);
 	(void) FeathubCatalogExecute(&positions, values, NULL);
+	(void) FeathubCatalogExecute(&finished, values, NULL);
 	(void) FeathubCatalogExecute(&letters, values, NULL);
 	FeathubCatalogLeave(&scope);
 	FeathubJobsChanged();
@@ -631,23 +635,6 @@ FeathubJobForgetSink(FeathubJob *job, Oid sink)
 	job->sink = linitial_oid(job->sinks);
 	FeathubJobUpdate(job);
 	return true;
-}
-
-void
-FeathubJobMovePosition(int64 job_id, const char *partition, const char *position,
-					   const char *replay_until)
-{
-	static FeathubStatement statement = {
-		.sql = "INSERT INTO feathub.job_position (job_id, epoch, partition, position, replay_until) "
-		"SELECT job_id, epoch, $2, $3, $4 FROM feathub.job WHERE job_id = $1 "
-		"ON CONFLICT (job_id, partition) DO UPDATE SET position = EXCLUDED.position, mark = NULL, "
-		"replay_until = EXCLUDED.replay_until, changed_at = pg_catalog.now()",
-		.nargs = 4, .argtypes = {INT8OID, TEXTOID, TEXTOID, TEXTOID}
-	};
-	Datum		values[4] = {Int64GetDatum(job_id), CStringGetTextDatum(partition),
-		CStringGetTextDatum(position), replay_until ? CStringGetTextDatum(replay_until) : (Datum) 0};
-
-	change_job(&statement, values, replay_until ? NULL : "   n");
 }
 
 int64

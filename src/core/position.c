@@ -113,7 +113,9 @@ FeathubPositionsLoad(int64 job_id)
 	FeathubCatalogEnter(&scope);
 	keep_plan(&plan,
 			  "SELECT partition, position, mark, replay_until"
-			  " FROM feathub.job_position WHERE job_id = $1 ORDER BY partition", 1, types);
+			  " FROM feathub.job_position WHERE job_id = $1"
+			  " UNION ALL SELECT partition, position, mark, NULL"
+			  " FROM feathub.job_finished_partition WHERE job_id = $1", 1, types);
 	/* as they are now, whatever the isolation level: wait_for_job looks again and again */
 	if (SPI_execute_snapshot(plan, values, NULL, GetLatestSnapshot(), InvalidSnapshot,
 							 false, true, 0) != SPI_OK_SELECT)
@@ -152,7 +154,7 @@ FeathubPositionInsert(int64 job_id, int64 epoch, const char *partition,
 	execute_plan(keep_plan(&plan,
 						   "INSERT INTO feathub.job_position (job_id, epoch, partition, position, mark)"
 						   " SELECT j.job_id, $2, $3, $4, $5 FROM feathub.job j"
-						   " WHERE j.job_id = $1 AND j.epoch = $2 AND j.state = 'running' FOR KEY SHARE OF j"
+						   " WHERE j.job_id = $1 AND j.epoch = $2 AND j.state = 'running' FOR SHARE OF j"
 						   " ON CONFLICT (job_id, partition) DO UPDATE"
 						   " SET position = EXCLUDED.position, mark = EXCLUDED.mark"
 						   " WHERE job_position.position IS NULL",

@@ -50,7 +50,7 @@ typedef struct FeathubDeadLetter
 	const char *message;
 } FeathubDeadLetter;
 
-/* The job's positions (FeathubPosition *), palloc'd. */
+/* The job's positions (FeathubPosition *), palloc'd; those put away too. */
 extern List *FeathubPositionsLoad(int64 job_id);
 
 /* Insert a new partition's row under an epoch; nothing if it is there already. */

@@ -54,6 +54,11 @@ typedef struct FeathubPipeline
 	/* Per partition, parallel to stream.partitions */
 	char	  **replay_until;	/* position before a rewind, or NULL */
 	TimestampTz *last_record_at;	/* of the last record, for job_partition */
+	MemoryContext share_context;	/* of these, until the share changes; or NULL */
+
+	/* assignment.c */
+	bool		knows_positions;	/* the connector has been told of them */
+	TimestampTz forgot_at;		/* the last look for what is missing, or 0 */
 
 	MemoryContext context;		/* lives as long as the pipeline */
 	MemoryContext sink_context; /* of transform, writers and their columns */

@@ -23,7 +23,7 @@
 #include "core/catalog.h"
 #include "core/compat.h"
 #include "core/job_definition.h"
-#include "core/position.h"
+#include "core/finished_position.h"
 #include "ingest/job_sinks.h"
 
 /* Arguments of create_job, in order. */
@@ -46,8 +46,7 @@ typedef struct RewindTarget
 
 static List *find_targets(const FeathubJob *job, const FeathubConnector *connector,
 						  const char *target, const char *partition);
-static void move_partition(const FeathubJob *job, const FeathubConnector *connector,
-						   List *positions, const RewindTarget *target);
+static void move_partitions(const FeathubJob *job, const FeathubConnector *connector, List *targets);
 
 PG_FUNCTION_INFO_V1(feathub_create_job);
 PG_FUNCTION_INFO_V1(feathub_drop_job);
@@ -220,8 +219,6 @@ feathub_rewind_job(PG_FUNCTION_ARGS)
 	char	   *name;
 	Oid			source;
 	List	   *targets;
-	List	   *positions;
-	ListCell   *lc;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -249,9 +246,7 @@ feathub_rewind_job(PG_FUNCTION_ARGS)
 				 errmsg("job \"%s\" was made again meanwhile", name)));
 	FeathubJobRestart(job->job_id);
 	CommandCounterIncrement();
-	positions = FeathubPositionsLoad(job->job_id);
-	foreach(lc, targets)
-		move_partition(job, connector, positions, (RewindTarget *) lfirst(lc));
+	move_partitions(job, connector, targets);
 	PG_RETURN_INT32(list_length(targets));
 }
 
@@ -293,29 +288,54 @@ find_targets(const FeathubJob *job, const FeathubConnector *connector,
 	return targets;
 }
 
+/* FeathubPosition and RewindTarget, both with the partition first. */
+static int
+compare_partitions(const ListCell *a, const ListCell *b)
+{
+	return strcmp(*(char **) lfirst(a), *(char **) lfirst(b));
+}
+
 /*
- * Store a partition's new position.  What lies between it and the greatest
- * position ever reached is a replay.
+ * Store partitions' new positions.  What lies between one and the greatest
+ * position ever reached there is a replay.
  */
 static void
-move_partition(const FeathubJob *job, const FeathubConnector *connector,
-			   List *positions, const RewindTarget *target)
+move_partitions(const FeathubJob *job, const FeathubConnector *connector, List *targets)
 {
-	const char *reached = NULL;
+	List	   *positions = FeathubPositionsLoad(job->job_id);
+	FeathubPosition *moves = palloc(sizeof(FeathubPosition) * Max(list_length(targets), 1));
+	ListCell   *old;
 	ListCell   *lc;
+	int			n = 0;
 
-	foreach(lc, positions)
+	/* both in the order of names: there may be very many */
+	list_sort(positions, compare_partitions);
+	list_sort(targets, compare_partitions);
+	old = list_head(positions);
+	foreach(lc, targets)
 	{
-		FeathubPosition *old = (FeathubPosition *) lfirst(lc);
+		RewindTarget *target = (RewindTarget *) lfirst(lc);
+		FeathubPosition *move = &moves[n++];
+		char	   *reached = NULL;
 
-		if (strcmp(old->partition, target->partition) != 0)
-			continue;
-		reached = old->position;
-		if (old->replay_until != NULL &&
-			(reached == NULL || connector->compare_positions(old->replay_until, reached) > 0))
-			reached = old->replay_until;
+		while (old != NULL && compare_partitions(old, lc) < 0)
+			old = lnext(positions, old);
+		if (old != NULL && compare_partitions(old, lc) == 0)
+		{
+			FeathubPosition *former = (FeathubPosition *) lfirst(old);
+
+			reached = former->position;
+			if (former->replay_until != NULL &&
+				(reached == NULL ||
+				 connector->compare_positions(former->replay_until, reached) > 0))
+				reached = former->replay_until;
+		}
+		if (reached != NULL && connector->compare_positions(reached, target->position) <= 0)
+			reached = NULL;
+		move->partition = target->partition;
+		move->position = target->position;
+		move->mark = NULL;
+		move->replay_until = reached;
 	}
-	if (reached != NULL && connector->compare_positions(reached, target->position) <= 0)
-		reached = NULL;
-	FeathubJobMovePosition(job->job_id, target->partition, target->position, reached);
+	FeathubPositionsMove(job->job_id, moves, n);
 }

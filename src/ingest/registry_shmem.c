@@ -194,6 +194,17 @@ FeathubRegistryNotePartition(const FeathubWorkerSlot *worker, const char *partit
 }
 
 void
+FeathubRegistryForgetPartition(const FeathubWorkerSlot *worker, const char *partition)
+{
+	FeathubPartitionKey key;
+
+	make_partition_key(&key, worker->database, worker->job_id, partition);
+	LWLockAcquire(FeathubTheRegistry->lock, LW_EXCLUSIVE);
+	(void) hash_search(partitions, &key, HASH_REMOVE, NULL);
+	LWLockRelease(FeathubTheRegistry->lock);
+}
+
+void
 FeathubRegistryForgetPartitions(Oid database, const int64 *job_ids, int n)
 {
 	HASH_SEQ_STATUS status;

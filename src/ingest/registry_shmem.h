@@ -126,12 +126,13 @@ extern bool FeathubRegistryIsBlocked(Oid database);
 extern FeathubWorkerSlot *FeathubRegistryFind(Oid database, int64 job_id, int worker);
 
 /*
- * Note what the worker of a slot knows of a partition; drop what is known of
- * jobs of a database that are not among the given ones.
+ * Note what the worker of a slot knows of a partition, or drop it; drop what is
+ * known of jobs of a database that are not among the given ones.
  */
 extern void FeathubRegistryNotePartition(const FeathubWorkerSlot *slot, const char *partition,
 										 const char *end_position, int64 lag,
 										 TimestampTz last_record_at);
+extern void FeathubRegistryForgetPartition(const FeathubWorkerSlot *slot, const char *partition);
 extern void FeathubRegistryForgetPartitions(Oid database, const int64 *job_ids, int n);
 
 #endif							/* FEATHUB_INGEST_REGISTRY_SHMEM_H */

@@ -20,22 +20,26 @@
 #include "core/catalog.h"
 #include "core/clock.h"
 #include "core/compat.h"
-#include "core/position.h"
+#include "core/finished_position.h"
 #include "core/schedule.h"
 #include "ingest/registry_shmem.h"
 
 /* One look at the positions every so many milliseconds. */
 #define WAIT_INTERVAL 5
 
+/* More partitions than that are not looked up one by one. */
+#define FEW_TARGETS 1000
+
 /* Where a partition has to come. */
 typedef struct WaitTarget
 {
 	char	   *partition;
 	char	   *position;
+	bool		reached;
 } WaitTarget;
 
 static List *find_ends(FeathubJob *job, const FeathubConnector **connector);
-static int	count_behind(FeathubJob *job, const FeathubConnector *connector, List *targets);
+static List *remove_reached(FeathubJob *job, const FeathubConnector *connector, List *targets);
 static FeathubJob *load_fresh(int64 job_id, const char *name);
 
 PG_FUNCTION_INFO_V1(feathub_wait_for_job);
@@ -57,7 +61,6 @@ feathub_wait_for_job(PG_FUNCTION_ARGS)
 	MemoryContext old;
 	FeathubJob *job;
 	List	   *targets;
-	int			behind;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -82,8 +85,10 @@ feathub_wait_for_job(PG_FUNCTION_ARGS)
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "feathub wait", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	while ((behind = count_behind(job, connector, targets)) > 0)
+	while ((targets = remove_reached(job, connector, targets)) != NIL)
 	{
+		int			behind = list_length(targets);
+
 		if (FeathubClock() >= deadline)
 			ereport(ERROR,
 					(errcode(ERRCODE_QUERY_CANCELED),
@@ -92,7 +97,8 @@ feathub_wait_for_job(PG_FUNCTION_ARGS)
 									  behind, behind),
 					 errhint("See feathub.job_status and feathub.job_partition.")));
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 WAIT_INTERVAL, FEATHUB_WAIT_EVENT("FeathubWaitForJob"));
+						 Max(WAIT_INTERVAL, behind / FEW_TARGETS * WAIT_INTERVAL),
+						 FEATHUB_WAIT_EVENT("FeathubWaitForJob"));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
@@ -176,21 +182,38 @@ find_ends(FeathubJob *job, const FeathubConnector **connector)
 	return targets;
 }
 
-/* How many partitions have not come there yet. */
-static int
-count_behind(FeathubJob *job, const FeathubConnector *connector, List *targets)
+/* Positions of the targets' partitions, in the order of their names. */
+static List *
+load_positions(FeathubJob *job, List *targets)
 {
 	List	   *positions;
+	List	   *names = NIL;
 	ListCell   *lc;
-	ListCell   *next;
-	int			behind = 0;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	positions = FeathubPositionsLoad(job->job_id);
+	if (list_length(targets) > FEW_TARGETS)
+		positions = FeathubPositionsLoad(job->job_id);
+	else
+	{
+		foreach(lc, targets)
+			names = lappend(names, ((WaitTarget *) lfirst(lc))->partition);
+		positions = FeathubPositionsLoadSome(job->job_id, names, true);
+	}
 	PopActiveSnapshot();
-	/* both in the order of names: there may be very many */
 	list_sort(positions, compare_positions);
-	next = list_head(positions);
+	return positions;
+}
+
+/* Take out the partitions that have come there. */
+static List *
+remove_reached(FeathubJob *job, const FeathubConnector *connector, List *targets)
+{
+	List	   *positions = load_positions(job, targets);
+	ListCell   *lc;
+	ListCell   *next = list_head(positions);
+	int			n = 0;
+
+	/* both in the order of names: there may be very many */
 	foreach(lc, targets)
 	{
 		WaitTarget *target = lfirst(lc);
@@ -207,9 +230,11 @@ count_behind(FeathubJob *job, const FeathubConnector *connector, List *targets)
 				break;
 			next = lnext(positions, next);
 		}
-		if (position == NULL || position->position == NULL ||
-			connector->compare_positions(position->position, target->position) < 0)
-			behind++;
+		target->reached = position != NULL && position->position != NULL &&
+			connector->compare_positions(position->position, target->position) >= 0;
 	}
-	return behind;
+	foreach(lc, targets)
+		if (!((WaitTarget *) lfirst(lc))->reached)
+			lfirst(list_nth_cell(targets, n++)) = lfirst(lc);
+	return list_truncate(targets, n);
 }

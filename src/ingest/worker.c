@@ -18,7 +18,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -29,7 +28,6 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -42,7 +40,7 @@
 #include "core/position.h"
 #include "core/role.h"
 #include "ingest/apply.h"
-#include "ingest/foreign_sink.h"
+#include "ingest/assignment.h"
 #include "ingest/launcher.h"
 #include "ingest/maintenance.h"
 #include "ingest/registry_shmem.h"
@@ -64,9 +62,6 @@ static void run_job(FeathubJob *job);
 static void follow(FeathubPipeline *pipeline);
 static void release_records(FeathubPipeline *pipeline);
 static void stop_if_asked(FeathubJob *job);
-static bool assign_partitions(FeathubPipeline *pipeline);
-static void ask_sinks(FeathubPipeline *pipeline);
-static bool partition_is_mine(const char *name);
 static int	collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max);
 static void report_batch(FeathubPipeline *pipeline, FeathubRecord *records, int n);
 static void report_partitions(FeathubPipeline *pipeline);
@@ -327,6 +322,7 @@ follow(FeathubPipeline *pipeline)
 	while (!FeathubPipelineIsStale(pipeline))
 	{
 		TimestampTz now = FeathubClock();
+		bool		following;
 		int			n;
 
 		stop_if_asked(pipeline->job);
@@ -337,7 +333,9 @@ follow(FeathubPipeline *pipeline)
 			CommitTransactionCommand();
 			if (FeathubPipelineIsStale(pipeline))
 				break;
-			if (!assign_partitions(pipeline))
+			following = FeathubAssignPartitions(pipeline, my_slot);
+			FeathubAssignForget(pipeline, my_slot);
+			if (!following)
 			{
 				/* nothing is ours: another worker has it all, or none is there */
 				pgstat_report_activity(STATE_IDLE, NULL);
@@ -407,190 +405,6 @@ stop_if_asked(FeathubJob *job)
 	proc_exit(0);
 }
 
-/* There may be very many partitions: they are looked up by their names. */
-typedef struct NamedPosition
-{
-	const char *name;			/* key */
-	FeathubPosition *position;
-} NamedPosition;
-
-static uint32
-hash_name(const void *key, Size size)
-{
-	const char *name = *(const char *const *) key;
-
-	return hash_bytes((const unsigned char *) name, strlen(name));
-}
-
-static int
-match_names(const void *a, const void *b, Size size)
-{
-	return strcmp(*(const char *const *) a, *(const char *const *) b);
-}
-
-/* An empty table of NamedPosition, in the current context. */
-static HTAB *
-make_names(void)
-{
-	HASHCTL		control = {0};
-
-	control.keysize = sizeof(char *);
-	control.entrysize = sizeof(NamedPosition);
-	control.hash = hash_name;
-	control.match = match_names;
-	control.hcxt = CurrentMemoryContext;
-	return hash_create("feathub partition names", 64, &control,
-					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
-}
-
-/* The positions that are set, by name. */
-static HTAB *
-index_positions(List *positions)
-{
-	HTAB	   *names = make_names();
-	ListCell   *lc;
-
-	foreach(lc, positions)
-	{
-		FeathubPosition *position = lfirst(lc);
-		NamedPosition *entry;
-
-		if (position->position == NULL)
-			continue;
-		entry = hash_search(names, &position->partition, HASH_ENTER, NULL);
-		entry->position = position;
-	}
-	return names;
-}
-
-/*
- * Find the source's partitions, give those without a position one, and follow
- * this worker's share.  False if it has none.  The stream is only touched if
- * the share has changed.
- */
-static bool
-assign_partitions(FeathubPipeline *pipeline)
-{
-	FeathubStream *stream = &pipeline->stream;
-	const FeathubConnector *connector = pipeline->rel->connector;
-	FeathubJob *job = pipeline->job;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "feathub partitions",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	List	   *names = connector->list_partitions(stream);
-	List	   *mine = NIL;
-	List	   *known;
-	HTAB	   *by_name;
-	ListCell   *lc;
-	bool		same;
-	int			n = 0;
-
-	foreach(lc, names)
-		if (partition_is_mine(lfirst(lc)))
-			mine = lappend(mine, lfirst(lc));
-	same = stream->npartitions == list_length(mine) && stream->npartitions > 0;
-	if (same)
-	{
-		HTAB	   *followed = make_names();
-
-		for (int i = 0; i < stream->npartitions; i++)
-			(void) hash_search(followed, &stream->partitions[i].name, HASH_ENTER, NULL);
-		foreach(lc, mine)
-			same &= hash_search(followed, &lfirst(lc), HASH_FIND, NULL) != NULL;
-	}
-	if (same || mine == NIL)
-	{
-		MemoryContextSwitchTo(old);
-		MemoryContextDelete(context);
-		return same;
-	}
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	if (!FeathubExtensionLock())
-		proc_exit(0);
-	MemoryContextSwitchTo(context);
-	known = FeathubPositionsLoad(job->job_id);
-	by_name = index_positions(known);
-	foreach(lc, names)
-	{
-		/* a partition that came later was empty when the job began */
-		if (hash_search(by_name, &lfirst(lc), HASH_FIND, NULL) == NULL)
-			FeathubPositionInsert(job->job_id, job->epoch, lfirst(lc),
-								  connector->seek_position(stream, lfirst(lc),
-														   known == NIL ? job->start : "earliest"),
-								  NULL);
-	}
-	by_name = index_positions(FeathubPositionsLoad(job->job_id));
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-
-	MemoryContextSwitchTo(pipeline->context);
-	stream->partitions = palloc0(sizeof(FeathubStreamPartition) * list_length(mine));
-	pipeline->replay_until = palloc0(sizeof(char *) * list_length(mine));
-	pipeline->last_record_at = palloc(sizeof(TimestampTz) * list_length(mine));
-	for (int i = 0; i < list_length(mine); i++)
-		pipeline->last_record_at[i] = DT_NOBEGIN;
-	foreach(lc, mine)
-	{
-		NamedPosition *entry = hash_search(by_name, &lfirst(lc), HASH_FIND, NULL);
-		FeathubPosition *position = entry ? entry->position : NULL;
-
-		if (position == NULL)
-			continue;
-		stream->partitions[n].name = pstrdup(position->partition);
-		stream->partitions[n].position = pstrdup(position->position);
-		stream->partitions[n].mark = position->mark ? pstrdup(position->mark) : NULL;
-		stream->partitions[n].lag = -1;
-		pipeline->replay_until[n] = position->replay_until ?
-			pstrdup(position->replay_until) : NULL;
-		n++;
-	}
-	stream->npartitions = n;
-	if (n != list_length(mine))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("job \"%s\" has been changed by another session", job->name)));
-	connector->start_stream(stream);
-	ask_sinks(pipeline);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	return n > 0;
-}
-
-/* What the sinks know of our partitions, those that keep positions. */
-static void
-ask_sinks(FeathubPipeline *pipeline)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	MemoryContextSwitchTo(pipeline->context);
-	for (int i = 0; i < pipeline->nsinks; i++)
-		pipeline->sinks[i].state = FeathubForeignSinkOpen(pipeline->job, pipeline->sinks[i].relid,
-														  my_slot->worker, &pipeline->stream,
-														  pipeline->replay_until);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-}
-
-/*
- * Partitions are dealt out by the number at the end of their name, so that a
- * new one changes nobody else's share.
- */
-static bool
-partition_is_mine(const char *name)
-{
-	size_t		len = strlen(name);
-	size_t		digits = strspn(strrchr(name, '-') ? strrchr(name, '-') + 1 : "", "0123456789");
-	uint32		number = hash_bytes((const unsigned char *) name, len - digits);
-
-	if (digits > 0)
-		number += (uint32) strtoul(name + len - digits, NULL, 10);
-	return number % my_slot->workers == my_slot->worker;
-}
-
 /* Records behind the positions, as far as the client knows. */
 static int64
 total_lag(FeathubPipeline *pipeline)
@@ -648,7 +462,8 @@ collect_batch(FeathubPipeline *pipeline, FeathubRecord *records, int max)
 				ConfigReloadPending = false;
 				ProcessConfigFile(PGC_SIGHUP);
 			}
-			if (n == 0)
+			/* the next partitions may have more */
+			if (n == 0 || stream->partitions_changed)
 				break;
 		}
 		CHECK_FOR_INTERRUPTS();

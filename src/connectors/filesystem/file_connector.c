@@ -4,7 +4,7 @@
  */
 #include "postgres.h"
 
-#include "connectors/filesystem/filesystem.h"
+#include "connectors/filesystem/file_stream.h"
 
 extern const FeathubConnector FeathubFilesystemConnector;
 
@@ -43,6 +43,9 @@ const FeathubConnector FeathubFilesystemConnector = {
 	.sample_rows = FeathubFileSampleRows,
 
 	.open_stream = FeathubFileOpenStream,
+	.summary_partition = FILE_FOLDER_PARTITION,
+	.know_position = FeathubFileKnowPosition,
+	.forget_partition = FeathubFileForgetPartition,
 	.list_partitions = FeathubFileListPartitions,
 	.start_stream = FeathubFileStartStream,
 	.poll = FeathubFilePoll,

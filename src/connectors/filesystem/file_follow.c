@@ -18,6 +18,27 @@
 
 #include "connectors/filesystem/file_stream.h"
 
+/* Identity, size and time of an open file. */
+void
+FeathubFileFollowStat(FileStream *state, const char *path, int fd, FileIdentity *identity, struct stat *st)
+{
+	struct statx more;
+
+	if (fstat(fd, st) != 0)
+	{
+		int			save_errno = errno;
+
+		close(fd);
+		errno = save_errno;
+		FeathubFileError(state->place, path, "stat file");
+	}
+	memset(identity, 0, sizeof(FileIdentity));
+	identity->inode = st->st_ino;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &more) == 0 && (more.stx_mask & STATX_BTIME))
+		identity->born = (int64) more.stx_btime.tv_sec * INT64CONST(1000000000) +
+			more.stx_btime.tv_nsec;
+}
+
 /* Have the file open; false if it is no longer where it was. */
 bool
 FeathubFileFollowOpen(FileStream *state, StreamFile *file)
@@ -32,19 +53,17 @@ FeathubFileFollowOpen(FileStream *state, StreamFile *file)
 	if (file->open)
 		return true;
 	fd = FeathubFileOpen(state->place, file->path, O_RDONLY | O_NONBLOCK, 0);
-	if (fd < 0)
+	if (fd < 0 && errno != ENOENT)
+		FeathubFileError(state->place, file->path, "open file");
+	if (fd >= 0)
+		FeathubFileFollowStat(state, file->path, fd, &identity, &st);
+	if (fd < 0 || memcmp(&identity, &file->identity, sizeof(identity)) != 0)
 	{
-		if (errno != ENOENT)
-			FeathubFileError(state->place, file->path, "open file");
+		if (fd >= 0)
+			close(fd);
 		/* the next list will tell */
-		file->waiting = file->size;
-		return false;
-	}
-	FeathubFileFollowStat(state, file->path, fd, &identity, &st);
-	if (memcmp(&identity, &file->identity, sizeof(identity)) != 0)
-	{
-		close(fd);
-		file->waiting = file->size;
+		file->lost = true;
+		state->list_due = true;
 		return false;
 	}
 	for (int i = 0; i < MAX_OPEN; i++)
@@ -159,12 +178,17 @@ check_file(FeathubStream *stream, StreamFile *file)
 	if (fstat(file->open->fd, &st) != 0)
 		FeathubFileError(state->place, file->path, "stat file");
 	file->size = st.st_size;
+	file->modified = st.st_mtim;
+	file->doubtful = false;
 	if (file->packed && file->next == OFFSET_DONE)
 	{
 		if (file->line > 0 && file->size != file->line)
 			written_anew(stream, file,
 						 psprintf("It had " INT64_FORMAT " bytes, and has " INT64_FORMAT " now.",
 								  file->line, file->size));
+		else if (file->line > 0 && file->hash_len > 0 &&
+				 FeathubFileFollowHash(state, file, file->hash_len) != file->hash)
+			written_anew(stream, file, "It begins with other bytes than before.");
 		return;
 	}
 	if (!file->packed && file->size < file->next)
@@ -333,7 +357,7 @@ FeathubFileFollowPacked(FeathubStream *stream, StreamFile *file, FilePoll *poll)
 	FileStream *state = stream->state;
 	FileLines  *lines = &state->packed_lines;
 	bool		skip_empty = !stream->rel->format->positional;
-	bool		first = file->next == 0;
+	bool		first;
 	const char *data;
 	Size		len;
 	int64		line;
@@ -341,12 +365,10 @@ FeathubFileFollowPacked(FeathubStream *stream, StreamFile *file, FilePoll *poll)
 	if (!FeathubFileFollowOpen(state, file))
 		return false;
 	check_file(stream, file);
-	if (file->size == 0)
-	{
-		/* not even the begin of a compressed file */
-		file->waiting = 0;
-		return false;
-	}
+	/* not even the begin of a compressed file; or the same as it was */
+	if (file->size == 0 || file->next == OFFSET_DONE)
+		return file->dirty;
+	first = file->next == 0;
 	if (state->packed != file || first)
 		start_packed(stream, file);
 	while (poll->n < poll->max && (poll->n == 0 || poll->bytes < poll->max_bytes))
@@ -458,8 +480,9 @@ FeathubFileFollowWhole(FeathubStream *stream, StreamFile *file, FilePoll *poll)
 	if (!FeathubFileFollowOpen(state, file))
 		return false;
 	check_file(stream, file);
-	if (file->size == 0)
-		return false;			/* not even the begin of one */
+	/* not even the begin of one; or the same as it was */
+	if (file->size == 0 || file->next == OFFSET_DONE)
+		return file->dirty;
 
 	/* types and their constraints are looked up in the catalog */
 	StartTransactionCommand();

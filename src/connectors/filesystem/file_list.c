@@ -17,6 +17,7 @@
 
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mb/pg_wchar.h"
@@ -87,7 +88,8 @@ static void start(FileList *list);
 static void push(FileList *list, int fd, int part);
 static void pop(FileList *list);
 static void fill(FileList *list, Level *level);
-static bool wanted_name(FileList *list, Level *level, const char *name);
+static bool wanted_name(FileList *list, int part, const char *name);
+static bool wanted_file(FileList *list, int part, const char *name);
 static bool enter(FileList *list, Level *level, Entry *entry);
 static int	compare_entries(const void *a, const void *b);
 static bool is_hidden(const char *name);
@@ -259,7 +261,7 @@ push(FileList *list, int fd, int part)
 						FeathubFileFullName(list->place, list->name.data), MAX_DEPTH)));
 	}
 	if (list->hooks && list->hooks->opened)
-		list->hooks->opened(list->hooks->arg, fd);
+		list->hooks->opened(list->hooks->arg, fd, list->name.data, part);
 	dir = fdopendir(fd);
 	if (dir == NULL)
 	{
@@ -327,7 +329,7 @@ fill(FileList *list, Level *level)
 			leftovers |= FeathubFilePendingCleanUp(fd, de->d_name);
 			continue;
 		}
-		if (!wanted_name(list, level, de->d_name))
+		if (!wanted_name(list, level->part, de->d_name))
 			continue;
 		type = de->d_type;
 		if (type == DT_UNKNOWN || type == DT_LNK)
@@ -353,12 +355,7 @@ fill(FileList *list, Level *level)
 		}
 		if (type != DT_DIR && type != DT_REG)
 			continue;
-		if (type == DT_REG && level->part < list->nparts - 1 &&
-			strcmp(list->parts[level->part], "**") != 0)
-			continue;
-		if (type == DT_REG && level->part == list->nparts - 2 &&
-			strcmp(list->parts[level->part], "**") == 0 &&
-			fnmatch(list->parts[level->part + 1], de->d_name, FNM_PERIOD) != 0)
+		if (type == DT_REG && !wanted_file(list, level->part, de->d_name))
 			continue;
 		level->entries[level->nentries].name = pstrdup(de->d_name);
 		level->entries[level->nentries++].kind = type == DT_DIR ? ENTRY_FOLDER : ENTRY_FILE;
@@ -382,22 +379,78 @@ fill(FileList *list, Level *level)
 
 /* Does a name match its part of the pattern, or any way there is? */
 static bool
-wanted_name(FileList *list, Level *level, const char *name)
+wanted_name(FileList *list, int part, const char *name)
 {
-	const char *part;
+	const char *pattern;
 
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return false;
-	if (level->part >= list->nparts)
+	if (part >= list->nparts)
 		return !is_hidden(name);
-	part = list->parts[level->part];
-	if (strcmp(part, "**") == 0)
+	pattern = list->parts[part];
+	if (strcmp(pattern, "**") == 0)
 		return !is_hidden(name);
-	if (is_hidden(name) && part[0] != '_' && part[0] != '.')
+	if (is_hidden(name) && pattern[0] != '_' && pattern[0] != '.')
 		return false;
-	if (!FeathubFileIsPattern(part))
-		return strcmp(part, name) == 0;
-	return fnmatch(part, name, FNM_PERIOD) == 0;
+	if (!FeathubFileIsPattern(pattern))
+		return strcmp(pattern, name) == 0;
+	return fnmatch(pattern, name, FNM_PERIOD) == 0;
+}
+
+/* Such a name: may it be a file's? */
+static bool
+wanted_file(FileList *list, int part, const char *name)
+{
+	if (part >= list->nparts - 1)
+		return true;
+	if (strcmp(list->parts[part], "**") != 0)
+		return false;
+	return part != list->nparts - 2 ||
+		fnmatch(list->parts[part + 1], name, FNM_PERIOD) == 0;
+}
+
+bool
+FeathubFileListTakes(FileList *list, int part, const char *name)
+{
+	return !FeathubFileIsPendingName(name) && wanted_name(list, part, name) &&
+		wanted_file(list, part, name);
+}
+
+bool
+FeathubFileListStat(FileList *list, struct statx *st)
+{
+	const unsigned int mask = STATX_BASIC_STATS | STATX_BTIME;
+	Level	   *level;
+	int			fd;
+
+	if (list->nlevels > 0)
+	{
+		/* by its folder: the fewest steps, and the folder that was listed */
+		level = &list->levels[list->nlevels - 1];
+		if (statx(level->handle->fd, level->entries[level->next - 1].name,
+				  list->place->confined ? AT_SYMLINK_NOFOLLOW : 0, mask, st) == 0)
+			return true;
+		if (errno == ENOENT)
+			return false;
+		FeathubFileError(list->place, list->name.data, "stat file");
+	}
+	fd = FeathubFileOpen(list->place, list->name.data, O_PATH, 0);
+	if (fd < 0)
+	{
+		if (errno == ENOENT)
+			return false;
+		FeathubFileError(list->place, list->name.data, "stat file");
+	}
+	if (statx(fd, "", AT_EMPTY_PATH, mask, st) != 0)
+	{
+		int			save_errno = errno;
+
+		close(fd);
+		errno = save_errno;
+		FeathubFileError(list->place, list->name.data, "stat file");
+	}
+	close(fd);
+	return true;
 }
 
 /*

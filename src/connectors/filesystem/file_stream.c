@@ -33,10 +33,10 @@
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
@@ -49,31 +49,18 @@
 #include "core/clock.h"
 #include "core/compat.h"
 
-/* The partition that stands for the folder. */
-#define FOLDER_PARTITION	"files"
-
-/* What news of folders are about, and how long they are gathered, in ms. */
-#define FOLDER_EVENTS	(IN_CREATE | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE | IN_ONLYDIR)
+/* How long news of folders are gathered, in ms. */
 #define GATHER_INTERVAL	5
 
-/*
- * Folders are not looked through again within so many ms, nor before so many
- * times as long has passed as it took.
- */
-#define LIST_INTERVAL	50
-#define LIST_PAUSE		10
+/* ms in which other files are read when one cannot be. */
+#define FAILURE_DELAY	10000
 
 /* ms between two looks at open files. */
 #define LOOK_INTERVAL	100
 
-static void update_files(FeathubStream *stream);
-static void watch_folder(void *arg, int fd);
-static bool take_news(FileStream *state, int events);
-static char *name_of_file(const StreamFile *file);
-static void set_position(StreamFile *file, const char *position, const char *mark);
 static int64 whole_lines_end(FileStream *state, StreamFile *file);
-static bool has_more(const StreamFile *file);
-static bool look_at_open(FileStream *state);
+static void look_at_open(FileStream *state);
+static void make_files(FileStream *state);
 static void publish_positions(FeathubStream *stream);
 
 void
@@ -82,7 +69,6 @@ FeathubFileOpenStream(FeathubStream *stream)
 	MemoryContext old = MemoryContextSwitchTo(stream->context);
 	FeathubRelation *rel = stream->rel;
 	FileStream *state = palloc0(sizeof(FileStream));
-	HASHCTL		control = {0};
 
 	state->stream = stream;
 	state->place = FeathubFilePlaceOf(rel, false);
@@ -95,25 +81,35 @@ FeathubFileOpenStream(FeathubStream *stream)
 	}
 	state->values = palloc0(sizeof(Datum) * Max(rel->tupdesc->natts, 1));
 	state->isnull = palloc(Max(rel->tupdesc->natts, 1));
-	control.keysize = sizeof(FileIdentity);
-	control.entrysize = sizeof(StreamFile);
-	control.hcxt = stream->context;
-	state->files = hash_create("feathub files", 256, &control,
-							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	state->files_context = AllocSetContextCreate(stream->context, "feathub followed files",
+												 ALLOCSET_DEFAULT_SIZES);
+	state->parts_context = AllocSetContextCreate(stream->context, "feathub file partitions",
+												 ALLOCSET_DEFAULT_SIZES);
+	make_files(state);
 	state->record_context = AllocSetContextCreate(stream->context, "feathub file records",
 												  ALLOCSET_DEFAULT_SIZES);
 	state->packed_context = AllocSetContextCreate(stream->context, "feathub compressed file",
 												  ALLOCSET_DEFAULT_SIZES);
-	if (!stream->read_metadata_only)
-	{
-		int			fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-
-		/* too many have one: folders are looked through every now and then */
-		if (fd >= 0)
-			state->news = FeathubFileHandle(fd);
-	}
+	FeathubFileWatchBegin(state);
 	stream->state = state;
 	MemoryContextSwitchTo(old);
+}
+
+/* An empty table of files. */
+static void
+make_files(FileStream *state)
+{
+	HASHCTL		control = {0};
+
+	for (int i = 0; i < MAX_OPEN; i++)
+		if (state->open[i])
+			FeathubFileFollowClose(state, state->open[i]);
+	MemoryContextReset(state->files_context);
+	control.keysize = sizeof(FileIdentity);
+	control.entrysize = sizeof(StreamFile);
+	control.hcxt = state->files_context;
+	state->files = hash_create("feathub files", 256, &control,
+							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 /* Partitions */
@@ -135,140 +131,46 @@ List *
 FeathubFileListPartitions(FeathubStream *stream)
 {
 	FileStream *state = stream->state;
+	MemoryContext caller = CurrentMemoryContext;
 	List	   *files = NIL;
-	List	   *names = list_make1(pstrdup(FOLDER_PARTITION));
+	List	   *names = list_make1(pstrdup(FILE_FOLDER_PARTITION));
+	bool		all = stream->read_metadata_only || stream->list_all;
 	HASH_SEQ_STATUS status;
 	StreamFile *file;
 	ListCell   *lc;
 
-	update_files(stream);
+	if (all != state->listed_all)
+		make_files(state);
+	state->listed_all = all;
+	if (all)
+	{
+		hash_seq_init(&status, state->files);
+		while ((file = hash_seq_search(&status)) != NULL)
+			file->here = false;
+		FeathubFileWatchListAll(state);
+	}
+	else
+	{
+		look_at_open(state);
+		FeathubFileWatchUpdate(state);
+	}
+	MemoryContextSwitchTo(caller);
 	hash_seq_init(&status, state->files);
 	while ((file = hash_seq_search(&status)) != NULL)
-	{
-		/* one that has left the folder is read to its end */
-		if (file->here || (file->open && file->index >= 0 && has_more(file)))
+		if (file->here || !all)
 			files = lappend(files, file);
-	}
 	list_sort(files, compare_files);
 	foreach(lc, files)
-		names = lappend(names, name_of_file(lfirst(lc)));
+		names = lappend(names, FeathubFileFollowName(&((StreamFile *) lfirst(lc))->identity));
 	list_free(files);
 	return names;
 }
 
-/* List the files that there are now. */
-static void
-update_files(FeathubStream *stream)
-{
-	FileStream *state = stream->state;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "feathub file list",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	HASH_SEQ_STATUS status;
-	StreamFile *file;
-	FileListHooks hooks = {.opened = watch_folder, .arg = state};
-	FileList   *list;
-	const char *name;
-
-	state->list_begin = FeathubClock();
-	state->has_news = false;
-	stream->partitions_changed = false;
-	(void) look_at_open(state);
-	hash_seq_init(&status, state->files);
-	while ((file = hash_seq_search(&status)) != NULL)
-		file->here = false;
-
-	/* a log that is being rotated is not there for a moment */
-	if (!FeathubFileIsPattern(state->place->pattern))
-	{
-		int			fd = FeathubFileOpen(state->place, state->place->pattern,
-										 O_RDONLY | O_NONBLOCK, 0);
-		int			save_errno = errno;
-
-		if (fd >= 0)
-			close(fd);
-		else if (save_errno == ENOENT)
-		{
-			MemoryContextSwitchTo(old);
-			MemoryContextDelete(context);
-			return;
-		}
-	}
-	list = FeathubFileListBegin(state->place, &hooks);
-	while ((name = FeathubFileListNext(list)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		(void) FeathubFileFollowFind(state, name);
-	}
-	FeathubFileListEnd(list);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-}
-
-/* Be told of what changes in a folder that is being listed. */
-static void
-watch_folder(void *arg, int fd)
-{
-	FileStream *state = arg;
-	char		path[64];
-
-	if (state->news == NULL)
-		return;
-	/* by its descriptor: what the name leads to may be another folder by now */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (inotify_add_watch(state->news->fd, path, FOLDER_EVENTS) < 0)
-		elog(DEBUG1, "could not watch a folder: %m");
-}
-
-/*
- * Take the news of folders that there are; events is what the wait returned.
- * Returns true if the folders should be looked through now.
- */
-static bool
-take_news(FileStream *state, int events)
-{
-	char		buffer[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
-
-	if (events & WL_SOCKET_READABLE)
-	{
-		/* what it is about does not matter: who writes one file writes more */
-		while (read(state->news->fd, buffer, sizeof(buffer)) > 0)
-			state->has_news = true;
-	}
-	return state->has_news && FeathubClock() >= state->next_list;
-}
-
-/* Identity, size and time of an open file. */
-void
-FeathubFileFollowStat(FileStream *state, const char *path, int fd, FileIdentity *identity, struct stat *st)
-{
-	struct statx more;
-
-	if (fstat(fd, st) != 0)
-	{
-		int			save_errno = errno;
-
-		close(fd);
-		errno = save_errno;
-		FeathubFileError(state->place, path, "stat file");
-	}
-	memset(identity, 0, sizeof(FileIdentity));
-	identity->inode = st->st_ino;
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &more) == 0 && (more.stx_mask & STATX_BTIME))
-		identity->born = (int64) more.stx_btime.tv_sec * INT64CONST(1000000000) +
-			more.stx_btime.tv_nsec;
-}
-
-/* Note what a path names now; false if it is gone. */
 bool
 FeathubFileFollowFind(FileStream *state, const char *path)
 {
-	FileOptions *options = state->stream->rel->options;
-	FileCompression compression = options->compression;
 	FileIdentity identity;
-	StreamFile *file;
 	struct stat st;
-	bool		found;
 	int			fd = FeathubFileOpen(state->place, path, O_RDONLY | O_NONBLOCK, 0);
 
 	if (fd < 0)
@@ -281,52 +183,61 @@ FeathubFileFollowFind(FileStream *state, const char *path)
 	close(fd);
 	if (!S_ISREG(st.st_mode))
 		return false;
-	file = hash_search(state->files, &identity, HASH_ENTER, &found);
-	if (!found)
-	{
-		memset((char *) file + sizeof(FileIdentity), 0, sizeof(StreamFile) - sizeof(FileIdentity));
-		file->index = -1;
-		file->waiting = -1;
-	}
-	/* of several names of one file the first one counts */
-	if (!file->here && (file->path == NULL || strcmp(file->path, path) != 0))
-	{
-		if (file->path)
-			pfree(file->path);
-		file->path = MemoryContextStrdup(state->stream->context, path);
-		/* one that is renamed stays what it was */
-		if (!found)
-		{
-			if (compression == FILE_COMPRESSION_AUTO)
-				compression = FeathubFileCompressionOf(path);
-			file->packed = compression != FILE_COMPRESSION_NONE || state->container != NULL;
-		}
-	}
-	file->here = true;
-	file->size = st.st_size;
-	file->modified = st.st_mtim;
+	(void) FeathubFileFollowEnter(state, path, &identity, st.st_size, st.st_mtim);
 	return true;
 }
 
-/* "<born>-<inode>" */
-static char *
-name_of_file(const StreamFile *file)
+bool
+FeathubFileFollowIsAt(FileStream *state, const StreamFile *file)
 {
-	return psprintf("%llx-" UINT64_FORMAT, (unsigned long long) file->identity.born,
-					file->identity.inode);
+	FileIdentity identity;
+	struct stat st;
+	int			fd = FeathubFileOpen(state->place, file->path, O_PATH, 0);
+
+	if (fd < 0)
+		return false;
+	FeathubFileFollowStat(state, file->path, fd, &identity, &st);
+	close(fd);
+	return memcmp(&identity, &file->identity, sizeof(identity)) == 0;
 }
 
-/* The file of a partition, or NULL. */
+void
+FeathubFileFollowResize(StreamFile *file, int64 size, struct timespec modified)
+{
+	if (file->begun && size == file->size &&
+		(modified.tv_sec != file->modified.tv_sec || modified.tv_nsec != file->modified.tv_nsec))
+		file->doubtful = true;
+	file->size = size;
+	file->modified = modified;
+}
+
+/* "<born>-<inode>" */
+char *
+FeathubFileFollowName(const FileIdentity *identity)
+{
+	return psprintf("%llx-" UINT64_FORMAT, (unsigned long long) identity->born,
+					identity->inode);
+}
+
+bool
+FeathubFileFollowParseName(const char *name, FileIdentity *identity)
+{
+	unsigned long long born;
+
+	memset(identity, 0, sizeof(FileIdentity));
+	if (sscanf(name, "%llx-" UINT64_FORMAT, &born, &identity->inode) != 2)
+		return false;
+	identity->born = (int64) born;
+	return true;
+}
+
 StreamFile *
 FeathubFileFollowByName(FileStream *state, const char *name)
 {
 	FileIdentity identity;
-	unsigned long long born;
 
-	memset(&identity, 0, sizeof(identity));
-	if (sscanf(name, "%llx-" UINT64_FORMAT, &born, &identity.inode) != 2)
+	if (!FeathubFileFollowParseName(name, &identity))
 		return NULL;
-	identity.born = (int64) born;
 	return hash_search(state->files, &identity, HASH_FIND, NULL);
 }
 
@@ -337,13 +248,13 @@ FeathubFileStartStream(FeathubStream *stream)
 	HASH_SEQ_STATUS status;
 	StreamFile *file;
 
+	state->outstanding = false;
 	MemoryContextReset(state->record_context);
 	hash_seq_init(&status, state->files);
 	while ((file = hash_seq_search(&status)) != NULL)
 		file->index = -1;
-	if (state->parts)
-		pfree(state->parts);
-	state->parts = MemoryContextAllocZero(stream->context,
+	MemoryContextReset(state->parts_context);
+	state->parts = MemoryContextAllocZero(state->parts_context,
 										  sizeof(StreamFile *) * Max(stream->npartitions, 1));
 	state->nparts = stream->npartitions;
 	state->current = 0;
@@ -351,7 +262,7 @@ FeathubFileStartStream(FeathubStream *stream)
 	{
 		FeathubStreamPartition *ours = &stream->partitions[i];
 
-		if (strcmp(ours->name, FOLDER_PARTITION) != 0)
+		if (strcmp(ours->name, FILE_FOLDER_PARTITION) != 0)
 			file = FeathubFileFollowByName(state, ours->name);
 		else
 			file = NULL;
@@ -362,25 +273,15 @@ FeathubFileStartStream(FeathubStream *stream)
 		if (file == NULL)
 			continue;
 		file->index = i;
-		set_position(file, ours->position, ours->mark);
-	}
-
-	/* forget those that are gone */
-	hash_seq_init(&status, state->files);
-	while ((file = hash_seq_search(&status)) != NULL)
-	{
-		if (file->index >= 0 || file->here)
-			continue;
-		FeathubFileFollowClose(state, file);
-		if (state->packed == file)
-			state->packed = NULL;
-		pfree(file->path);
-		hash_search(state->files, &file->identity, HASH_REMOVE, NULL);
+		file->texts = MemoryContextAlloc(state->parts_context, sizeof(FileTexts));
+		/* what has been read since is as far as the catalog is */
+		if (!file->begun)
+			FeathubFileFollowSetPosition(file, ours->position, ours->mark);
 	}
 }
 
-static void
-set_position(StreamFile *file, const char *position, const char *mark)
+void
+FeathubFileFollowSetPosition(StreamFile *file, const char *position, const char *mark)
 {
 	int64		number = strtoll(position, NULL, 10);
 	long long	at;
@@ -393,6 +294,9 @@ set_position(StreamFile *file, const char *position, const char *mark)
 
 	file->life = number >> LIFE_BITS;
 	file->next = number & OFFSET_MASK;
+	file->begun = true;
+	/* it was, whatever its name is now */
+	file->packed |= file->next == OFFSET_DONE;
 	file->line = file->next == 0 && !file->packed ? 1 : 0;
 	file->unit = file->unit_rows = 0;
 	file->waiting = -1;
@@ -423,7 +327,7 @@ FeathubFileSeekPosition(FeathubStream *stream, const char *name, const char *tar
 	TimestampTz time;
 	int64		offset;
 
-	if (strcmp(name, FOLDER_PARTITION) == 0)
+	if (strcmp(name, FILE_FOLDER_PARTITION) == 0)
 		return pstrdup("0");
 	file = FeathubFileFollowByName(state, name);
 	if (file == NULL)
@@ -511,16 +415,17 @@ FeathubFilePartitionStatus(FeathubStream *stream)
 		ours->lag = -1;
 		if (file == NULL)
 		{
-			ours->lag = 0;
+			/* what waits for its turn */
+			ours->lag = state->queued_bytes;
 			continue;
 		}
 		if (file->packed)
 			end = OFFSET_DONE;
 		else
 			end = file->waiting == file->size ? file->next : Max(file->size, file->next);
-		snprintf(file->end_position, sizeof(file->end_position), INT64_FORMAT,
+		snprintf(file->texts->end_position, sizeof(file->texts->end_position), INT64_FORMAT,
 				 (file->life << LIFE_BITS) + end);
-		ours->end_position = file->end_position;
+		ours->end_position = file->texts->end_position;
 		if (file->packed && file->next != OFFSET_DONE)
 			continue;
 		ours->lag = Max(end - (ours->position ? strtoll(ours->position, NULL, 10) & OFFSET_MASK : 0), 0);
@@ -529,13 +434,67 @@ FeathubFilePartitionStatus(FeathubStream *stream)
 
 /* Reading */
 
-/* May there be lines that have not been handed out? */
-static bool
-has_more(const StreamFile *file)
+bool
+FeathubFileFollowHasMore(const StreamFile *file)
 {
+	if (file->lost || file->failed)
+		return false;
+	if (file->doubtful)
+		return true;
 	if (file->packed)
-		return file->next != OFFSET_DONE || (file->line > 0 && file->size != file->line);
+		return file->next == OFFSET_DONE ? file->line > 0 && file->size != file->line : file->size > 0;
 	return file->size != file->next && file->size != file->waiting;
+}
+
+/*
+ * Hand out records of a file; false if there are none.  A file that cannot be
+ * read does not keep the others from being read: what it has to say is said
+ * when they have been.
+ */
+static bool
+read_file(FeathubStream *stream, StreamFile *file, FilePoll *poll)
+{
+	FileStream *state = stream->state;
+	MemoryContext caller = CurrentMemoryContext;
+	volatile bool moved = false;
+
+	PG_TRY();
+	{
+		moved = state->container ? FeathubFileFollowWhole(stream, file, poll) :
+			file->packed ? FeathubFileFollowPacked(stream, file, poll) :
+			FeathubFileFollowLines(stream, file, poll);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+
+		MemoryContextSwitchTo(stream->context);
+		edata = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+			ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
+			PG_RE_THROW();
+		FlushErrorState();
+		/* rows of whole files are read in a transaction */
+		AbortOutOfAnyTransaction();
+		FeathubFileFollowClose(state, file);
+		if (state->packed == file)
+			state->packed = NULL;
+		if (state->container != NULL)
+			FeathubFileRowsClose(state->reader);
+		state->whole = NULL;
+		file->failed = true;
+		if (state->failure == NULL)
+		{
+			state->failure = edata;
+			state->failed_at = FeathubClock();
+		}
+		else
+			FreeErrorData(edata);
+		moved = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	return moved;
 }
 
 int
@@ -547,14 +506,10 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), timeout);
 	bool		moved = false;
 
-	if (state->list_begin != 0)
-	{
-		TimestampTz now = FeathubClock();
-		long		took = TimestampDifferenceMilliseconds(state->list_begin, now);
-
-		state->next_list = TimestampTzPlusMilliseconds(now, Max(LIST_INTERVAL, took * LIST_PAUSE));
-		state->list_begin = 0;
-	}
+	/* what was read of the others is applied first */
+	if (state->failure != NULL && !state->outstanding &&
+		TimestampDifferenceExceeds(state->failed_at, FeathubClock(), FAILURE_DELAY))
+		ReThrowError(state->failure);
 	for (;;)
 	{
 		long		wait;
@@ -564,13 +519,11 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 		{
 			StreamFile *file = state->parts[state->current];
 
-			while (file != NULL && has_more(file) && poll.n < max &&
+			while (file != NULL && FeathubFileFollowHasMore(file) && poll.n < max &&
 				   (poll.n == 0 || poll.bytes < max_bytes))
 			{
 				CHECK_FOR_INTERRUPTS();
-				if (!(state->container ? FeathubFileFollowWhole(stream, file, &poll) :
-					  file->packed ? FeathubFileFollowPacked(stream, file, &poll) :
-					  FeathubFileFollowLines(stream, file, &poll)))
+				if (!read_file(stream, file, &poll))
 					break;
 				moved = true;
 			}
@@ -580,6 +533,14 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 		}
 		if (poll.n > 0 || moved || timeout <= 0)
 			break;
+		/* all that were to be read have been: the next ones */
+		if (FeathubFileWatchAsksForList(state))
+		{
+			stream->partitions_changed = true;
+			break;
+		}
+		if (state->failure != NULL && !state->outstanding)
+			ReThrowError(state->failure);
 		wait = Min(TimestampDifferenceMilliseconds(FeathubClock(), deadline), LOOK_INTERVAL);
 		if (wait <= 0)
 			break;
@@ -589,27 +550,24 @@ FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 								   FEATHUB_WAIT_EVENT("FeathubFileStream"));
 		/* whoever writes one line writes more */
 		if (events & WL_SOCKET_READABLE)
+		{
 			events |= WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 								GATHER_INTERVAL, FEATHUB_WAIT_EVENT("FeathubFileStream"));
+			FeathubFileWatchNews(state);
+		}
 		if (events & WL_LATCH_SET)
 			break;
-		if (take_news(state, events))
-		{
-			stream->partitions_changed = true;
-			break;
-		}
-		(void) look_at_open(state);
+		look_at_open(state);
 	}
 	publish_positions(stream);
+	state->outstanding |= poll.n > 0 || moved;
 	return poll.n;
 }
 
 /* Look whether files that are open have grown. */
-static bool
+static void
 look_at_open(FileStream *state)
 {
-	bool		grown = false;
-
 	for (int i = 0; i < MAX_OPEN; i++)
 	{
 		StreamFile *file = state->open[i];
@@ -617,11 +575,11 @@ look_at_open(FileStream *state)
 
 		if (file == NULL || fstat(file->open->fd, &st) != 0)
 			continue;
-		grown |= st.st_size != file->size;
-		file->size = st.st_size;
-		file->modified = st.st_mtim;
+		FeathubFileFollowResize(file, st.st_size, st.st_mtim);
+		/* removed: its room is wanted */
+		if (st.st_nlink == 0)
+			file->here = false;
 	}
-	return grown;
 }
 
 /* Write the texts of positions that have moved. */
@@ -646,19 +604,19 @@ publish_positions(FeathubStream *stream)
 			file->hash = FeathubFileFollowHash(state, file, file->hash_len);
 		}
 		position = (file->life << LIFE_BITS) + file->next;
-		snprintf(file->next_position, sizeof(file->next_position), INT64_FORMAT, position);
-		snprintf(file->next_mark, sizeof(file->next_mark), "%lld:%lld:%d:%llx",
+		snprintf(file->texts->next_position, sizeof(file->texts->next_position), INT64_FORMAT, position);
+		snprintf(file->texts->next_mark, sizeof(file->texts->next_mark), "%lld:%lld:%d:%llx",
 				 (long long) position, (long long) file->line, file->hash_len,
 				 (unsigned long long) file->hash);
 		if (state->container != NULL)
 		{
-			int			len = strlen(file->next_mark);
+			int			len = strlen(file->texts->next_mark);
 
-			snprintf(file->next_mark + len, sizeof(file->next_mark) - len, ":%lld:%lld",
+			snprintf(file->texts->next_mark + len, sizeof(file->texts->next_mark) - len, ":%lld:%lld",
 					 (long long) file->unit, (long long) file->unit_rows);
 		}
-		stream->partitions[i].next_position = file->next_position;
-		stream->partitions[i].next_mark = file->next_mark;
+		stream->partitions[i].next_position = file->texts->next_position;
+		stream->partitions[i].next_mark = file->texts->next_mark;
 	}
 }
 
@@ -667,6 +625,7 @@ FeathubFileReleaseRecords(FeathubStream *stream)
 {
 	FileStream *state = stream->state;
 
+	state->outstanding = false;
 	MemoryContextReset(state->record_context);
 }
 

@@ -163,7 +163,8 @@ typedef struct FileListHooks
 {
 	/* May anything below a folder matter, by the parts of its name?  NULL: it may. */
 	bool		(*want) (void *arg, const char *name, bool is_folder);
-	void		(*opened) (void *arg, int fd);	/* a folder that is listed, or NULL */
+	/* A folder is listed, whose names have to match that part of the pattern; or NULL. */
+	void		(*opened) (void *arg, int fd, const char *name, int part);
 	void	   *arg;
 } FileListHooks;
 
@@ -180,6 +181,12 @@ extern FileList *FeathubFileListBegin(const FilePlace *place, const FileListHook
 extern const char *FeathubFileListNext(FileList *list);
 extern void FeathubFileListEnd(FileList *list);
 extern int64 FeathubFileListSkipped(FileList *list);	/* by "want" */
+
+struct statx;
+/* What the file that Next returned last is; false if it is gone. */
+extern bool FeathubFileListStat(FileList *list, struct statx *st);
+/* Would a file of that name be listed, in a folder that "opened" has told of? */
+extern bool FeathubFileListTakes(FileList *list, int part, const char *name);
 
 /* Has the pattern characters that match several names? */
 extern bool FeathubFileIsPattern(const char *pattern);
@@ -283,6 +290,9 @@ extern List *FeathubFileListPartitions(FeathubStream *stream);
 extern void FeathubFileStartStream(FeathubStream *stream);
 extern int	FeathubFilePoll(FeathubStream *stream, FeathubRecord *records, int max,
 							Size max_bytes, long timeout);
+extern void FeathubFileKnowPosition(FeathubStream *stream, const char *name, const char *position,
+									const char *mark, bool finished, bool missing);
+extern bool FeathubFileForgetPartition(FeathubStream *stream, const char *name);
 extern bool FeathubFileDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 									Datum *values, bool *isnull, FeathubDecodeError *error);
 extern void FeathubFileReleaseRecords(FeathubStream *stream);
