@@ -35,6 +35,6 @@ extern bool FeathubMysqlDumpRead(MysqlConnection *conn, long timeout,
 								 const char **data, Size *len);
 
 /* An error: the server is behind what was read of it, or of the one before it. */
-extern void FeathubMysqlLacksExecuted(const char *server_name, const char *what) pg_attribute_noreturn();
+pg_noreturn extern void FeathubMysqlLacksExecuted(const char *server_name, const char *what);
 
 #endif							/* FEATHUB_CONNECTORS_MYSQL_MYSQL_BINLOG_CLIENT_H */

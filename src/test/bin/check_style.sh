@@ -66,6 +66,7 @@ folders=(core asof formats connectors fdw ingest features)
 { grep -rln 'librdkafka/' src --include='*.[ch]' --include='*.cpp' | grep -vE '^src/(connectors/kafka|test)/' || true; } |
 	rule "only connectors/kafka knows librdkafka"
 { code | xargs grep -ln PG_VERSION_NUM | grep -v '^src/core/compat.h$' || true; } | rule "versions of the server differ only in core/compat.h"
+{ code | xargs grep -nE 'pg_attribute_noreturn|INT64_MODIFIER' || true; } | rule "nothing that PostgreSQL 18 has no more: pg_noreturn is written in front"
 { code | sed 's|.*/||' | sort | uniq -d || true; } | rule "file names are unique"
 { code | xargs grep -nE '(^|[^:])//[^"]*$' || true; } | rule "comments are /* */"
 { code | grep '\.h$' | while read -r h; do
