@@ -7,7 +7,7 @@
  * A table is one partition, "<table>-0".  The log comes by a connection of its
  * own (mysql_binlog_client.c), is decoded (mysql_binlog.c) and queued
  * (mysql_cdc_queue.c); another connection looks at the server and reads the
- * first copy (mysql_snapshot.c).
+ * first copy (mysql_snapshot.c).  Where to begin is found in mysql_cdc_start.c.
  *
  * A position is the begin of a transaction with the number of its records that
  * are applied, so reading always restarts at a transaction: by GTIDs where the
@@ -40,77 +40,24 @@
 /* A chunk that the server is not ready for is asked for again after so many ms. */
 #define ASK_CHUNK			20
 
-/* For how long what the server has sent may not be executed there, in ms. */
-#define EXECUTED_WAIT		5000
-
-/* In the place of a file that is to be found by GTIDs; before any other. */
-#define NO_FILE				"none.0"
-
-typedef struct CdcState
-{
-	MysqlConnection *query;		/* statements */
-	MysqlConnection *dump;		/* the log */
-	bool		ready;			/* connected, and the table was looked at */
-	MysqlCdcTable *table;
-	MysqlRecords *records;
-	MysqlSnapshot *snapshot;
-	MysqlCdcReader *reader;
-	char	   *partition;		/* its name */
-	uint32		server_id;
-	char		uuid[37];
-
-	/* Where we are: behind what was handed out. */
-	MysqlCdcPosition at;		/* but for gtids, transaction */
-	char		file[512];		/* at.file */
-	MysqlGtidSet *executed;		/* NULL: not known */
-	MysqlGtid	transaction;	/* of at.rows */
-	int64		copied;			/* rows of the first copy */
-	const MysqlSnapshotRow *last_copied;	/* of the chunk at hand */
-	TimestampTz next_chunk;		/* not before */
-
-	MysqlCdcItem *handed;		/* out, until release */
-	int			nhanded;
-	MemoryContext handed_context;	/* of records */
-	MemoryContext poll_context; /* of a poll */
-
-	bool		moved;			/* next_position is due */
-	TimestampTz note_at;		/* when a place without records is */
-	int			note_interval;
-	TimestampTz last_note;
-
-	/* The end of the log, as it was last seen. */
-	TimestampTz end_seen;
-	MysqlCdcPosition end;
-	char		end_file[512];
-	char	   *end_text;
-	int64		records_read;
-} CdcState;
-
-static void make_ready(FeathubStream *stream);
 static void make_identity(FeathubStream *stream, uint64 seed, uint32 *server_id, char *uuid);
-static void check_mark(FeathubStream *stream, const FeathubStreamPartition *ours,
-					   const MysqlCdcPosition *position);
-static void begin_reading(FeathubStream *stream, MysqlCdcPosition *position, bool moved);
-static bool is_other_server(CdcState *state, const char *mark);
-static void check_executed(FeathubStream *stream);
-static char *first_log(FeathubStream *stream);
 static bool hand_out(FeathubStream *stream, FeathubRecord *record);
 static void hand_out_row(FeathubStream *stream, MysqlCdcItem *item, FeathubRecord *record);
 static void pass_place(FeathubStream *stream, const MysqlCdcItem *item);
 static bool hand_out_copy(FeathubStream *stream, FeathubRecord *record);
-static bool want_chunk(CdcState *state);
-static bool chunk_is_due(CdcState *state);
+static bool want_chunk(MysqlCdcState *state);
+static bool chunk_is_due(MysqlCdcState *state);
 static void note_position(FeathubStream *stream, int n);
 static void raise_stop(FeathubStream *stream);
 static void look_at_end(FeathubStream *stream);
-static char *position_text(CdcState *state);
+static char *position_text(MysqlCdcState *state);
 
 void
 FeathubMysqlCdcOpenStream(FeathubStream *stream)
 {
 	MemoryContext old = MemoryContextSwitchTo(stream->context);
 	MysqlOptions *options = stream->rel->options;
-	CdcState   *state = palloc0(sizeof(CdcState));
+	MysqlCdcState *state = palloc0(sizeof(MysqlCdcState));
 
 	stream->state = state;
 	state->table = FeathubMysqlPreflightPrepare(stream);
@@ -142,322 +89,27 @@ make_identity(FeathubStream *stream, uint64 seed, uint32 *server_id, char *uuid)
 	uint64		high = hash_bytes_extended((unsigned char *) name, strlen(name), seed + 1);
 	uint64		low = hash_bytes_extended((unsigned char *) name, strlen(name), seed + 2);
 
-	snprintf(uuid, sizeof(((CdcState *) 0)->uuid), "%08x-%04x-%04x-%04x-%012llx",
+	snprintf(uuid, sizeof(((MysqlCdcState *) 0)->uuid), "%08x-%04x-%04x-%04x-%012llx",
 			 (uint32) (high >> 32), (uint32) (high >> 16) & 0xffff, (uint32) high & 0xffff,
 			 (uint32) (low >> 48), (unsigned long long) (low & UINT64CONST(0xffffffffffff)));
 	/* not one of the small numbers that people give */
 	*server_id = (uint32) low | UINT64CONST(0x80000000);
 }
 
-/* Connect, and see whether the table can be followed; once. */
-static void
-make_ready(FeathubStream *stream)
-{
-	CdcState   *state = stream->state;
-	MemoryContext old;
-
-	if (state->ready)
-		return;
-	FeathubMysqlPrivateOpen(state->query);
-	if (!state->query->mariadb)
-	{
-		/* else information_schema may be that of yesterday */
-		const char *sql = "SET SESSION information_schema_stats_expiry = 0";
-
-		FeathubMysqlExecute(state->query, sql, strlen(sql));
-	}
-	old = MemoryContextSwitchTo(state->poll_context);
-	FeathubMysqlPreflight(stream, state->query, state->table);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(state->poll_context);
-	state->ready = true;
-}
-
 List *
 FeathubMysqlCdcListPartitions(FeathubStream *stream)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 
-	make_ready(stream);
+	FeathubMysqlCdcMakeReady(stream);
 	return list_make1(pstrdup(state->partition));
-}
-
-/* Starting */
-
-void
-FeathubMysqlCdcStartStream(FeathubStream *stream)
-{
-	MemoryContext old = MemoryContextSwitchTo(stream->context);
-
-	make_ready(stream);
-	for (int i = 0; i < stream->npartitions; i++)
-	{
-		FeathubStreamPartition *ours = &stream->partitions[i];
-		MysqlCdcPosition position;
-
-		if (ours->position == NULL)
-			ours->position = FeathubMysqlCdcSeekPosition(stream, ours->name,
-														 stream->start ? stream->start : "earliest");
-		if (!FeathubMysqlCdcPositionParse(ours->position, &position))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("position \"%s\" of partition \"%s\" is none in a binary log",
-							ours->position, ours->name),
-					 errhint("The table was followed in another way. To follow it anew, call feathub.rewind_job and feathub.resume_job.")));
-		check_mark(stream, ours, &position);
-		if (!stream->read_metadata_only)
-			begin_reading(stream, &position, is_other_server(stream->state, ours->mark));
-	}
-	MemoryContextSwitchTo(old);
-}
-
-/* The server's name and the key, which the position depends on. */
-static char *
-make_mark(CdcState *state)
-{
-	return psprintf("%s %s", state->table->source ? state->table->source : "-", state->table->mark);
-}
-
-/* Is it the server that the position is of?  By GTIDs, another one will do. */
-static void
-check_mark(FeathubStream *stream, const FeathubStreamPartition *ours,
-		   const MysqlCdcPosition *position)
-{
-	CdcState   *state = stream->state;
-
-	if (ours->mark == NULL || position->file == NULL ||
-		strcmp(ours->mark, make_mark(state)) == 0 ||
-		(state->table->gtid && position->gtids && !position->snapshot))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("the position of partition \"%s\" is of another server or key", ours->name),
-			 errdetail("It was reached on %s, and now the table is followed on %s.",
-					   ours->mark, make_mark(state)),
-			 errhint("To read the table anew, call feathub.rewind_job with 'earliest' and feathub.resume_job.")));
-}
-
-/* A set of GTIDs from its text. */
-static MysqlGtidSet *
-parse_set(FeathubStream *stream, bool mariadb, const char *text)
-{
-	MysqlGtidSet *set = FeathubMysqlGtidSetMake(mariadb);
-	char	   *error = NULL;
-
-	if (!FeathubMysqlGtidSetParse(set, text, &error))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("position of foreign table \"%s\" has no valid set of GTIDs: %s",
-						stream->rel->relname, error ? error : text)));
-	return set;
-}
-
-/* Was the position reached on another server than the one at hand? */
-static bool
-is_other_server(CdcState *state, const char *mark)
-{
-	Size		len = mark ? strcspn(mark, " ") : 0;
-
-	return mark && state->table->source && strcmp(mark, "-") != 0 &&
-		(strlen(state->table->source) != len || strncmp(mark, state->table->source, len) != 0);
-}
-
-/* Forget what is of the server where a position was reached: places in its log. */
-static void
-leave_server(MysqlCdcPosition *position)
-{
-	List	   *places = NIL;
-	ListCell   *lc;
-
-	ereport(LOG,
-			(errmsg("going on at another server, by GTIDs"),
-			 errdetail("The position is %s:" UINT64_FORMAT " there.",
-					   position->file, position->position)));
-	position->file = pstrdup(NO_FILE);
-	position->position = 4;
-
-	/* they will be looked for here */
-	foreach(lc, position->xa)
-	{
-		MysqlCdcXa *xa = lfirst(lc);
-
-		if (xa->file == NULL)
-			places = lappend(places, xa);
-	}
-	position->xa = places;
-}
-
-/*
- * The server must have all that was applied: a replica that was behind when it
- * took over has not, nor has one that lost its last transactions.  MariaDB sees to
- * it itself.
- */
-static void
-check_executed(FeathubStream *stream)
-{
-	CdcState   *state = stream->state;
-	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), EXECUTED_WAIT);
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT GTID_SUBTRACT('");
-	FeathubMysqlGtidSetAppend(&sql, state->executed);
-	appendStringInfoString(&sql, "', @@global.gtid_executed)");
-	for (;;)
-	{
-		MysqlResult *result = FeathubMysqlQuery(state->query, sql.data, sql.len);
-		char	   *missing = NULL;
-		char	  **values;
-		unsigned long *lengths;
-
-		if (FeathubMysqlFetch(result, &values, &lengths) && values[0] && values[0][0] != '\0')
-			missing = pstrdup(values[0]);
-		FeathubMysqlCloseResult(result);
-		if (missing == NULL)
-			break;
-		/* what it has sent it notes as executed a moment later */
-		if (FeathubClock() >= deadline)
-			FeathubMysqlLacksExecuted(stream->rel->server->servername, missing);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ASK_CHUNK,
-						 FEATHUB_WAIT_EVENT("FeathubMysql"));
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
-	}
-	pfree(sql.data);
-}
-
-static void
-begin_reading(FeathubStream *stream, MysqlCdcPosition *position, bool moved)
-{
-	CdcState   *state = stream->state;
-	MysqlOptions *options = stream->rel->options;
-	MysqlDumpRequest request = {0};
-	MysqlCdcPosition end;
-	bool		checksums;
-
-	if (state->dump->mysql != NULL)
-		elog(ERROR, "the binary log is being read already");
-	FeathubMysqlLogEnd(stream, state->query, state->table, &end);
-	if (position->file == NULL && position->gtids == NULL)
-	{
-		position->file = end.file;
-		position->position = end.position;
-		position->gtids = end.gtids;
-	}
-	else if (position->file == NULL)
-	{
-		/* by GTIDs alone: the server will tell where they are */
-		position->file = pstrdup(NO_FILE);
-		position->position = 4;
-	}
-	if (moved && position->gtids)
-		leave_server(position);
-	if (position->gtids == NULL && state->query->mariadb)
-		position->gtids = FeathubMysqlGtidsAt(state->query, position->file, position->position);
-	state->at = *position;
-	state->copied = position->cursor.number;
-	strlcpy(state->file, position->file, sizeof(state->file));
-	state->at.file = state->file;
-	state->executed = NULL;
-	if (position->gtids && state->table->gtid)
-		state->executed = parse_set(stream, state->query->mariadb, position->gtids);
-	if (state->executed && !state->query->mariadb)
-		check_executed(stream);
-
-	request.server_id = state->server_id;
-	request.heartbeat = options->heartbeat_interval;
-	request.uuid = state->uuid;
-	request.gtids = state->executed;
-	request.file = position->file;
-	request.position = position->position;
-	FeathubMysqlPrivateOpen(state->dump);
-	checksums = FeathubMysqlDumpStart(state->dump, &request);
-	FeathubMysqlCdcReaderStart(state->reader, position, state->query->mariadb, checksums);
-	state->note_at = state->last_note = FeathubClock();
-	state->moved = moved;
 }
 
 /* Positions */
 
-char *
-FeathubMysqlCdcSeekPosition(FeathubStream *stream, const char *name, const char *target)
-{
-	CdcState   *state = stream->state;
-	MysqlOptions *options = stream->rel->options;
-	MysqlCdcPosition position;
-	StringInfoData text;
-	char	   *error = NULL;
-
-	make_ready(stream);
-	memset(&position, 0, sizeof(position));
-	initStringInfo(&text);
-	if (FeathubMysqlCdcPositionParse(target, &position))
-		return pstrdup(target);
-	memset(&position, 0, sizeof(position));
-	if (pg_strcasecmp(target, "earliest") == 0 &&
-		options->snapshot_mode == MYSQL_SNAPSHOT_INITIAL)
-		position.snapshot = true;
-	else if (pg_strcasecmp(target, "earliest") == 0)
-	{
-		position.file = first_log(stream);
-		position.position = 4;
-	}
-	else if (pg_strcasecmp(target, "latest") == 0)
-	{
-		char	   *gtids = state->query->mariadb ? FeathubMysqlGtidsNow(state->query) : NULL;
-
-		FeathubMysqlLogEnd(stream, state->query, state->table, &position);
-		if (gtids)
-			position.gtids = gtids;
-	}
-	else if (!FeathubMysqlCdcPlaceParse(target, &position.file, &position.position))
-	{
-		position.file = NULL;
-		/* a date would be a GTID of MariaDB: 2024-01-31 */
-		if (!state->table->gtid || target[0] == '\0' ||
-			(state->query->mariadb && strlen(target) == 10 && target[4] == '-' && target[7] == '-') ||
-			!FeathubMysqlGtidSetParse(FeathubMysqlGtidSetMake(state->query->mariadb),
-									  target, &error))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid position: \"%s\"", target),
-					 errhint("Valid positions are \"earliest\", \"latest\", a place in the server's binary log like \"mariadb-bin.000001:4\", and a set of GTIDs.")));
-		position.gtids = pstrdup(target);
-		for (char *p = position.gtids, *from = p;; from++)
-		{
-			if (*from != ' ' && *from != '\n')
-				*p++ = *from;
-			if (*from == '\0')
-				break;
-		}
-	}
-	FeathubMysqlCdcPositionAppend(&text, &position);
-	return text.data;
-}
-
-/* The oldest file of the log that the server has. */
-static char *
-first_log(FeathubStream *stream)
-{
-	CdcState   *state = stream->state;
-	const char *sql = "SHOW BINARY LOGS";
-	MysqlResult *result = FeathubMysqlQuery(state->query, sql, strlen(sql));
-	char	  **values;
-	unsigned long *lengths;
-	char	   *file = NULL;
-
-	if (FeathubMysqlFetch(result, &values, &lengths))
-		file = pstrdup(values[0]);
-	FeathubMysqlCloseResult(result);
-	if (file == NULL)
-		FeathubMysqlNotFollowable(stream, "The server has no binary log: log_bin is OFF.",
-								  "Start the server with log_bin.");
-	return file;
-}
-
 /* Where we are, as text in the current context. */
 static char *
-position_text(CdcState *state)
+position_text(MysqlCdcState *state)
 {
 	MysqlCdcPosition position = state->at;
 	StringInfoData text;
@@ -486,7 +138,7 @@ position_text(CdcState *state)
 char *
 FeathubMysqlCdcRecordPosition(FeathubStream *stream, const FeathubRecord *record)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	const MysqlCdcItem *item = record->raw;
 	MysqlCdcPosition position = {0};
 	StringInfoData text;
@@ -521,7 +173,7 @@ FeathubMysqlCdcRecordPosition(FeathubStream *stream, const FeathubRecord *record
 char *
 FeathubMysqlCdcRecordIdentity(FeathubStream *stream, const FeathubRecord *record)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	const MysqlCdcItem *item = record->raw;
 	MysqlCdcPosition position = {0};
 	StringInfoData text;
@@ -547,7 +199,7 @@ int
 FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size max_bytes,
 					long timeout)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	MemoryContext old = MemoryContextSwitchTo(state->poll_context);
 	TimestampTz deadline = TimestampTzPlusMilliseconds(FeathubClock(), Max(timeout, 0));
 	Size		bytes = 0;
@@ -624,7 +276,7 @@ FeathubMysqlCdcPoll(FeathubStream *stream, FeathubRecord *records, int max, Size
 static void
 raise_stop(FeathubStream *stream)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 
 	if (state->nhanded > 0 || state->moved)
 	{
@@ -640,7 +292,7 @@ raise_stop(FeathubStream *stream)
 
 /* A chunk of the first copy should be read. */
 static bool
-want_chunk(CdcState *state)
+want_chunk(MysqlCdcState *state)
 {
 	const char *file;
 	uint64		position;
@@ -651,7 +303,7 @@ want_chunk(CdcState *state)
 
 /* A chunk is at hand, and the log was read up to its place. */
 static bool
-chunk_is_due(CdcState *state)
+chunk_is_due(MysqlCdcState *state)
 {
 	const char *file;
 	uint64		position;
@@ -666,7 +318,7 @@ chunk_is_due(CdcState *state)
 static bool
 hand_out(FeathubStream *stream, FeathubRecord *record)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	MysqlCdcItem *item;
 
 	for (;;)
@@ -701,7 +353,7 @@ hand_out(FeathubStream *stream, FeathubRecord *record)
 static void
 pass_place(FeathubStream *stream, const MysqlCdcItem *item)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 
 	strlcpy(state->file, item->file, sizeof(state->file));
 	state->at.position = item->position;
@@ -735,7 +387,7 @@ pass_place(FeathubStream *stream, const MysqlCdcItem *item)
 
 /* The fields of a record that all kinds have. */
 static void
-fill_record(CdcState *state, FeathubRecord *record, MysqlCdcItem *item)
+fill_record(MysqlCdcState *state, FeathubRecord *record, MysqlCdcItem *item)
 {
 	item->next = state->handed;
 	state->handed = item;
@@ -754,7 +406,7 @@ fill_record(CdcState *state, FeathubRecord *record, MysqlCdcItem *item)
 static void
 hand_out_row(FeathubStream *stream, MysqlCdcItem *item, FeathubRecord *record)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	MysqlCdcTransaction *transaction = item->transaction;
 
 	fill_record(state, record, item);
@@ -769,7 +421,7 @@ hand_out_row(FeathubStream *stream, MysqlCdcItem *item, FeathubRecord *record)
 static bool
 hand_out_copy(FeathubStream *stream, FeathubRecord *record)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	const MysqlSnapshotRow *row = FeathubMysqlSnapshotNext(state->snapshot);
 	MemoryContext old = MemoryContextSwitchTo(state->handed_context);
 	MysqlCdcItem *item;
@@ -812,7 +464,7 @@ hand_out_copy(FeathubStream *stream, FeathubRecord *record)
 static void
 note_position(FeathubStream *stream, int n)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	FeathubStreamPartition *ours = &stream->partitions[0];
 	MemoryContext old;
 
@@ -846,14 +498,14 @@ note_position(FeathubStream *stream, int n)
 		state->at.cursor.number = state->copied;
 	}
 	ours->next_position = position_text(state);
-	ours->next_mark = make_mark(state);
+	ours->next_mark = FeathubMysqlCdcMark(state);
 	MemoryContextSwitchTo(old);
 }
 
 void
 FeathubMysqlCdcReleaseRecords(FeathubStream *stream)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 
 	while (state->handed)
 	{
@@ -877,7 +529,7 @@ bool
 FeathubMysqlCdcDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 							Datum *values, bool *isnull, FeathubDecodeError *error)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	const MysqlCdcItem *item = record->raw;
 
 	record->change = item->change;
@@ -890,7 +542,7 @@ FeathubMysqlCdcDecodeRecord(FeathubStream *stream, FeathubRecord *record,
 void
 FeathubMysqlCdcRecordValue(FeathubStream *stream, FeathubRecord *record)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	const MysqlCdcItem *item = record->raw;
 	StringInfoData json;
 
@@ -903,7 +555,7 @@ FeathubMysqlCdcRecordValue(FeathubStream *stream, FeathubRecord *record)
 Datum
 FeathubMysqlCdcRecordHeaders(FeathubStream *stream, const FeathubRecord *record, bool *isnull)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	const MysqlCdcItem *item = record->raw;
 	StringInfoData json;
 
@@ -933,7 +585,7 @@ bool
 FeathubMysqlCdcDecodeStored(FeathubStream *stream, FeathubRecord *record, Datum headers,
 							bool headers_isnull, Datum *values, bool *isnull)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	char	   *op = FeathubMysqlHeaderString(headers, headers_isnull, "op");
 
 	FeathubMysqlRecordsDecodeStored(state->records, record, headers, headers_isnull,
@@ -947,7 +599,7 @@ FeathubMysqlCdcDecodeStored(FeathubStream *stream, FeathubRecord *record, Datum 
 void
 FeathubMysqlCdcDescribeRecord(FeathubStream *stream, const FeathubRecord *record, StringInfo out)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	const MysqlCdcItem *item = record->raw;
 
 	if (item->copied)
@@ -977,7 +629,7 @@ FeathubMysqlCdcDescribeRecord(FeathubStream *stream, const FeathubRecord *record
 static void
 look_at_end(FeathubStream *stream)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	TimestampTz now = FeathubClock();
 	MemoryContext old;
 
@@ -1004,7 +656,7 @@ look_at_end(FeathubStream *stream)
 void
 FeathubMysqlCdcPartitionStatus(FeathubStream *stream)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 	FeathubStreamPartition *ours = &stream->partitions[0];
 	MysqlCdcPosition here;
 	int			c;
@@ -1030,7 +682,7 @@ FeathubMysqlCdcPartitionStatus(FeathubStream *stream)
 void
 FeathubMysqlCdcCloseStream(FeathubStream *stream)
 {
-	CdcState   *state = stream->state;
+	MysqlCdcState *state = stream->state;
 
 	if (state == NULL)
 		return;

@@ -358,7 +358,57 @@ extern bool FeathubMysqlCdcAgainContinue(MysqlCdcReader *reader);
 /* Can all see the changes of the XA transactions that were committed? */
 extern bool FeathubMysqlCdcXaVisible(MysqlCdcReader *reader, MysqlConnection *conn);
 
-/* mysql_cdc.c: the streaming callbacks, dispatched to by mysql_stream.c. */
+/* Of a stream: what mysql_cdc.c and mysql_cdc_start.c share. */
+typedef struct MysqlCdcState
+{
+	MysqlConnection *query;		/* statements */
+	MysqlConnection *dump;		/* the log */
+	bool		ready;			/* connected, and the table was looked at */
+	MysqlCdcTable *table;
+	MysqlRecords *records;
+	MysqlSnapshot *snapshot;
+	MysqlCdcReader *reader;
+	char	   *partition;		/* its name */
+	uint32		server_id;
+	char		uuid[37];
+
+	/* Where we are: behind what was handed out. */
+	MysqlCdcPosition at;		/* but for gtids, transaction */
+	char		file[512];		/* at.file */
+	MysqlGtidSet *executed;		/* NULL: not known */
+	MysqlGtid	transaction;	/* of at.rows */
+	int64		copied;			/* rows of the first copy */
+	const MysqlSnapshotRow *last_copied;	/* of the chunk at hand */
+	TimestampTz next_chunk;		/* not before */
+
+	MysqlCdcItem *handed;		/* out, until release */
+	int			nhanded;
+	MemoryContext handed_context;	/* of records */
+	MemoryContext poll_context; /* of a poll */
+
+	bool		moved;			/* next_position is due */
+	TimestampTz note_at;		/* when a place without records is */
+	int			note_interval;
+	TimestampTz last_note;
+
+	/* The end of the log, as it was last seen. */
+	TimestampTz end_seen;
+	MysqlCdcPosition end;
+	char		end_file[512];
+	char	   *end_text;
+	int64		records_read;
+} MysqlCdcState;
+
+/*
+ * mysql_cdc_start.c: where to begin.
+ */
+
+/* Connect, and see whether the table can be followed; once. */
+extern void FeathubMysqlCdcMakeReady(FeathubStream *stream);
+/* The server's name and the key, which the position depends on; palloc'd. */
+extern char *FeathubMysqlCdcMark(const MysqlCdcState *state);
+
+/* mysql_cdc.c, mysql_cdc_start.c: the streaming callbacks, dispatched to by mysql_stream.c. */
 extern void FeathubMysqlCdcOpenStream(FeathubStream *stream);
 extern List *FeathubMysqlCdcListPartitions(FeathubStream *stream);
 extern void FeathubMysqlCdcStartStream(FeathubStream *stream);
