@@ -61,7 +61,7 @@ typedef struct Upsert
 	FeathubLatestUpsert *plan;
 	Relation	rel;
 	Relation	index;
-	Relation	tombstone;		/* NULL: nothing has been deleted */
+	Relation	tombstone;		/* NULL: nothing is ever deleted */
 	Relation	tombstone_index;
 	EState	   *estate;
 	ResultRelInfo *result;
@@ -69,7 +69,7 @@ typedef struct Upsert
 	CommandId	cid;
 	Snapshot	snapshot;
 	FeathubKeyLookup *rows;
-	FeathubKeyLookup *tombstones;
+	FeathubKeyLookup *tombstones;	/* NULL: there were none when we began */
 	TupleTableSlot *slot;		/* the row to be written */
 } Upsert;
 
@@ -171,24 +171,20 @@ begin_lookups(Upsert *upsert)
 	if (!OidIsValid(plan->tombstone_index))
 		return;
 	upsert->tombstone = table_open(upsert->writer->group->tombstone, AccessShareLock);
-	if (RelationGetNumberOfBlocks(upsert->tombstone) == 0)
-	{
-		table_close(upsert->tombstone, NoLock);
-		upsert->tombstone = NULL;
-		return;
-	}
 	upsert->tombstone_index = index_open(plan->tombstone_index, AccessShareLock);
-	upsert->tombstones = FeathubKeyLookupBegin(upsert->writer, upsert->tombstone,
-											   upsert->tombstone_index, upsert->snapshot, true);
+	if (RelationGetNumberOfBlocks(upsert->tombstone) > 0)
+		upsert->tombstones = FeathubKeyLookupBegin(upsert->writer, upsert->tombstone,
+												   upsert->tombstone_index, upsert->snapshot, true);
 }
 
 static void
 end_lookups(Upsert *upsert)
 {
 	FeathubKeyLookupEnd(upsert->rows);
+	if (upsert->tombstones)
+		FeathubKeyLookupEnd(upsert->tombstones);
 	if (upsert->tombstone)
 	{
-		FeathubKeyLookupEnd(upsert->tombstones);
 		index_close(upsert->tombstone_index, NoLock);
 		table_close(upsert->tombstone, NoLock);
 	}
@@ -376,7 +372,7 @@ upsert_row(Upsert *upsert, const FeathubWriterRow *row)
 	TupleTableSlot *old;
 	Outcome		outcome;
 
-	if (upsert->tombstone && is_deleted(upsert, upsert->tombstones, row))
+	if (upsert->tombstones && is_deleted(upsert, upsert->tombstones, row))
 		return false;
 	fill_slot(upsert, row);
 	check_constraints(upsert);
