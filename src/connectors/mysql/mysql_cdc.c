@@ -415,6 +415,9 @@ hand_out_row(FeathubStream *stream, MysqlCdcItem *item, FeathubRecord *record)
 	state->at.position = transaction->start;
 	state->at.rows = item->index + 1;
 	state->transaction = transaction->gtid;
+	/* gtid_mode was changed: a set does not tell any more how far we are */
+	if (transaction->gtid.kind == MYSQL_GTID_NONE)
+		state->executed = NULL;
 }
 
 /* A row of the first copy, or false at the end of the chunk. */

@@ -2,9 +2,9 @@
  * mysql_cdc_position.c
  *		The text of a position in a server's binary log; mysql_cdc.h shows it.
  *
- * Positions are compared by what was executed before them, where that is known,
- * as a place in the log is a server's own and means nothing on another one to
- * which a job was switched; and by the place where what was executed is the same.
+ * Positions are compared by what was executed before them, and how much of the
+ * next transaction, where that is known, as a place in the log is a server's own
+ * and means nothing on another one to which a job was switched; else by the place.
  * A position within the first copy is before all that have it behind them.
  */
 #include "postgres.h"
@@ -199,9 +199,9 @@ parse_executed(const char *gtids, bool mariadb)
 	return FeathubMysqlGtidSetParse(set, gtids, &error) ? set : NULL;
 }
 
-/* Which one has more behind it, as far as transactions tell? */
+/* Which one has more behind it, as far as transactions tell?  "same": neither has. */
 static int
-compare_executed(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
+compare_executed(const MysqlCdcPosition *a, const MysqlCdcPosition *b, bool *same)
 {
 	/* domain-server-number, or uuid:interval */
 	bool		mariadb = strchr(a->gtids, ':') == NULL && strchr(b->gtids, ':') == NULL;
@@ -210,25 +210,30 @@ compare_executed(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
 	bool		in_a;
 	bool		in_b;
 
-	if (strcmp(a->gtids, b->gtids) == 0 ||
+	*same = strcmp(a->gtids, b->gtids) == 0;
+	if (*same ||
 		(set_a = parse_executed(a->gtids, mariadb)) == NULL ||
 		(set_b = parse_executed(b->gtids, mariadb)) == NULL)
 		return 0;
 	in_a = FeathubMysqlGtidSetIncludes(set_a, set_b);
 	in_b = FeathubMysqlGtidSetIncludes(set_b, set_a);
+	*same = in_a && in_b;
 	return (int) in_a - (int) in_b;
 }
 
-/* Is a record before a position, by its transaction?  0: it does not tell. */
+/* Is a record before a position, by its transaction?  0: it does not tell, or is "same". */
 static int
-compare_record(const MysqlCdcPosition *record, const MysqlCdcPosition *b)
+compare_record(const MysqlCdcPosition *record, const MysqlCdcPosition *b, bool *same)
 {
 	bool		mariadb = strchr(record->transaction, ':') == NULL;
 	MysqlGtidSet *own;
 	MysqlGtidSet *set;
 
 	if (b->transaction && strcmp(record->transaction, b->transaction) == 0)
-		return record->rows == b->rows ? 0 : record->rows < b->rows ? -1 : 1;
+	{
+		*same = record->rows == b->rows;
+		return *same ? 0 : record->rows < b->rows ? -1 : 1;
+	}
 	own = parse_executed(record->transaction, mariadb);
 	set = parse_executed(b->gtids, mariadb);
 	return own && set ? (FeathubMysqlGtidSetIncludes(set, own) ? -1 : 1) : 0;
@@ -238,6 +243,7 @@ int
 FeathubMysqlCdcCompare(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
 {
 	int			result = 0;
+	bool		same = false;
 
 	if (a->snapshot != b->snapshot)
 		return a->snapshot ? -1 : 1;
@@ -249,16 +255,17 @@ FeathubMysqlCdcCompare(const MysqlCdcPosition *a, const MysqlCdcPosition *b)
 		return result ? result : (int) b->cursor.before - (int) a->cursor.before;
 	}
 	if (a->gtids && b->gtids)
-		result = compare_executed(a, b);
+		result = compare_executed(a, b, &same);
 	else if (a->gtids == NULL && a->transaction && b->gtids)
-		result = compare_record(a, b);
+		result = compare_record(a, b, &same);
 	else if (b->gtids == NULL && b->transaction && a->gtids)
-		result = -compare_record(b, a);
+		result = -compare_record(b, a, &same);
 	if (result != 0)
 		return result;
-	if (a->file == NULL || b->file == NULL)
+	if (!same && (a->file == NULL || b->file == NULL))
 		return (a->file != NULL) - (b->file != NULL);
-	result = FeathubMysqlCdcComparePlaces(a->file, a->position, b->file, b->position);
+	if (!same)
+		result = FeathubMysqlCdcComparePlaces(a->file, a->position, b->file, b->position);
 	if (result != 0)
 		return result;
 	if (a->rows != b->rows)

@@ -13,11 +13,13 @@
  *		followed.
  * read_binlog_speed(file text, mariadb bool, loops int) returns rows per second.
  * gtid_set(mariadb bool, operation text, a text, b text): see below.
+ * compare_positions(a text, b text) orders two positions of a job, as the extension does.
  */
 #include "postgres.h"
 
 #include <sys/resource.h>
 
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/builtins.h"
@@ -30,6 +32,7 @@ PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(read_binlog);
 PG_FUNCTION_INFO_V1(read_binlog_speed);
 PG_FUNCTION_INFO_V1(gtid_set);
+PG_FUNCTION_INFO_V1(compare_positions);
 
 static char *
 read_file(const char *name, Size *len)
@@ -383,4 +386,15 @@ gtid_set(PG_FUNCTION_ARGS)
 		FeathubMysqlGtidSetAppend(&out, a);
 	}
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+}
+
+Datum
+compare_positions(PG_FUNCTION_ARGS)
+{
+	/* not linked with it: it needs the client library */
+	int			(*compare) (const char *a, const char *b) = (int (*) (const char *, const char *))
+		load_external_function("$libdir/feathub", "FeathubMysqlComparePositions", true, NULL);
+
+	PG_RETURN_INT32(compare(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+							text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }

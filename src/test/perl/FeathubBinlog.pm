@@ -39,6 +39,7 @@ sub binlog_functions
 		CREATE FUNCTION read_binlog(text, bool, text) RETURNS bytea STRICT LANGUAGE C AS '$module';
 		CREATE FUNCTION read_binlog_speed(text, bool, int) RETURNS float8 STRICT LANGUAGE C AS '$module';
 		CREATE FUNCTION gtid_set(bool, text, text, text) RETURNS text STRICT LANGUAGE C AS '$module';
+		CREATE FUNCTION compare_positions(text, text) RETURNS int STRICT LANGUAGE C AS '$module';
 	});
 }
 

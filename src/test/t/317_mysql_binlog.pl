@@ -80,6 +80,31 @@ is($gtid->('true', 'union', '0-1-5,1-1-1', '0-2-7,1-1-0'), '0-2-7,1-1-1', 'Maria
 is($gtid->('true', 'includes', '0-1-5', '0-9-5'), 'yes', 'MariaDB: includes');
 like($gtid->('true', 'parse', $_, ''), qr/^ERROR/, "not a list: $_") foreach ('0-1', '0-1-2,', '0-1-2,0-2-3', '4294967296-1-1', 'a');
 
+# The order of positions, across servers: each line is behind those before it, and
+# what it has is the same place.
+foreach my $kind ([ 'MySQL', "$uuid:1-5", "$uuid:6", "$uuid:1-6", "$uuid:1-6,$uuid2:1" ], [ 'MariaDB', '0-1-5,1-1-3', '0-2-6', '0-2-6,1-1-3', '0-2-6,1-1-3,7-1-1' ])
+{
+	my ($name, $before, $gtid, $behind, $later) = @$kind;
+	my @order = ([ "0 first.000009:700 $before", "0 none.0:4 $before", "0 second.000001:4 $before" ],
+		[ "0 second.000001:90+0\@$gtid -" ],
+		[ "1 first.000009:700+1\@$gtid $before", "1 second.000001:4+1\@$gtid $before", "1 second.000001:90+1\@$gtid -" ],
+		[ "2 first.000009:700+2\@$gtid $before" ],
+		[ "9 second.000001:300 $behind", "9 first.000009:1500 $behind xa:61..1\@first.000002:4" ],
+		[ "9 first.000010:4 $later", "9 second.000002:4 $later" ]);
+	my @flat = map { my $i = $_; map { [ $i, $_ ] } @{ $order[$i] } } 0 .. $#order;
+	my @wrong;
+
+	foreach my $a (@flat)
+	{
+		foreach my $b (@flat)
+		{
+			my $is = $node->safe_psql('postgres', "SELECT sign(compare_positions('$a->[1]', '$b->[1]'))");
+			push @wrong, "$a->[1] / $b->[1]: $is" if $is ne ($a->[0] <=> $b->[0]);
+		}
+	}
+	is(join("\n", @wrong), '', "$name: the order of positions");
+}
+
 # bytes that are none: never a crash, always an error
 binlog_begin($maria);
 mysql_query($maria, 'CREATE TABLE shop.d (id int PRIMARY KEY, v varchar(10)); INSERT INTO shop.d VALUES (1, 1)');
