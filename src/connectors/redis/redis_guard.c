@@ -359,8 +359,10 @@ guard_ttl(RedisWriter *writer, int64 ms)
 		ms = (int64) (options->tombstone_ttl * 1000);
 		if (ms > 0)
 			from_event = false;
-		/* older rows would have expired by then */
-		else if (from_event && guard->timed && options->ttl > 0)
+		/* older rows would have expired by then, if none says otherwise */
+		else if (from_event && guard->timed && options->ttl > 0 &&
+				 writer->table->metadata[REDIS_META_TTL] == 0 &&
+				 writer->table->guard != REDIS_GUARD_MEMBER)
 			ms = (int64) (options->ttl * 1000);
 	}
 	if (ms <= 0)

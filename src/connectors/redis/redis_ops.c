@@ -96,13 +96,19 @@ FeathubRedisOpsSend(RedisOps *ops, RedisRequest *request)
 	return command;
 }
 
-/* The script says at the end of an error which of its keys it is about. */
+/*
+ * The script says at the end of an error which of its keys it is about; what
+ * stands before may be a field's name, and look like that.
+ */
 static void
 name_key(RedisRequest *request, int command, RedisReply *reply)
 {
-	char	   *end = strstr(reply->str, " (key ");
-	int			n = end ? atoi(end + strlen(" (key ")) : 0;
+	char	   *end = NULL;
+	int			n;
 
+	for (char *p = reply->str; (p = strstr(p, " (key ")) != NULL; p++)
+		end = p;
+	n = end ? atoi(end + strlen(" (key ")) : 0;
 	if (n <= 0)
 		return;
 	*end = '\0';

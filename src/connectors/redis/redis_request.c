@@ -371,6 +371,9 @@ FeathubRedisRaise(RedisRequest *request, int number, RedisReply *reply)
 		{"NOAUTH", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION},
 		{"WRONGPASS", ERRCODE_INVALID_PASSWORD},
 		{"NOPERM", ERRCODE_INSUFFICIENT_PRIVILEGE},
+		{"ERR The user executing the script can't", ERRCODE_INSUFFICIENT_PRIVILEGE},
+		/* it was loaded just before */
+		{"NOSCRIPT", ERRCODE_INSUFFICIENT_PRIVILEGE},
 		{"OOM", ERRCODE_INSUFFICIENT_RESOURCES},
 		{"READONLY", ERRCODE_READ_ONLY_SQL_TRANSACTION},
 		{"LOADING", ERRCODE_CANNOT_CONNECT_NOW},
@@ -407,6 +410,8 @@ FeathubRedisRaise(RedisRequest *request, int number, RedisReply *reply)
 	ereport(ERROR,
 			(errcode(sqlerrcode),
 			 errmsg("foreign server \"%s\" refused a command: %s", server, text),
+			 sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE && command->script ?
+			 errhint("The user needs the commands EVALSHA and SCRIPT LOAD and those of the table's kind, and the keys of the rows and, with an event time, of option guard_prefix.") : 0,
 			 key ? errcontext("key \"%s\"", key) : 0));
 }
 
@@ -668,6 +673,9 @@ FeathubRedisScriptNameKey(RedisRequest *request, int command, int n)
 		Size		len = strtoul(p + 1, NULL, 10);
 
 		p = strchr(p, '\n') + 1;
+		/* the server says which: there must be such a one */
+		if (i == 2 && (n < 1 || n > strtol(p, NULL, 10)))
+			return;
 		c->key_offset = p - request->data.data;
 		c->key_len = len;
 		p += len + 2;

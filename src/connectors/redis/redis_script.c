@@ -93,10 +93,11 @@ static const char hashes[] =
 
 /*
  * taken(doc): the time in a JSON object; false if it has none, nil if that cannot
- * be told.  What we wrote begins with it, so that nothing need be parsed.
+ * be told.  What we wrote begins with it, so that nothing need be parsed.  Others
+ * may begin with a shorter one, and have a quote of something else at that place.
  */
 #define TAKEN \
-"local function begins(doc) return sub(doc, 1, #mark) == mark and byte(doc, #mark + width + 1) == 34 end " \
+"local function begins(doc) return sub(doc, 1, #mark) == mark and find(doc, '\"', #mark + 1, true) == #mark + width + 1 end " \
 "local function taken(doc) " \
 "if begins(doc) then return sub(doc, #mark + 1, #mark + width) end " \
 "local ok, v = pcall(cjson.decode, doc) " \
@@ -145,7 +146,9 @@ static const char hashes[] =
  * Times are 20 digits, kept as they come, with the 'd'.  A row that is older than
  * what is there is left out, one that is as old as a deletion too.  What others
  * may have written is read with care.  The times of elements go when their key
- * does, if rows tell how long that stays.
+ * does, if rows tell how long that stays.  Redis looks whether memory is full until
+ * a script has written, and DEL counts as that: for rows that begin with it (kind
+ * 'k') a SETRANGE that changes nothing asks before.
  *
  * The reply is the number of rows left out; -1 or -2 as 0 and -1 there.  An error
  * tells its key's number.
@@ -153,13 +156,13 @@ static const char hashes[] =
 static const char rows[] =
 "local mode, field, mark, width = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]) "
 "local ttls, nkeys = ARGV[5] == '1', tonumber(ARGV[6]) "
-"local call, try, byte, sub, args = redis.call, redis.pcall, string.byte, string.sub, ARGV "
+"local call, try, byte, sub, find, args = redis.call, redis.pcall, string.byte, string.sub, string.find, ARGV "
 DIGITS
 TAKEN
 "local function keep(key, value, unit, n) "
 "if unit == '' or not unit then call('SET', key, value) else call('SET', key, value, unit, n) end "
 "end "
-"local i, k, left, result, total, guarded = 7, 0, 0, 0, #args, mode ~= 'n' "
+"local i, k, left, result, total, guarded, room = 7, 0, 0, 0, #args, mode ~= 'n', mode ~= 'k' "
 "while i <= total do "
 "local time, at, del, dead, unit, ttl, member, old "
 "local go, guard, living = true, KEYS[k + nkeys], KEYS[k + nkeys - 1] "
@@ -190,6 +193,10 @@ TAKEN
 "local last = i + tonumber(args[i]) "
 "i = i + 1 "
 "if go then "
+"if not room and not del then "
+"room = try('SETRANGE', guard, 0, '') "
+"if type(room) == 'table' then return {err = room.err .. ' (key ' .. k + 1 .. ')'} end "
+"end "
 "while i < last do "
 "local check, stop = args[i], i + 1 + tonumber(args[i + 1]) "
 "local r = try(unpack(args, i + 2, stop)) "
@@ -212,7 +219,7 @@ TAKEN
 "call('HSET', living, member, time) "
 "if ttls then "
 "local ms = call('PTTL', KEYS[k + 1]) "
-"if ms > 0 then call('PEXPIRE', living, ms) else call('PERSIST', living) end "
+"if ms > 0 then call('PEXPIRE', living, ms) elseif ms == -1 then call('PERSIST', living) else call('DEL', living) end "
 "end "
 "end "
 "end "

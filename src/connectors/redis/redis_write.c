@@ -338,7 +338,18 @@ FeathubRedisOpTtl(RedisWriter *writer, int64 ttl, bool new_key)
 {
 	RedisOps   *ops = &writer->ops;
 
-	if (ttl > 0)
+	if (ttl > 0 && writer->table->element_rows && FeathubRedisTtlFromEvent(writer))
+	{
+		/* an element that is older takes no time from the others */
+		for (int i = 0; i < 2; i++)
+		{
+			FeathubRedisOp(ops, REDIS_CHECK_NONE, 4, "PEXPIREAT");
+			FeathubRedisOpBuffer(ops, &writer->new_key);
+			FeathubRedisOpTtlWord(writer, ttl);
+			FeathubRedisOpText(ops, i == 0 ? "NX" : "GT");
+		}
+	}
+	else if (ttl > 0)
 	{
 		FeathubRedisOp(ops, REDIS_CHECK_NONE, 3, FeathubRedisTtlFromEvent(writer) ? "PEXPIREAT" : "PEXPIRE");
 		FeathubRedisOpBuffer(ops, &writer->new_key);
