@@ -105,8 +105,13 @@ FeathubCatalogEnter(FeathubRoleScope *scope)
 {
 	FeathubRoleEnter(scope, extension_owner(), SECURITY_LOCAL_USERID_CHANGE,
 					 FEATHUB_SAFE_SEARCH_PATH);
-	/* plans are kept, and made while the tables are empty */
+	/*
+	 * Plans are kept, and made while the tables are empty.  Where a sequential
+	 * scan is the only way, it looks so dear now that it would be compiled.
+	 */
 	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	SPI_connect();
 }
