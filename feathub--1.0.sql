@@ -167,6 +167,7 @@ CREATE TABLE feathub.job_finished_partition (
   partition pg_catalog.text NOT NULL,
   position pg_catalog.text NOT NULL,
   mark pg_catalog.text,
+  replay_until pg_catalog.text,
   PRIMARY KEY (job_id, partition)
 );
 CREATE INDEX ON feathub.job_finished_partition (job_id, missing_since) WHERE missing_since IS NOT NULL;
@@ -174,6 +175,7 @@ COMMENT ON TABLE feathub.job_finished_partition IS 'partitions that are read to 
 COMMENT ON COLUMN feathub.job_finished_partition.missing_since IS 'when the source was first found without it; its row goes feathub.missing_file_retention later';
 COMMENT ON COLUMN feathub.job_finished_partition.position IS 'its end, in the notation of the source';
 COMMENT ON COLUMN feathub.job_finished_partition.mark IS 'what tells it from one made again under its name';
+COMMENT ON COLUMN feathub.job_finished_partition.replay_until IS 'as in job_position, unless that is its end';
 
 CREATE TABLE feathub.dead_letter_record (
   dead_letter_id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -587,7 +589,7 @@ CREATE VIEW feathub.job_partition WITH (security_barrier) AS
       ON a.job_id OPERATOR(pg_catalog.=) p.job_id AND a.partition OPERATOR(pg_catalog.=) p.partition
    WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
   UNION ALL
-  SELECT j.name, f.partition, f.position, NULL, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, f.missing_since
+  SELECT j.name, f.partition, f.position, NULL, 0, 0, NULL, f.replay_until, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, f.missing_since
     FROM feathub.job AS j
     JOIN feathub.job_finished_partition AS f ON f.job_id OPERATOR(pg_catalog.=) j.job_id
    WHERE pg_catalog.pg_has_role(j.owner::pg_catalog.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');

@@ -461,7 +461,8 @@ struct FeathubConnector
 	 * not list them all: it has a summary_partition, which stands for the whole,
 	 * is always listed and never moves, know_position and forget_partition.  A
 	 * worker calls know_position for each position of its share that is stored,
-	 * before it first asks for partitions.  list_partitions returns those that
+	 * before it first asks for partitions; who reads metadata only may, to save
+	 * seek_position looking for an end behind it.  list_partitions returns those that
 	 * there is something to do for (is_mine says which are the worker's), and
 	 * fills three lists of names: finished, which had been listed or were known
 	 * not to be put away, and are read to their end; missing, of those put away,

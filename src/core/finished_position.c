@@ -81,10 +81,10 @@ FeathubPositionsBegin(int64 job_id, int64 epoch, FeathubPosition *positions, int
 {
 	static FeathubStatement statement = {
 		.sql = "WITH back AS (DELETE FROM feathub.job_finished_partition "
-		"WHERE job_id = $1 AND partition IN (SELECT unnest($3)) RETURNING partition, position, mark) "
-		"INSERT INTO feathub.job_position (job_id, epoch, partition, position, mark) "
+		"WHERE job_id = $1 AND partition IN (SELECT unnest($3)) RETURNING partition, position, mark, replay_until) "
+		"INSERT INTO feathub.job_position (job_id, epoch, partition, position, mark, replay_until) "
 		"SELECT $1, $2, u.partition, coalesce(b.position, u.position), "
-		"CASE WHEN b.partition IS NULL THEN u.mark ELSE b.mark END "
+		"CASE WHEN b.partition IS NULL THEN u.mark ELSE b.mark END, b.replay_until "
 		"FROM unnest($3, $4, $5) AS u (partition, position, mark) LEFT JOIN back AS b USING (partition) "
 		"ON CONFLICT (job_id, partition) DO UPDATE "
 		"SET position = EXCLUDED.position, mark = EXCLUDED.mark "
@@ -128,10 +128,10 @@ FeathubPositionsPutAway(int64 job_id, int64 epoch, const char *summary, List *pa
 	static FeathubStatement statement = {
 		.sql = "WITH gone AS (DELETE FROM feathub.job_position "
 		"WHERE job_id = $1 AND epoch = $2 AND partition IN (SELECT unnest($4)) AND position IS NOT NULL RETURNING *), "
-		"kept AS (INSERT INTO feathub.job_finished_partition (job_id, partition, position, mark) "
-		"SELECT job_id, partition, position, mark FROM gone "
+		"kept AS (INSERT INTO feathub.job_finished_partition (job_id, partition, position, mark, replay_until) "
+		"SELECT job_id, partition, position, mark, nullif(replay_until, position) FROM gone "
 		"ON CONFLICT (job_id, partition) DO UPDATE SET position = EXCLUDED.position, "
-		"mark = EXCLUDED.mark, missing_since = NULL), "
+		"mark = EXCLUDED.mark, replay_until = EXCLUDED.replay_until, missing_since = NULL), "
 		"summed AS (UPDATE feathub.job_position AS p SET records = p.records + g.records, "
 		"applied = p.applied + g.applied, duplicates = p.duplicates + g.duplicates, "
 		"dead_letters = p.dead_letters + g.dead_letters, skipped = p.skipped + g.skipped, "
@@ -292,7 +292,7 @@ FeathubPositionsLoadSome(int64 job_id, List *partitions, bool finished)
 	static FeathubStatement all = {
 		.sql = "SELECT partition, position, mark, replay_until FROM feathub.job_position "
 		"WHERE job_id = $1 AND partition IN (SELECT unnest($2)) UNION ALL "
-		"SELECT partition, position, mark, NULL FROM feathub.job_finished_partition "
+		"SELECT partition, position, mark, replay_until FROM feathub.job_finished_partition "
 		"WHERE job_id = $1 AND partition IN (SELECT unnest($2))",
 		.nargs = 2, .argtypes = {INT8OID, TEXTARRAYOID}, .fresh = true
 	};
@@ -326,7 +326,7 @@ FeathubPositionsMove(int64 job_id, FeathubPosition *positions, int n)
 		"SELECT j.job_id, j.epoch, u.* FROM feathub.job AS j, unnest($2, $3, $4) AS u WHERE j.job_id = $1 "
 		"ON CONFLICT (job_id, partition) DO UPDATE SET position = EXCLUDED.position, mark = NULL, "
 		"replay_until = EXCLUDED.replay_until, changed_at = pg_catalog.now()",
-		.nargs = 4, .argtypes = {INT8OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
+		.nargs = 4, .argtypes = {INT8OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}, .fresh = true
 	};
 	FeathubRoleScope scope;
 	Datum		values[4] = {Int64GetDatum(job_id), POSITION_TEXTS(partition),

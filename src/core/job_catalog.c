@@ -491,7 +491,8 @@ interrupt_workers(int64 job_id)
 /*
  * Run a statement on a job, whose first parameter is its id, and wake
  * schedulers.  The job's positions take over its epoch, so that a batch of the
- * former one cannot commit any more.
+ * former one cannot commit any more: those that there are now, however old the
+ * transaction's snapshot is.
  */
 static void
 change_job(FeathubStatement *statement, Datum *values, const char *nulls)
@@ -499,7 +500,7 @@ change_job(FeathubStatement *statement, Datum *values, const char *nulls)
 	static FeathubStatement positions = {
 		.sql = "UPDATE feathub.job_position AS p SET epoch = j.epoch FROM feathub.job AS j "
 		"WHERE p.job_id = $1 AND j.job_id = p.job_id AND p.epoch <> j.epoch",
-		.nargs = 1, .argtypes = {INT8OID}
+		.nargs = 1, .argtypes = {INT8OID}, .fresh = true
 	};
 	FeathubRoleScope scope;
 
@@ -531,13 +532,16 @@ FeathubJobDelete(int64 job_id)
 		.sql = "DELETE FROM feathub.job WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
 	};
 	static FeathubStatement positions = {
-		.sql = "DELETE FROM feathub.job_position WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
+		.sql = "DELETE FROM feathub.job_position WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID},
+		.fresh = true
 	};
 	static FeathubStatement finished = {
-		.sql = "DELETE FROM feathub.job_finished_partition WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
+		.sql = "DELETE FROM feathub.job_finished_partition WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID},
+		.fresh = true
 	};
 	static FeathubStatement letters = {
-		.sql = "DELETE FROM feathub.dead_letter_record WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID}
+		.sql = "DELETE FROM feathub.dead_letter_record WHERE job_id = $1", .nargs = 1, .argtypes = {INT8OID},
+		.fresh = true
 	};
 	FeathubRoleScope scope;
 	Datum		values[1] = {Int64GetDatum(job_id)};

@@ -114,7 +114,7 @@ FeathubPositionsLoad(int64 job_id)
 	keep_plan(&plan,
 			  "SELECT partition, position, mark, replay_until"
 			  " FROM feathub.job_position WHERE job_id = $1"
-			  " UNION ALL SELECT partition, position, mark, NULL"
+			  " UNION ALL SELECT partition, position, mark, replay_until"
 			  " FROM feathub.job_finished_partition WHERE job_id = $1", 1, types);
 	/* as they are now, whatever the isolation level: wait_for_job looks again and again */
 	if (SPI_execute_snapshot(plan, values, NULL, GetLatestSnapshot(), InvalidSnapshot,

@@ -299,8 +299,8 @@ FeathubApplyBatch(FeathubPipeline *pipeline, FeathubRecord *records, int n)
 		return -1;
 	}
 
-	/* committed: this is where we stand now */
-	MemoryContextSwitchTo(pipeline->context);
+	/* committed: this is where we stand now, as long as the share is the same */
+	MemoryContextSwitchTo(pipeline->share_context ? pipeline->share_context : pipeline->context);
 	for (int i = 0; i < pipeline->nsinks; i++)
 		if (pipeline->sinks[i].state)
 			FeathubForeignSinkCommitted(pipeline->sinks[i].state, pipeline->rel->connector, stream);

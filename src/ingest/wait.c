@@ -39,6 +39,7 @@ typedef struct WaitTarget
 } WaitTarget;
 
 static List *find_ends(FeathubJob *job, const FeathubConnector **connector);
+static void note_position(void *arg, const FeathubPosition *position, bool finished, bool missing);
 static List *remove_reached(FeathubJob *job, const FeathubConnector *connector, List *targets);
 static FeathubJob *load_fresh(int64 job_id, const char *name);
 
@@ -169,6 +170,9 @@ find_ends(FeathubJob *job, const FeathubConnector **connector)
 	stream.context = CurrentMemoryContext;
 	*connector = stream.rel->connector;
 	(*connector)->open_stream(&stream);
+	/* what has been read need not be looked through for its end */
+	if ((*connector)->know_position != NULL)
+		FeathubPositionsEach(job->job_id, note_position, &stream);
 	foreach(lc, (*connector)->list_partitions(&stream))
 	{
 		WaitTarget *target = palloc(sizeof(WaitTarget));
@@ -180,6 +184,17 @@ find_ends(FeathubJob *job, const FeathubConnector **connector)
 	(*connector)->close_stream(&stream);
 	list_sort(targets, compare_targets);
 	return targets;
+}
+
+/* A FeathubPositionCallback. */
+static void
+note_position(void *arg, const FeathubPosition *position, bool finished, bool missing)
+{
+	FeathubStream *stream = arg;
+
+	CHECK_FOR_INTERRUPTS();
+	stream->rel->connector->know_position(stream, position->partition, position->position,
+										  position->mark, finished, missing);
 }
 
 /* Positions of the targets' partitions, in the order of their names. */

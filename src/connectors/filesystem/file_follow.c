@@ -451,21 +451,28 @@ add_row(FeathubStream *stream, StreamFile *file, FilePoll *poll, const FeathubDe
 	MemoryContext old = MemoryContextSwitchTo(state->record_context);
 	FeathubRecord *record = &poll->records[poll->n];
 	RecordInfo *info;
+	HeapTuple	tuple = NULL;
 
+	/* what may fail comes first: a record that is handed out is whole */
+	if (error->message == NULL)
+		tuple = heap_form_tuple(stream->rel->tupdesc, state->values, state->isnull);
 	/* there are no bytes that are the record: what is kept is where it is */
 	add_record(stream, file, poll, "", 0, 0);
 	info = record->raw;
 	info->line = 0;
-	if (error->message != NULL)
+	info->tuple = tuple;
+	if (tuple != NULL)
+		poll->bytes += tuple->t_len;
+	else
 	{
 		info->error = *error;
 		info->error.message = pstrdup(error->message);
 	}
-	else
-	{
-		info->tuple = heap_form_tuple(stream->rel->tupdesc, state->values, state->isnull);
-		poll->bytes += info->tuple->t_len;
-	}
+	file->next = state->row;
+	file->unit = state->unit;
+	file->unit_rows = state->unit_rows;
+	/* at once: the next row may be one that cannot be read */
+	file->dirty = true;
 	MemoryContextSwitchTo(old);
 }
 
@@ -498,21 +505,18 @@ FeathubFileFollowWhole(FeathubStream *stream, StreamFile *file, FilePoll *poll)
 			{
 				file->next = OFFSET_DONE;
 				file->line = file->size;
+				file->dirty = true;
 				state->whole = NULL;
 				FeathubFileRowsClose(state->reader);
 				moved = true;
 				break;
 			}
 			add_row(stream, file, poll, &error);
-			file->next = state->row;
-			file->unit = state->unit;
-			file->unit_rows = state->unit_rows;
 			moved = true;
 		}
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(stream->context);
-	file->dirty |= moved;
 	return moved;
 }

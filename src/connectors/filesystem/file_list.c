@@ -84,6 +84,7 @@ struct FilePartitions
 };
 
 static void append_name(StringInfo path, const char *name);
+static void leave_out(FileList *list, const char *what);
 static void start(FileList *list);
 static void push(FileList *list, int fd, int part);
 static void pop(FileList *list);
@@ -201,6 +202,15 @@ append_name(StringInfo path, const char *name)
 	appendStringInfoString(path, name);
 }
 
+/* What list->name is cannot be looked at; errno says why. */
+static void
+leave_out(FileList *list, const char *what)
+{
+	if (list->hooks == NULL || list->hooks->failed == NULL)
+		FeathubFileError(list->place, list->name.data, what);
+	list->hooks->failed(list->hooks->arg, list->name.data, what);
+}
+
 /* Open what the pattern names before its first part with wild cards. */
 static void
 start(FileList *list)
@@ -306,8 +316,6 @@ fill(FileList *list, Level *level)
 	old = MemoryContextSwitchTo(level->context);
 	level->entries = palloc(sizeof(Entry) * BATCH_NAMES);
 	level->nentries = level->next = 0;
-	list->name.len = level->name_len;
-	list->name.data[list->name.len] = '\0';
 	while (level->nentries < BATCH_NAMES)
 	{
 		struct dirent *de;
@@ -315,12 +323,15 @@ fill(FileList *list, Level *level)
 		unsigned char type;
 
 		CHECK_FOR_INTERRUPTS();
+		/* of the name before, if that was left out */
+		list->name.len = level->name_len;
+		list->name.data[list->name.len] = '\0';
 		errno = 0;
 		de = readdir(level->handle->dir);
 		if (de == NULL)
 		{
 			if (errno != 0)
-				FeathubFileError(list->place, list->name.data, "read folder");
+				leave_out(list, "read folder");
 			level->complete = true;
 			break;
 		}
@@ -341,7 +352,8 @@ fill(FileList *list, Level *level)
 				if (errno == ENOENT && type != DT_LNK)
 					continue;
 				append_name(&list->name, de->d_name);
-				FeathubFileError(list->place, list->name.data, "stat");
+				leave_out(list, "stat");
+				continue;
 			}
 			type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG :
 				S_ISLNK(st.st_mode) ? DT_LNK : DT_UNKNOWN;
@@ -351,7 +363,8 @@ fill(FileList *list, Level *level)
 			/* not left out in silence */
 			append_name(&list->name, de->d_name);
 			errno = ELOOP;
-			FeathubFileError(list->place, list->name.data, "open");
+			leave_out(list, "open");
+			continue;
 		}
 		if (type != DT_DIR && type != DT_REG)
 			continue;
@@ -430,9 +443,9 @@ FeathubFileListStat(FileList *list, struct statx *st)
 		if (statx(level->handle->fd, level->entries[level->next - 1].name,
 				  list->place->confined ? AT_SYMLINK_NOFOLLOW : 0, mask, st) == 0)
 			return true;
-		if (errno == ENOENT)
-			return false;
-		FeathubFileError(list->place, list->name.data, "stat file");
+		if (errno != ENOENT)
+			leave_out(list, "stat file");
+		return false;
 	}
 	fd = FeathubFileOpen(list->place, list->name.data, O_PATH, 0);
 	if (fd < 0)
@@ -470,9 +483,9 @@ enter(FileList *list, Level *level, Entry *entry)
 				flags | (list->place->confined ? O_NOFOLLOW : 0));
 	if (fd < 0)
 	{
-		if (errno == ENOENT)
-			return false;
-		FeathubFileError(list->place, list->name.data, "open folder");
+		if (errno != ENOENT)
+			leave_out(list, "open folder");
+		return false;
 	}
 	push(list, fd, part);
 	return true;

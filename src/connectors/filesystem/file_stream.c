@@ -364,7 +364,44 @@ FeathubFileSeekPosition(FeathubStream *stream, const char *name, const char *tar
 	return psprintf(INT64_FORMAT, whole_lines_end(state, file));
 }
 
-/* Behind the last line feed of a file. */
+/* Behind the last record of an open csv file, which may have line feeds in quotes. */
+static int64
+whole_records_end(FileStream *state, StreamFile *file, int fd)
+{
+	KnownFile  *known = hash_search(state->known, &file->identity, HASH_FIND, NULL);
+	/* the job has come to the begin of a record: what is before it is no news */
+	int64		end = known && known->size <= file->size ? Max(known->size, 0) : 0;
+	int64		offset = end;
+	char	   *buffer = palloc(CHUNK_SIZE);
+	FileFrame	frame = {0};
+
+	while (offset < file->size)
+	{
+		ssize_t		n = pread(fd, buffer, Min(file->size - offset, CHUNK_SIZE), offset);
+		const char *p = buffer;
+		const char *next;
+
+		CHECK_FOR_INTERRUPTS();
+		if (n < 0)
+			FeathubFileError(state->place, file->path, "read file");
+		if (n == 0)
+			break;
+		if (offset == 0 && n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
+			p += 3;
+		while (p < buffer + n &&
+			   (next = FeathubFrameEnd(&state->framing, &frame, p, buffer + n)) != NULL)
+		{
+			memset(&frame, 0, sizeof(frame));
+			p = next;
+			end = offset + (p - buffer);
+		}
+		offset += n;
+	}
+	pfree(buffer);
+	return end;
+}
+
+/* Behind the last whole record of a file. */
 static int64
 whole_lines_end(FileStream *state, StreamFile *file)
 {
@@ -380,6 +417,12 @@ whole_lines_end(FileStream *state, StreamFile *file)
 		if (errno == ENOENT)
 			return end;
 		FeathubFileError(state->place, file->path, "open file");
+	}
+	if (state->framing.quoted)
+	{
+		end = whole_records_end(state, file, fd);
+		close(fd);
+		return end;
 	}
 	buffer = palloc(CHUNK_SIZE);
 	while (end > 0)
@@ -446,6 +489,26 @@ FeathubFileFollowHasMore(const StreamFile *file)
 	return file->size != file->next && file->size != file->waiting;
 }
 
+void
+FeathubFileFollowNoteFailure(FileStream *state)
+{
+	ErrorData  *edata;
+
+	MemoryContextSwitchTo(state->stream->context);
+	edata = CopyErrorData();
+	if (ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+		ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
+		PG_RE_THROW();
+	FlushErrorState();
+	if (state->failure == NULL)
+	{
+		state->failure = edata;
+		state->failed_at = FeathubClock();
+	}
+	else
+		FreeErrorData(edata);
+}
+
 /*
  * Hand out records of a file; false if there are none.  A file that cannot be
  * read does not keep the others from being read: what it has to say is said
@@ -466,14 +529,7 @@ read_file(FeathubStream *stream, StreamFile *file, FilePoll *poll)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *edata;
-
-		MemoryContextSwitchTo(stream->context);
-		edata = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
-			ERRCODE_TO_CATEGORY(edata->sqlerrcode) == ERRCODE_INSUFFICIENT_RESOURCES)
-			PG_RE_THROW();
-		FlushErrorState();
+		FeathubFileFollowNoteFailure(state);
 		/* rows of whole files are read in a transaction */
 		AbortOutOfAnyTransaction();
 		FeathubFileFollowClose(state, file);
@@ -483,13 +539,6 @@ read_file(FeathubStream *stream, StreamFile *file, FilePoll *poll)
 			FeathubFileRowsClose(state->reader);
 		state->whole = NULL;
 		file->failed = true;
-		if (state->failure == NULL)
-		{
-			state->failure = edata;
-			state->failed_at = FeathubClock();
-		}
-		else
-			FreeErrorData(edata);
 		moved = false;
 	}
 	PG_END_TRY();

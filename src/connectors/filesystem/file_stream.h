@@ -143,7 +143,7 @@ typedef struct FileStream
 	MemoryContext files_context;	/* of files, their paths */
 	MemoryContext parts_context;	/* of parts, their texts */
 	bool		listed_all;		/* files are all that there are */
-	ErrorData  *failure;		/* of the first file that failed, or NULL */
+	ErrorData  *failure;		/* of the first file or name that failed, or NULL */
 	TimestampTz failed_at;
 	bool		outstanding;	/* records or positions have been handed out */
 
@@ -166,6 +166,7 @@ typedef struct FileStream
 	bool		list_due;		/* by the news */
 	TimestampTz next_list;		/* not before */
 	TimestampTz next_full;		/* without news */
+	bool		partial;		/* the last list left out what cannot be read */
 	bool		present;		/* files that were read before are there */
 	bool		more_missing;	/* than were handed out */
 
@@ -209,6 +210,11 @@ extern bool FeathubFileFollowParseName(const char *name, FileIdentity *identity)
 extern void FeathubFileFollowSetPosition(StreamFile *file, const char *position, const char *mark);
 /* Note size and time of a file. */
 extern void FeathubFileFollowResize(StreamFile *file, int64 size, struct timespec modified);
+/*
+ * Keep the error that is being handled, in PG_CATCH, to be raised when all others
+ * have been read; raises those again that are no file's.
+ */
+extern void FeathubFileFollowNoteFailure(FileStream *state);
 /* May there be lines that have not been handed out? */
 extern bool FeathubFileFollowHasMore(const StreamFile *file);
 

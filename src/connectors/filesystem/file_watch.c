@@ -55,6 +55,7 @@
 
 static void list_folders(FileStream *state);
 static void watch_folder(void *arg, int fd, const char *name, int part);
+static void note_left_out(void *arg, const char *name, const char *what);
 static void drop_watches(FileStream *state);
 static void look_at_name(FileStream *state, WatchedFolder *folder, const char *name);
 static void note_file(FileStream *state, const char *path, const FileIdentity *identity,
@@ -229,6 +230,7 @@ static void
 list_folders(FileStream *state)
 {
 	TimestampTz begin = FeathubClock();
+	MemoryContext caller = CurrentMemoryContext;
 	FileListHooks *hooks;
 	HASH_SEQ_STATUS status;
 	StreamFile *file;
@@ -237,6 +239,7 @@ list_folders(FileStream *state)
 
 	state->list_due = false;
 	state->watched = state->news != NULL;
+	state->partial = false;
 	state->list_number++;
 	hash_seq_init(&status, state->files);
 	while ((file = hash_seq_search(&status)) != NULL)
@@ -246,6 +249,7 @@ list_folders(FileStream *state)
 	MemoryContextSwitchTo(state->list_context);
 	hooks = palloc0(sizeof(FileListHooks));
 	hooks->opened = watch_folder;
+	hooks->failed = note_left_out;
 	hooks->arg = state;
 	state->list = begin_list(state, hooks);
 	while (state->list != NULL && (path = FeathubFileListNext(state->list)) != NULL)
@@ -261,7 +265,7 @@ list_folders(FileStream *state)
 	}
 	if (state->list != NULL)
 		FeathubFileListEnd(state->list);
-	MemoryContextSwitchTo(state->stream->context);
+	MemoryContextSwitchTo(caller);
 	drop_watches(state);
 
 	took = FeathubClock() - begin;
@@ -270,6 +274,31 @@ list_folders(FileStream *state)
 	state->next_full = FeathubClock() +
 		Max(feathub_source_interval * INT64CONST(1000) / 2,
 			took * (state->watched ? LIST_PAUSE_WATCHED : LIST_PAUSE));
+}
+
+/*
+ * A folder or a symbolic link that cannot be followed: an error, as of a query, but
+ * one that is told when the others have been read.
+ */
+static void
+note_left_out(void *arg, const char *name, const char *what)
+{
+	FileStream *state = arg;
+	MemoryContext caller = CurrentMemoryContext;
+	volatile int save_errno = errno;
+
+	state->partial = true;
+	PG_TRY();
+	{
+		errno = save_errno;
+		FeathubFileError(state->place, name, what);
+	}
+	PG_CATCH();
+	{
+		FeathubFileFollowNoteFailure(state);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
 }
 
 /* Be told of what changes in a folder that is being listed. */
@@ -678,7 +707,8 @@ find_missing(FeathubStream *stream)
 			hash_search(state->known, &known->identity, HASH_REMOVE, NULL);
 			continue;
 		}
-		if (!here && (!present || (known->flags & KNOWN_MISSING)))
+		/* it may be where we cannot look */
+		if (!here && (!present || state->partial || (known->flags & KNOWN_MISSING)))
 			continue;
 		if (room-- == 0)
 		{
@@ -734,7 +764,7 @@ FeathubFileForgetPartition(FeathubStream *stream, const char *name)
 	FileIdentity identity;
 	KnownFile  *known;
 
-	if (!state->present || !FeathubFileFollowParseName(name, &identity))
+	if (!state->present || state->partial || !FeathubFileFollowParseName(name, &identity))
 		return false;
 	known = hash_search(state->known, &identity, HASH_FIND, NULL);
 	if (known == NULL || !(known->flags & KNOWN_MISSING) || known->seen == state->list_number)

@@ -165,6 +165,11 @@ typedef struct FileListHooks
 	bool		(*want) (void *arg, const char *name, bool is_folder);
 	/* A folder is listed, whose names have to match that part of the pattern; or NULL. */
 	void		(*opened) (void *arg, int fd, const char *name, int part);
+	/*
+	 * One name cannot be looked at: errno says why, "what" was to be done with it
+	 * (for FeathubFileError).  It is left out then; NULL: that is an error.
+	 */
+	void		(*failed) (void *arg, const char *name, const char *what);
 	void	   *arg;
 } FileListHooks;
 
