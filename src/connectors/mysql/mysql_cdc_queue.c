@@ -618,7 +618,7 @@ add_row(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlBinlogI
 	}
 }
 
-/* All that is wanted of an image must be there; of a deletion, the key. */
+/* The key must be there in an image, or all that is wanted of it. */
 static bool
 check_image(MysqlCdcReader *reader, const MysqlCdcLayout *layout, const MysqlBinlogImage *image,
 			bool whole)
@@ -674,16 +674,21 @@ take_row(MysqlCdcReader *reader, const MysqlBinlogItem *item)
 	const MysqlCdcLayout *layout = item->table->user;
 	const MysqlBinlogImage *before = item->operation == MYSQL_BINLOG_INSERT ? NULL : item->before;
 	const MysqlBinlogImage *after = item->operation == MYSQL_BINLOG_DELETE ? NULL : item->after;
+	bool		deleted;
 
 	if ((before && !check_image(reader, layout, before, false)) ||
 		(after && !check_image(reader, layout, after, true)))
+		return;
+	/* a query may look at more than the key of what is deleted */
+	deleted = before && (after == NULL || !same_key(reader, layout, before, after));
+	if (deleted && !check_image(reader, layout, before, true))
 		return;
 	/* what may be rolled back has not changed a row yet */
 	if (reader->in_window && !reader->in_xa && before)
 		drop_copy(reader, layout, before);
 	if (reader->in_window && !reader->in_xa && after)
 		drop_copy(reader, layout, after);
-	if (before && (after == NULL || !same_key(reader, layout, before, after)))
+	if (deleted)
 		add_row(reader, layout, before, FEATHUB_CHANGE_DELETE);
 	if (after)
 		add_row(reader, layout, after, FEATHUB_CHANGE_UPSERT);
