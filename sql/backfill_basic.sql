@@ -145,6 +145,16 @@ SELECT feathub.backfill('composite', $$
 SELECT count(*) FROM composite WHERE a = 3;
 SELECT count(*), min(x) FROM composite_online WHERE a = 3;
 
+-- An index by which other keys are equal than by the primary key.
+CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE codes (code text PRIMARY KEY, n int);
+CREATE TABLE codes_online (code text PRIMARY KEY, n int);
+CREATE UNIQUE INDEX ON codes_online (code COLLATE nocase);
+INSERT INTO feathub.feature_group (feature_group, online, primary_key) VALUES ('codes', 'codes_online', '{code}');
+SELECT feathub.backfill('codes', $$ SELECT 'ewr' AS code, 1 AS n $$, online => true);
+SELECT feathub.backfill('codes', $$ SELECT 'EWR' AS code, 2 AS n $$, online => true);
+TABLE codes_online;
+
 -- All or nothing.
 BEGIN;
 SELECT feathub.backfill('planes', $$ SELECT 'z' AS tailnum, 1 AS seats $$, online => true);

@@ -156,6 +156,60 @@ opened_index(Upsert *upsert)
 	return NULL;
 }
 
+/* Which of the index's columns is that of the table?  -1: none. */
+static int
+index_column(Relation index, AttrNumber attnum)
+{
+	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++)
+		if (index->rd_index->indkey.values[i] == attnum)
+			return i;
+	return -1;
+}
+
+/* Has an index the same columns as the one that is looked into? */
+static bool
+has_key(Upsert *upsert, Relation index, bool *same_order)
+{
+	int			nkeys = IndexRelationGetNumberOfKeyAttributes(index);
+
+	*same_order = true;
+	if (!index->rd_index->indisunique || !index->rd_index->indimmediate ||
+		!index->rd_index->indisvalid || RelationGetIndexPredicate(index) != NIL ||
+		nkeys != upsert->writer->nkeys)
+		return false;
+	for (int i = 0; i < nkeys; i++)
+	{
+		int			col = index_column(upsert->index, index->rd_index->indkey.values[i]);
+
+		if (col < 0)
+			return false;
+		*same_order &= index->rd_opfamily[i] == upsert->index->rd_opfamily[col] &&
+			index->rd_indcollation[i] == upsert->index->rd_indcollation[col];
+	}
+	return true;
+}
+
+/*
+ * All indexes in which a new row may meet another of its key, as ON CONFLICT
+ * infers them.  False if one takes other keys to be equal than the writer does.
+ */
+static bool
+find_arbiters(Upsert *upsert)
+{
+	for (int i = 0; i < upsert->result->ri_NumIndices; i++)
+	{
+		Relation	index = upsert->result->ri_IndexRelationDescs[i];
+		bool		same_order;
+
+		if (!has_key(upsert, index, &same_order))
+			continue;
+		if (!same_order)
+			return false;
+		upsert->arbiters = lappend_oid(upsert->arbiters, RelationGetRelid(index));
+	}
+	return true;
+}
+
 /* Open what the snapshot is needed for. */
 static void
 begin_lookups(Upsert *upsert)
@@ -430,12 +484,11 @@ FeathubLatestUpsertRows(FeathubWriter *writer, FeathubWriterRow **rows, int n)
 	ExecOpenIndices(upsert.result, true);
 	upsert.slot = table_slot_create(upsert.rel, NULL);
 	upsert.index = opened_index(&upsert);
-	if (upsert.index == NULL)
+	if (upsert.index == NULL || !find_arbiters(&upsert))
 	{
 		end_upsert(&upsert);
 		return -1;
 	}
-	upsert.arbiters = list_make1_oid(writer->upsert->index);
 	begin_lookups(&upsert);
 	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(upsert.estate));
 	for (int i = 0; i < n; i++)
