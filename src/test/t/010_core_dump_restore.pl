@@ -67,12 +67,17 @@ $alice->($origin, 'shop', "SELECT feathub.wait_for_job('weather', '60 s'), feath
 # nothing moves while we compare
 $alice->($origin, 'shop', "SELECT feathub.pause_job('to_sink')");
 
+# as if its source were files
+$origin->safe_psql('shop', q{INSERT INTO feathub.job_finished_partition (job_id, missing_since, partition, position, mark, replay_until)
+	SELECT job_id, now(), 'file-1', '7', 'mark', '9' FROM feathub.job WHERE name = 'to_sink'});
+
 my %query = (
 	groups =>
 	  'SELECT feature_group, online, tombstone, source, primary_key, event_time, ttl, retention, partition_interval, deletes, external, refresh_interval, refreshed_at, online_store FROM feathub.feature_group ORDER BY feature_group::text',
 	jobs =>
 	  'SELECT job_id, name, owner, source, sink, further_sinks, query, workers, start, state, reason, epoch, system_identifier, database_oid FROM feathub.job ORDER BY 1',
 	positions  => 'SELECT job_id, epoch, partition, position, records, applied, dead_letters, watermark FROM feathub.job_position ORDER BY 1, 3',
+	'positions put away' => 'SELECT * FROM feathub.job_finished_partition ORDER BY 1, 3',
 	'dead letters' => 'SELECT * FROM feathub.dead_letter_record ORDER BY 1',
 	rows       => 'SELECT * FROM "My Shop".weather ORDER BY 1, 2',
 	latest     => 'SELECT * FROM "My Shop".weather_online ORDER BY 1',
