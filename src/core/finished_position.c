@@ -109,6 +109,8 @@ FeathubPositionsFinish(int64 job_id, int64 epoch, FeathubPosition *positions, in
 	static FeathubStatement statement = {
 		.sql = "INSERT INTO feathub.job_finished_partition (job_id, partition, position, mark) "
 		"SELECT $1, u.* FROM unnest($2, $3, $4) AS u (partition, position, mark) "
+		"WHERE NOT EXISTS (SELECT FROM feathub.job_position AS p "
+		"WHERE p.job_id = $1 AND p.partition = u.partition) "
 		"ON CONFLICT (job_id, partition) DO NOTHING",
 		.nargs = 4, .argtypes = {INT8OID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID}
 	};

@@ -145,6 +145,26 @@ wait_for('back');
 is(lines_of('back'), 'a a b b', 'and is when it is back');
 sql(q{SELECT feathub.drop_job('back')});
 
+# Moved before the job has begun
+
+make_path("$dir/early");
+add("early/$_", "$_\n") foreach 'a', 'b';
+follow('early', q{path 'early', format 'raw'});
+wait_for('early');
+my $inode = (stat "$dir/early/a")[1];
+my $partition = sql(qq{SELECT partition FROM feathub.job_partition WHERE job = 'early' AND partition LIKE '%-$inode'});
+sql(qq{CREATE TABLE one_sink (line text);
+	BEGIN;
+	SELECT feathub.create_job('one', source => 'early', sink => 'one_sink', start => 'latest');
+	SELECT feathub.rewind_job('one', 'earliest', '$partition');
+	COMMIT});
+poll_query($node, 'SELECT count(*) > 0 FROM one_sink');
+add('early/b', "c\n");
+wait_for('one');
+is(lines_of('one'), 'a c', 'one file was rewound before its job began at the end of all');
+is(sql(q{SELECT count(*), count(DISTINCT partition) FROM feathub.job_partition WHERE job = 'one'}), '3|3', 'which has one position each');
+sql(q{SELECT feathub.drop_job('early'); SELECT feathub.drop_job('one')});
+
 # Whole files that are written slowly under their names
 
 sql(q{CREATE FOREIGN TABLE avro_out (line text) SERVER files OPTIONS (path 'avro_out/', format 'avro');
