@@ -18,7 +18,7 @@ our %server;					# set by 363_mysql_failover_product.pl
 my $product = $server{product};
 my @options = ('--binlog-format=ROW', '--binlog-row-metadata=FULL', '--transaction-isolation=READ-COMMITTED', '--relay-log=relay', '--skip-slave-start',
 	$product ? ('--gtid-mode=ON', '--enforce-gtid-consistency=ON', '--log-error-verbosity=1') : ('--gtid-strict-mode=1', '--log-slave-updates=1'));
-my $primary = mysql_start(%server, options => [ @options, '--log-bin=first', '--server-id=11' ]);
+my $primary = mysql_start(%server, more => 1, options => [ @options, '--log-bin=first', '--server-id=11' ]);
 my $replica = mysql_start(%server, options => [ @options, '--log-bin=second', '--server-id=12' ]);
 my $node = new_node(
 	'main', jobs => 1, conf => q{
