@@ -146,9 +146,12 @@ static const char hashes[] =
  * Times are 20 digits, kept as they come, with the 'd'.  A row that is older than
  * what is there is left out, one that is as old as a deletion too.  What others
  * may have written is read with care.  The times of elements go when their key
- * does, if rows tell how long that stays.  Redis looks whether memory is full until
- * a script has written, and DEL counts as that: for rows that begin with it (kind
- * 'k') a SETRANGE that changes nothing asks before.
+ * does, if rows tell how long that stays.
+ *
+ * Rows of kind 'k' may begin with DEL, and must come to their end then.  Redis looks
+ * whether memory is full only until a script has written; and a cluster's node whose
+ * slot moves takes no key that is not there, so none that was deleted.  A SETRANGE
+ * that changes nothing, of a key that is never there, asks for both before.
  *
  * The reply is the number of rows left out; -1 or -2 as 0 and -1 there.  An error
  * tells its key's number.
@@ -194,8 +197,11 @@ TAKEN
 "i = i + 1 "
 "if go then "
 "if not room and not del then "
-"room = try('SETRANGE', guard, 0, '') "
-"if type(room) == 'table' then return {err = room.err .. ' (key ' .. k + 1 .. ')'} end "
+"room = try('SETRANGE', guard .. '?', 0, '') "
+"if type(room) == 'table' then "
+"if find(room.err, 'non local key', 1, true) then return {err = 'TRYAGAIN the slot moves'} end "
+"return {err = room.err .. ' (key ' .. k + 1 .. ')'} "
+"end "
 "end "
 "while i < last do "
 "local check, stop = args[i], i + 1 + tonumber(args[i + 1]) "

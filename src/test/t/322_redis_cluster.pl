@@ -76,6 +76,23 @@ $session->query_safe('TRUNCATE h');
 is($session->query_safe('SELECT count(*) FROM h'), '0', 'TRUNCATE');
 is($session->query_safe('SELECT count(*) FROM tagged'), '100', 'of these keys alone');
 
+# A row that is deleted and made anew waits while its slot moves: the node would not
+# take the key again that it has just deleted.
+sql(qq{CREATE SERVER quick FOREIGN DATA WRAPPER feathub_redis OPTIONS (mode 'cluster', nodes '$cluster->{list}', connect_timeout '1');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER quick;
+	CREATE FOREIGN TABLE guarded (id int OPTIONS (key 'true'), v text[], at timestamptz OPTIONS (metadata 'event_time')) SERVER quick OPTIONS (kind 'list', prefix 'guarded:', write_mode 'upsert');
+	INSERT INTO guarded VALUES (1, '{old}', '2026-01-01')});
+$slot = redis_cli($nodes[0], 'CLUSTER', 'KEYSLOT', 'guarded:1');
+($from) = grep { redis_cli($nodes[$_], 'CLUSTER', 'COUNTKEYSINSLOT', $slot) > 0 } 0 .. 2;
+my $next = ($from + 1) % 3;
+redis_cli($nodes[$next], 'CLUSTER', 'SETSLOT', $slot, 'IMPORTING', $ids[$from]);
+redis_cli($nodes[$from], 'CLUSTER', 'SETSLOT', $slot, 'MIGRATING', $ids[$next]);
+like(error_of(q{INSERT INTO guarded VALUES (1, '{new}', '2026-01-02')}), qr/57P03.*TRYAGAIN/s, 'a slot that moves');
+is(sql('SELECT v FROM guarded'), '{old}', 'the row is still there');
+redis_cli($nodes[$from], 'CLUSTER', 'SETSLOT', $slot, 'STABLE');
+redis_cli($nodes[$next], 'CLUSTER', 'SETSLOT', $slot, 'STABLE');
+is(sql(q{INSERT INTO guarded VALUES (1, '{new}', '2026-01-02'), (1, '{older}', '2025-01-02'); SELECT v FROM guarded}), '{new}', 'and is replaced afterwards');
+
 # A node goes.
 redis_kill($nodes[2]);
 $session->query('SELECT count(*) FROM tagged');
