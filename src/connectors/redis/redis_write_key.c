@@ -131,6 +131,7 @@ FeathubRedisWriteArray(RedisWriter *writer, const Datum *values, const bool *isn
 	RedisColumn *column = &table->values[0];
 	RedisOps   *ops = &writer->ops;
 	bool		list = table->kind == REDIS_KIND_LIST;
+	int			n = 0;
 
 	if (check == REDIS_CHECK_PRESENT && !FeathubRedisAnyTarget(writer))
 	{
@@ -138,21 +139,30 @@ FeathubRedisWriteArray(RedisWriter *writer, const Datum *values, const bool *isn
 		FeathubRedisOpTtl(writer, ttl, false);
 		return;
 	}
-	if (isnull[column->attnum - 1] ||
-		ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(values[column->attnum - 1])),
-					   ARR_DIMS(DatumGetArrayTypeP(values[column->attnum - 1]))) == 0)
+	if (!isnull[column->attnum - 1])
+		n = ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(values[column->attnum - 1])),
+						   ARR_DIMS(DatumGetArrayTypeP(values[column->attnum - 1])));
+	if (n == 0)
 		FeathubRedisNullValue(writer, column->attname);
 	if (check != REDIS_CHECK_NONE)
 		FeathubRedisOpExists(writer, check);
-	if (check != REDIS_CHECK_ABSENT)
+	if (check != REDIS_CHECK_ABSENT && !list)
 	{
 		/* the first raises an error for a key of another type */
-		FeathubRedisOp(ops, REDIS_CHECK_NONE, 2, list ? "LLEN" : "SCARD");
+		FeathubRedisOp(ops, REDIS_CHECK_NONE, 2, "SCARD");
 		FeathubRedisOpBuffer(ops, &writer->new_key);
 		FeathubRedisOp(ops, REDIS_CHECK_NONE, 2, "DEL");
 		FeathubRedisOpBuffer(ops, &writer->new_key);
 	}
 	FeathubRedisOpArray(writer, column, &writer->new_key, values[column->attnum - 1],
 			   list ? "RPUSH" : "SADD");
-	FeathubRedisOpTtl(writer, ttl, true);
+	if (check != REDIS_CHECK_ABSENT && list)
+	{
+		/* what was there goes last: the list is never missing, nor longer in a full server */
+		FeathubRedisOp(ops, REDIS_CHECK_NONE, 4, "LTRIM");
+		FeathubRedisOpBuffer(ops, &writer->new_key);
+		FeathubRedisOpInt(ops, -n);
+		FeathubRedisOpInt(ops, -1);
+	}
+	FeathubRedisOpTtl(writer, ttl, check == REDIS_CHECK_ABSENT || !list);
 }

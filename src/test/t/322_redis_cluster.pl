@@ -81,6 +81,8 @@ is($session->query_safe('SELECT count(*) FROM tagged'), '100', 'of these keys al
 sql(qq{CREATE SERVER quick FOREIGN DATA WRAPPER feathub_redis OPTIONS (mode 'cluster', nodes '$cluster->{list}', connect_timeout '1');
 	CREATE USER MAPPING FOR CURRENT_USER SERVER quick;
 	CREATE FOREIGN TABLE guarded (id int OPTIONS (key 'true'), v text[], at timestamptz OPTIONS (metadata 'event_time')) SERVER quick OPTIONS (kind 'list', prefix 'guarded:', write_mode 'upsert');
+	CREATE FOREIGN TABLE plain (id int OPTIONS (key 'true'), v text[]) SERVER quick OPTIONS (kind 'list', key_pattern '{{guarded:1}}{id}', write_mode 'upsert');
+	INSERT INTO plain VALUES (2, '{old,older}');
 	INSERT INTO guarded VALUES (1, '{old}', '2026-01-01')});
 $slot = redis_cli($nodes[0], 'CLUSTER', 'KEYSLOT', 'guarded:1');
 ($from) = grep { redis_cli($nodes[$_], 'CLUSTER', 'COUNTKEYSINSLOT', $slot) > 0 } 0 .. 2;
@@ -89,6 +91,7 @@ redis_cli($nodes[$next], 'CLUSTER', 'SETSLOT', $slot, 'IMPORTING', $ids[$from]);
 redis_cli($nodes[$from], 'CLUSTER', 'SETSLOT', $slot, 'MIGRATING', $ids[$next]);
 like(error_of(q{INSERT INTO guarded VALUES (1, '{new}', '2026-01-02')}), qr/57P03.*TRYAGAIN/s, 'a slot that moves');
 is(sql('SELECT v FROM guarded'), '{old}', 'the row is still there');
+is(sql(q{INSERT INTO plain VALUES (2, '{new}'); SELECT v FROM plain}), '{new}', 'a list without event time is never missing');
 redis_cli($nodes[$from], 'CLUSTER', 'SETSLOT', $slot, 'STABLE');
 redis_cli($nodes[$next], 'CLUSTER', 'SETSLOT', $slot, 'STABLE');
 is(sql(q{INSERT INTO guarded VALUES (1, '{new}', '2026-01-02'), (1, '{older}', '2025-01-02'); SELECT v FROM guarded}), '{new}', 'and is replaced afterwards');

@@ -82,7 +82,7 @@ foreach my $kind (sort keys %kinds)
 	my (%time, %value, %dead, @script);
 	my $others = 0;
 
-	foreach my $round (1 .. 60)
+	foreach my $round (1 .. 40)
 	{
 		if (rand() < 0.25)
 		{
@@ -249,6 +249,13 @@ foreach my $kind (qw(hash string json list set features))
 	redis_cli($redis, 'CONFIG', 'SET', 'maxmemory', '0');
 	is(sql(sprintf("SELECT count(*) > 0, count(*) - count(%s), count(*) - count(at) FROM $kind", $kinds{$kind}[3])), 't|0|0', "$kind: has whole rows");
 }
+redis_cli($redis, 'FLUSHALL');
+sql(qq{CREATE FOREIGN TABLE plain ($key, v text[]) SERVER r OPTIONS (kind 'list', prefix 'plain:', write_mode 'upsert'); INSERT INTO plain VALUES ('a', '{a,b}')});
+redis_cli($redis, 'CONFIG', 'SET', 'maxmemory', '1mb');
+like(error_of(q{INSERT INTO plain VALUES ('a', '{c}')}), qr/53000.*OOM/s, 'a list without event time too');
+is(sql('SELECT v FROM plain'), '{a,b}', 'which stays as it was');
+redis_cli($redis, 'CONFIG', 'SET', 'maxmemory', '0');
+is(sql(q{INSERT INTO plain VALUES ('a', '{c}'), ('a', '{d,e}'); SELECT v FROM plain}), '{d,e}', 'until there is room');
 redis_cli($redis, 'FLUSHALL');
 
 # Rights that the user has not got
