@@ -29,7 +29,7 @@ feathub.batch_rows = 200
 sub sql { return $node->safe_psql('postgres', shift); }
 sub patient { return patient_query($node, shift); }
 
-my @sinks = qw(hash doc feature far);
+my @sinks = qw(hash doc feature far token);
 
 sub wait_for { wait_for_job($node, $_) foreach @_; return; }
 
@@ -48,6 +48,7 @@ CREATE FOREIGN TABLE hash ($columns) SERVER redis OPTIONS (kind 'hash', prefix '
 CREATE FOREIGN TABLE doc ($columns) SERVER redis OPTIONS (kind 'value', format 'json', prefix 'doc:', write_mode 'upsert');
 CREATE FOREIGN TABLE feature (id int OPTIONS (key 'true'), n int, at timestamptz OPTIONS (metadata 'event_time')) SERVER redis OPTIONS (kind 'features', write_mode 'upsert');
 CREATE FOREIGN TABLE far ($columns) SERVER cluster OPTIONS (kind 'value', format 'json', key_pattern 'far:{id}', write_mode 'upsert');
+CREATE FOREIGN TABLE token (id int OPTIONS (key 'true'), n int, at timestamptz OPTIONS (metadata 'event_time')) SERVER redis OPTIONS (kind 'string', prefix 'token:', write_mode 'upsert');
 });
 kafka_create_topic($kafka, 'events', 2);
 
@@ -133,6 +134,17 @@ wait_for(@sinks);
 $newest{1000} = 2;
 $newest{1002} = 3;
 check('the order of arrival does not matter');
+
+# What cannot be written is one record's fault, whatever else is in its batch.
+redis_cli($redis, 'HSET', 'hash:2003', 'at', 'yesterday');
+redis_cli($redis, 'DEL', 'doc:2003', 'token:2003');
+redis_cli($redis, 'RPUSH', $_, 'x') foreach 'hash:2005', 'doc:2003', 'doc:2005', 'token:2003', 'token:2005';
+sql(q[INSERT INTO raw SELECT '{"id":' || g || '}', '{"id":' || g || ',"n":1}', '2026-02-01', g / 5 % 2 FROM generate_series(2000, 2009) g]);
+wait_for(@sinks);
+is(sql("SELECT count(*) FROM $_ WHERE id >= 2000 AND n = 1"), $_ =~ /^(hash|doc|token)$/ ? 8 : 10, "$_: other rows of the batch") foreach @sinks;
+is(sql(q{SELECT string_agg(DISTINCT job || ' ' || (convert_from(value, 'UTF8')::json ->> 'id'), ', ') FROM feathub.dead_letter}),
+	'doc 2003, doc 2005, hash 2003, hash 2005, token 2003, token 2005', 'records that cannot be written');
+sql("SELECT feathub.delete_dead_letters('$_')") foreach qw(hash doc token);
 
 # A key is compared before it is written, so the event time must be in the query.
 my ($status, undef, $err) = $node->psql('postgres', q{SELECT feathub.create_job('bad', source => 'source', sink => 'hash', query => 'SELECT id, n FROM batch')});
