@@ -53,6 +53,19 @@ sub restart
 	return;
 }
 
+# Have both jobs read by new connections, and none of old ones keep logs from being purged.
+sub begin_anew
+{
+	my $between = shift;
+	sql(q{SELECT feathub.pause_job('item'), feathub.pause_job('log')});
+	poll_query($node, 'SELECT sum(workers_running) FROM feathub.job_status', '0', 'the workers have ended');
+	mysql_end_dumps($mysql);
+	my_sql($between);
+	sql(q{SELECT feathub.resume_job('item'), feathub.resume_job('log')});
+	wait_for($_) foreach 'log', 'item';
+	return;
+}
+
 sub same_as_source
 {
 	my ($name, $what) = @_;
@@ -179,13 +192,11 @@ same_as_source('item', 'and so in the group, many rows');
 my_sql('DELETE FROM item WHERE id >= 1000');
 prepare("'p1'", q{INSERT INTO item VALUES (61, 'p1')});
 wait_for($_) foreach 'log', 'item';
-sql(q{SELECT feathub.pause_job('item'), feathub.pause_job('log')});
-poll_query($node, 'SELECT sum(workers_running) FROM feathub.job_status', '0', 'the workers have ended');
-my_sql('FLUSH BINARY LOGS; INSERT INTO item VALUES (62, "after")');
-sql(q{SELECT feathub.resume_job('item'), feathub.resume_job('log')});
-wait_for($_) foreach 'log', 'item';
+begin_anew('FLUSH BINARY LOGS; INSERT INTO item VALUES (62, "after")');
 ($file) = split ' ', my_sql($server{product} ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS');
-my_sql(qq{FLUSH BINARY LOGS; PURGE BINARY LOGS TO '$file'; XA COMMIT 'p1'});
+my_sql('FLUSH BINARY LOGS');
+mysql_purge($mysql, $file);
+my_sql(q{XA COMMIT 'p1'});
 error_of('item', qr/XA transaction X'7031',X'',1, which is committed here, was prepared in binary log "binlog\.\d+", which the server no longer has/, 'a log that is gone');
 is(sql(q{SELECT state FROM feathub.job_status WHERE job = 'item'}), 'failed', 'stops the job');
 rewind('item', 'earliest');
@@ -193,10 +204,11 @@ same_as_source('item', 'the table is read anew');
 error_of('log', qr/which the server no longer has/, 'the other job too');
 rewind('log', 'latest');
 wait_for('log');
+begin_anew('DO 0');
 prepare("'p2'", q{INSERT INTO item VALUES (63, 'p2')});
 my ($next) = split ' ', my_sql('FLUSH BINARY LOGS; ' . ($server{product} ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS'));
 wait_for($_) foreach 'log', 'item';
-my_sql(qq{PURGE BINARY LOGS TO '$next'});
+mysql_purge($mysql, $next);
 rewind('log', "$next:4");
 wait_for('log');
 my_sql(q{XA COMMIT 'p2'});
