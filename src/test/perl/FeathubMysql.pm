@@ -287,35 +287,12 @@ sub mysql_start_query
 			'--default-character-set=utf8mb4' ], '<', \$sql);
 }
 
-=item mysql_end_dumps($server)
-
-End whatever reads the binary log.  A server keeps a log that somebody reads, from
-PURGE BINARY LOGS too, and it may take a while to notice that a reader has gone.
-
-=cut
-
-sub mysql_end_dumps
-{
-	my $server = shift;
-
-	for (1 .. 600)
-	{
-		my @ids = split ' ', mysql_query($server, "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'");
-
-		return unless @ids;
-		foreach my $id (@ids)
-		{
-			eval { mysql_query($server, "KILL $id") };	# it may be gone by now
-		}
-		Time::HiRes::usleep(100_000);
-	}
-	die 'somebody still reads the binary log';
-}
-
 =item mysql_purge($server, $file)
 
 Remove the binary logs before one.  MariaDB keeps, without a word, those that its
-engines have not said they can do without.
+engines have not said they can do without; and every server keeps one that somebody
+reads, of whom it may take a while to notice that he has gone: after some tries all
+reading is ended, and whoever is there begins again.
 
 =cut
 
@@ -324,14 +301,32 @@ sub mysql_purge
 	my ($server, $file) = @_;
 	my $logs;
 
-	for (1 .. 600)
+	for my $try (1 .. 600)
 	{
 		mysql_query($server, "PURGE BINARY LOGS TO '$file'");
 		$logs = mysql_query($server, 'SHOW BINARY LOGS');
 		return if (split ' ', $logs)[0] eq $file;
+		mysql_end_dumps($server) if $try % 100 == 0;
 		Time::HiRes::usleep(100_000);
 	}
 	die "the binary logs before $file are still there:\n$logs";
+}
+
+=item mysql_end_dumps($server)
+
+End whatever reads the binary log at the moment.
+
+=cut
+
+sub mysql_end_dumps
+{
+	my $server = shift;
+
+	foreach my $id (split ' ', mysql_query($server, "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"))
+	{
+		eval { mysql_query($server, "KILL $id") };	# it may be gone by now
+	}
+	return;
 }
 
 =item mysql_server($node, $server, $options)

@@ -182,7 +182,7 @@ sub purge
 {
 	my_sql('FLUSH BINARY LOGS');
 	wait_for($_) foreach (@_);
-	my_sql('PURGE BINARY LOGS TO "' . (split ' ', my_sql('SHOW MASTER STATUS'))[0] . '"');
+	mysql_purge($mysql, (split ' ', my_sql('SHOW MASTER STATUS'))[0]);
 }
 purge('customer', 'stops');
 
